@@ -1,0 +1,23 @@
+"""How big a lesson's run is: seconds for a check, minutes for a student, the paper's own size for a GPU."""
+
+import os
+
+PRESETS = ("smoke", "lesson", "full")
+VARIABLE = "FACECOMP_PRESET"
+
+
+def preset(name: str = "lesson") -> str:
+    """The preset a lesson should use: `name`, unless the environment variable FACECOMP_PRESET says another.
+
+    `smoke` takes seconds and only shows that every cell runs, `lesson` at most some two minutes of training on
+    two CPU cores, `full` the paper's sizes and schedule on a GPU. Raises ValueError for any other name, whether
+    it came from the argument or from the variable.
+    """
+    _check(name, "preset")
+    return _check(os.environ.get(VARIABLE) or name, VARIABLE)
+
+
+def _check(name: str, where: str) -> str:
+    if name not in PRESETS:
+        raise ValueError(f"{where} is {name!r}; choose one of {', '.join(PRESETS)}")
+    return name
