@@ -1,7 +1,8 @@
 """What one batch of faces holds, whatever its source: embedded pack, prepared folder, renderer, photo.
 
-Conventions (all of the library's): images are RGB in [0, 1]; pixel coordinates are ``(x, y)`` with whole numbers at
-pixel *centres*, so mirroring sends ``x`` to ``W - 1 - x``; 'left' and 'right' in labels are the subject's own.
+Conventions (all of the library's): images are RGB in [0, 1]; pixel coordinates are ``(x, y)`` with whole
+numbers at pixel *centres*, so mirroring sends ``x`` to ``W - 1 - x``; 'left' and 'right' in labels are the
+subject's own.
 """
 
 from __future__ import annotations
@@ -70,15 +71,19 @@ class FaceBatch:
     Attributes:
         image: float32 ``[B, 3, H, W]``, RGB in [0, 1].
         landmarks: float32 ``[B, 68, 2]``, (x, y) in pixels, iBUG order.
-        parsing: int64 ``[B, H, W]``, index into :data:`PARSING`; labels are what one sees (hair over an eye is hair).
+        parsing: int64 ``[B, H, W]``, index into :data:`PARSING`; labels are what one sees (hair over an eye
+            is hair).
         identity: int64 ``[B]``, unique over all splits of a data set.
         attributes: name -> bool ``[B]``.
         pose: float32 ``[B, 3]``, yaw, pitch, roll in degrees; yaw > 0 turns the face to the image right.
-        lamps: float32 ``[B, 2, 6]``, unit direction towards each lamp (x right, y up, z to the viewer), then its RGB.
+        lamps: float32 ``[B, 2, 6]``, unit direction towards each lamp (x right, y up, z to the viewer), then
+            its RGB.
         light_ratio: float32 ``[B, 3, H, W]``, light on this side over light on the mirrored side.
-        mirror_flow: float32 ``[B, H, W, 2]``. At the pixel that shows a surface point: where the *flipped* image shows
-            that point's mirror partner; absolute, in [-1, 1], for ``grid_sample(..., align_corners=True)``.
-        mirror_valid: bool ``[B, H, W]``, where the mirror partner is visible, so that the flow means something.
+        mirror_flow: float32 ``[B, H, W, 2]``. At the pixel that shows a surface point: where the *flipped*
+            image shows that point's mirror partner; absolute, in [-1, 1], for ``grid_sample(...,
+            align_corners=True)``.
+        mirror_valid: bool ``[B, H, W]``, where the mirror partner is visible, so that the flow means
+            something.
 
     Raises:
         ValueError: a field has another shape, another kind of numbers, or another batch or picture size.
@@ -140,16 +145,19 @@ class FaceBatch:
     def mirror(self, where: Tensor | None = None) -> FaceBatch:
         """The same faces as a mirror shows them.
 
-        Images, labels and light flip; landmarks, brows and eyes change sides; yaw, roll and the lamps' x change sign;
-        the mirror flow turns into the flow of the mirrored picture.
+        Images, labels and light flip; landmarks, brows and eyes change sides; yaw, roll and the lamps' x
+        change sign; the mirror flow turns into the flow of the mirrored picture.
 
         Args:
-            where: bool ``[B]``, the faces to mirror; by default all. Mirroring twice gives the same batch back.
+            where: bool ``[B]``, the faces to mirror; by default all. Mirroring twice gives the same batch
+                back.
         """
         if where is None:
             return self._map(self._mirrored)
         if where.shape != (len(self),) or where.dtype != torch.bool:
-            raise ValueError(f"where must be a bool tensor [{len(self)}], one flag per face, not {_describe(where)}.")
+            raise ValueError(
+                f"where must be a bool tensor [{len(self)}], one flag per face, not {_describe(where)}."
+            )
 
         def some(name: str, value: Tensor) -> Tensor:
             value = value.clone()
@@ -160,7 +168,7 @@ class FaceBatch:
 
     @staticmethod
     def cat(batches: Sequence[FaceBatch]) -> FaceBatch:
-        """One batch of all faces, in order. A field (or attribute) that one batch lacks is unknown in the result."""
+        """One batch of all faces, in order. A field or attribute that one batch lacks is unknown in the result."""
         if not batches:
             raise ValueError("cat needs at least one batch.")
         sizes = sorted({batch.size for batch in batches})
@@ -217,10 +225,16 @@ def _check(name: str, value: object, shape: tuple[str | int, ...], kind: str, si
     )
     if not fits:
         raise ValueError(f"{name} must have the shape {wanted}, not {list(value.shape)}.")
-    kinds = {"float": value.is_floating_point(), "int64": value.dtype == torch.int64, "bool": value.dtype == torch.bool}
+    kinds = {
+        "float": value.is_floating_point(),
+        "int64": value.dtype == torch.int64,
+        "bool": value.dtype == torch.bool,
+    }
     if not kinds[kind]:
         hint = " (divide 8-bit pictures by 255)" if name == "image" else ""
-        raise ValueError(f"{name} must hold {kind} numbers, not {str(value.dtype).removeprefix('torch.')}{hint}.")
+        raise ValueError(
+            f"{name} must hold {kind} numbers, not {str(value.dtype).removeprefix('torch.')}{hint}."
+        )
 
 
 def _describe(value: object) -> str:
