@@ -53,7 +53,7 @@ def test_the_pack_is_small_and_holds_what_it_promises(pack):
 def test_every_index_points_at_a_vertex(pack):
     groups = ("lash", "lash_root", "upper_teeth", "left_eye", "right_eye")
     for name in ("faces", "landmark_tri", "mirror", *groups):
-        assert 0 <= pack[name].min() and pack[name].max() < len(pack["template"]), name
+        assert pack[name].min() >= 0 and pack[name].max() < len(pack["template"]), name
     assert (np.diff(pack["hm08"]) > 0).all()
 
 
