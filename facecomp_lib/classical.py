@@ -1,0 +1,90 @@
+"""Completion without learning: fills that know nothing of faces. The yardstick of lessons 01 and 02."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facecomp_lib import masks
+from facecomp_lib.completion import Completion
+
+__all__ = ["KINDS", "complete"]
+
+Picture = NDArray[np.float64]  # [H, W, 3] in [0, 1], missing pixels 0
+Hole = NDArray[np.bool_]  # [H, W], True = missing
+
+
+def _mean(picture: Picture, hole: Hole) -> Picture:
+    """The mean colour of the known pixels."""
+    return np.broadcast_to(picture[~hole].mean(0), picture.shape)
+
+
+def _telea(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
+    """Fast marching inwards from the rim (Telea 2004), OpenCV's; it works in 8 bits, so the fill has 256 levels.
+
+    ``radius``: pixels around a missing one that it averages over.
+    """
+    import cv2
+
+    if not 1 <= radius <= 100:
+        raise ValueError(f"radius must lie in 1 ... 100 px, not {radius}.")
+    levels = np.round(picture * 255).astype(np.uint8)
+    return cv2.inpaint(levels, hole.astype(np.uint8), radius, cv2.INPAINT_TELEA) / 255.0
+
+
+def _biharmonic(picture: Picture, hole: Hole) -> Picture:
+    """The smoothest surface through the known pixels: the squared Laplacian is 0 in the hole (scikit-image's).
+
+    One sparse linear system with an unknown per missing pixel; holes of more than about 256 x 256 px take
+    seconds.
+    """
+    from skimage.restoration import inpaint_biharmonic
+
+    return inpaint_biharmonic(picture, hole, channel_axis=-1)
+
+
+_FILLS: dict[str, Callable[..., Picture]] = {"mean": _mean, "telea": _telea, "biharmonic": _biharmonic}
+KINDS: tuple[str, ...] = tuple(_FILLS)
+
+
+def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -> Completion:
+    """Fill the missing pixels; deterministic, on the CPU whatever the tensors' device.
+
+    Args:
+        image: float ``[B, 3, H, W]``, RGB in [0, 1]; what lies under the hole is never looked at.
+        mask: float ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing. Without a
+            missing pixel the input comes back.
+        kind: one of :data:`KINDS`.
+        options: ``radius=`` in pixels for ``telea``.
+
+    Raises:
+        ValueError: unknown kind or option, or an image or mask that cannot be completed
+            (:func:`masks.check`).
+    """
+    if kind not in _FILLS:
+        raise ValueError(f"Unknown fill {kind!r}: choose one of {', '.join(KINDS)}.")
+    allowed = list(inspect.signature(_FILLS[kind]).parameters)[2:]
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        has = f"it has {', '.join(allowed)}" if allowed else "it has none"
+        raise ValueError(f"The fill {kind!r} has no option {', '.join(unknown)}: {has}.")
+    mask = masks.check(image, mask)
+    raw = torch.stack([_filled(one, known, kind, options) for one, known in zip(image, mask, strict=True)])
+    return Completion(composite=masks.composite(image, raw, mask), raw=raw)
+
+
+def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) -> Tensor:
+    """One picture ``[3, H, W]`` with mask ``[1, H, W]``."""
+    hole = known[0].cpu().numpy() < 0.5
+    if not hole.any():
+        return image
+    picture = image.detach().permute(1, 2, 0).double().cpu().numpy()
+    picture = np.where(hole[..., None], 0.0, picture)
+    filled = np.clip(_FILLS[kind](picture, hole, **options), 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1))).to(image)
