@@ -22,12 +22,16 @@ def landmarks_with(left_eye, right_eye, mouth):
 
 
 @settings(max_examples=40, deadline=None)
-@given(scale=st.floats(0.01, 50), degrees=st.floats(-180, 180), x=st.floats(-4e3, 4e3), y=st.floats(-4e3, 4e3))
+@given(
+    scale=st.floats(0.01, 50), degrees=st.floats(-180, 180), x=st.floats(-4e3, 4e3), y=st.floats(-4e3, 4e3)
+)
 def test_a_similarity_is_recovered_from_moved_points(scale, degrees, x, y):
     source = np.random.default_rng(1).normal(size=(5, 2)) * 30 + 100
     truth = similarity_by_hand(scale, degrees, (x, y))
     found = frame.similarity(source, frame.apply(truth, source))
-    np.testing.assert_allclose(frame.apply(found, source), frame.apply(truth, source), atol=1e-6 * max(1, scale))
+    np.testing.assert_allclose(
+        frame.apply(found, source), frame.apply(truth, source), atol=1e-6 * max(1, scale)
+    )
 
 
 def test_a_similarity_never_mirrors():
@@ -45,8 +49,12 @@ def test_a_similarity_is_the_best_among_its_neighbours():
         return np.square(frame.apply(m, source) - target).sum()
 
     for step in (1e-3, -1e-3):
-        for nudge in ([[step, 0, 0], [0, step, 0]], [[0, -step, 0], [step, 0, 0]], [[0, 0, step], [0, 0, 0]],
-                      [[0, 0, 0], [0, 0, step]]):
+        for nudge in (
+            [[step, 0, 0], [0, step, 0]],
+            [[0, -step, 0], [step, 0, 0]],
+            [[0, 0, step], [0, 0, 0]],
+            [[0, 0, 0], [0, 0, step]],
+        ):
             assert error(best + nudge) > error(best)
 
 
@@ -75,12 +83,15 @@ def test_invert_undoes_apply():
     np.testing.assert_allclose(frame.apply(frame.invert(m), frame.apply(m, points)), points, atol=1e-9)
 
 
-@pytest.mark.parametrize(("source", "target", "says"), [
-    (np.zeros((3, 2)), np.ones((3, 2)), "coincide"),
-    (np.eye(2), np.full((2, 2), np.nan), "finite"),
-    (np.zeros((3, 2)), np.zeros((4, 2)), r"\[N, 2\]"),
-    (np.zeros((1, 2)), np.zeros((1, 2)), r"N >= 2"),
-])
+@pytest.mark.parametrize(
+    ("source", "target", "says"),
+    [
+        (np.zeros((3, 2)), np.ones((3, 2)), "coincide"),
+        (np.eye(2), np.full((2, 2), np.nan), "finite"),
+        (np.zeros((3, 2)), np.zeros((4, 2)), r"\[N, 2\]"),
+        (np.zeros((1, 2)), np.zeros((1, 2)), r"N >= 2"),
+    ],
+)
 def test_points_without_a_similarity_are_refused(source, target, says):
     with pytest.raises(ValueError, match=says):
         frame.similarity(source, target)

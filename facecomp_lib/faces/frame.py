@@ -9,6 +9,9 @@ pixels lies at ``f * S - 0.5``. Only numpy is needed here.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Points = NDArray[np.float64]
 
 #: Image-left eye, image-right eye and the centre between the mouth corners, fractions of the side.
 TEMPLATE = np.array([[0.378, 0.481], [0.621, 0.480], [0.499, 0.736]])
@@ -18,7 +21,7 @@ _IMAGE_RIGHT_EYE = slice(42, 48)
 _MOUTH_CORNERS = [48, 54]
 
 
-def anchors(landmarks):
+def anchors(landmarks: ArrayLike) -> Points:
     """The three points that alignment uses: both eye centres and the mouth-corner centre.
 
     Args:
@@ -34,12 +37,12 @@ def anchors(landmarks):
     return np.stack([landmarks[..., part, :].mean(axis=-2) for part in parts], axis=-2)
 
 
-def template(size):
+def template(size: float) -> Points:
     """Where the three anchors belong in an aligned picture of ``size`` pixels: float64 ``[3, 2]``, px."""
     return TEMPLATE * size - 0.5
 
 
-def similarity(source, target):
+def similarity(source: ArrayLike, target: ArrayLike) -> Points:
     """The similarity transform that brings ``source`` nearest to ``target`` in least squares.
 
     Args:
@@ -53,8 +56,10 @@ def similarity(source, target):
     """
     source, target = np.asarray(source, dtype=np.float64), np.asarray(target, dtype=np.float64)
     if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
-        raise ValueError(f"similarity needs two arrays [N, 2] with N >= 2, got {list(source.shape)} "
-                         f"and {list(target.shape)}.")
+        raise ValueError(
+            f"similarity needs two arrays [N, 2] with N >= 2, got {list(source.shape)} "
+            f"and {list(target.shape)}."
+        )
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise ValueError("similarity needs finite points; some coordinates are NaN or infinite.")
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
@@ -69,7 +74,7 @@ def similarity(source, target):
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
-def align_matrix(landmarks, size):
+def align_matrix(landmarks: ArrayLike, size: float) -> Points:
     """The ``[2, 3]`` similarity from picture pixels to the aligned frame of ``size`` pixels.
 
     Args:
@@ -79,14 +84,14 @@ def align_matrix(landmarks, size):
     return similarity(anchors(landmarks), template(size))
 
 
-def invert(matrix):
+def invert(matrix: ArrayLike) -> Points:
     """The inverse of a ``[2, 3]`` affine transform, as ``[2, 3]``."""
     matrix = np.asarray(matrix, dtype=np.float64)
     linear = np.linalg.inv(matrix[:, :2])
     return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
-def apply(matrix, points):
+def apply(matrix: ArrayLike, points: ArrayLike) -> Points:
     """Move ``points`` ``[..., 2]`` by a ``[2, 3]`` affine transform; float64, same shape."""
     matrix, points = np.asarray(matrix, dtype=np.float64), np.asarray(points, dtype=np.float64)
     return points @ matrix[:, :2].T + matrix[:, 2]
