@@ -1,0 +1,56 @@
+"""Pictures of tensors: figures (pure functions) and widgets (thin shells over them)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from facecomp_lib.show.canvas import Sheet
+from facecomp_lib.show.figures import (
+    balance,
+    completion,
+    contact_sheet,
+    mask_families,
+    masked,
+    matrices,
+    photo_row,
+    sweep,
+)
+from facecomp_lib.show.labels import (
+    face_view,
+    labels,
+    mirror_flow,
+    mirror_warp,
+    overlay_landmarks,
+    overlay_parsing,
+)
+
+_WIDGETS = ("FaceExplorer", "FrameSlider", "Panel")  # loaded when used: figures need no Jupyter
+
+__all__ = [
+    "FaceExplorer",
+    "FrameSlider",
+    "Panel",
+    "Sheet",
+    "balance",
+    "completion",
+    "contact_sheet",
+    "face_view",
+    "labels",
+    "mask_families",
+    "masked",
+    "matrices",
+    "mirror_flow",
+    "mirror_warp",
+    "overlay_landmarks",
+    "overlay_parsing",
+    "photo_row",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WIDGETS:
+        from facecomp_lib.show import widgets
+
+        return getattr(widgets, name)
+    raise AttributeError(f"facecomp_lib.show has no {name!r}; it has {', '.join(__all__)}")

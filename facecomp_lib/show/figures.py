@@ -1,0 +1,216 @@
+"""Figures of the course: pure functions from tensors to a matplotlib figure.
+
+Nothing here opens a window or keeps state; widgets call these functions, so that what a widget shows can be
+tested. Conventions as everywhere: images [B, 3, H, W] in [0, 1], masks [B, 1, H, W] with 1 = known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+
+from facecomp_lib.show.canvas import (
+    FAINT,
+    INK,
+    QUIET,
+    SMALL,
+    TEXT,
+    Picture,
+    Sheet,
+    caption,
+    cell_size,
+    fill,
+    grid,
+    picture,
+    pictures,
+    put,
+    write,
+)
+
+CHANGED = np.array([0.835, 0.369, 0.0])  # vermillion: a pixel that differs
+COMPLETION = ("original", "mask", "masked input", "raw fill", "composite", "pixels that changed")
+
+
+def contact_sheet(
+    images: torch.Tensor | Sequence[Picture],
+    titles: Sequence[str] | None = None,
+    columns: int = 6,
+    *,
+    notes: Sequence[str] | None = None,
+    cell: int = 128,
+) -> Sheet:
+    """Pictures of one size side by side, `columns` to a row, each about `cell` px wide."""
+    shown = pictures(images)
+    columns = min(columns, len(shown))
+    room = {"head": 16 if titles else 0, "foot": 14 if notes else 0}
+    sheet, axes = grid(-(-len(shown) // columns), columns, cell_size(shown[0].shape, cell), **room)
+    for index, image in enumerate(shown):
+        put(axes.flat[index], image, titles[index] if titles else "", notes[index] if notes else "")
+    fill(axes, len(shown))
+    return sheet
+
+
+def completion(
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    raw: torch.Tensor,
+    composite: torch.Tensor,
+    titles: Sequence[str] = COMPLETION,
+    *,
+    cell: int = 128,
+) -> Sheet:
+    """One row per face: original | mask | masked input | raw output | composite | which pixels changed.
+
+    Below raw output and composite: PSNR against the original over the whole picture. The last column compares
+    the composite with the original bit for bit: white pixels are identical.
+
+    Args:
+        image, raw, composite: [B, 3, H, W].
+        mask: [B, 1, H, W] or [1, 1, H, W], 1 = known.
+    """
+    mask = mask.expand(len(image), -1, -1, -1)
+    changed = (composite != image).any(dim=1).cpu().numpy()[..., None]
+    sheet, axes = grid(len(image), 6, cell_size(image.shape[-2:], cell), top=18, foot=14)
+    for row in range(len(image)):
+        cells: tuple[tuple[Picture, str], ...] = (
+            (image[row], ""),
+            (mask[row], f"hole {1 - float(mask[row].mean()):.0%}"),
+            (masked(image[row], mask[row]), ""),
+            (raw[row], decibels(raw[row], image[row])),
+            (composite[row], decibels(composite[row], image[row])),
+            (np.where(changed[row], CHANGED, 1.0), f"{changed[row].mean():.0%}"),
+        )
+        for ax, (content, note), title in zip(axes[row], cells, titles, strict=True):
+            put(ax, content, title if row == 0 else "", note, frame=True)
+    return sheet
+
+
+def decibels(output: torch.Tensor, target: torch.Tensor) -> str:
+    """PSNR of one picture [3, H, W] as text."""
+    from facecomp_lib.evaluation import psnr
+
+    value = float(psnr(output[None], target[None])[0])
+    return "identical" if np.isinf(value) else f"PSNR {value:.1f} dB"
+
+
+def masked(image: torch.Tensor, mask: torch.Tensor, grey: float = 0.5) -> torch.Tensor:
+    """The image with its missing pixels painted grey, to look at (a network gets what its paper says)."""
+    return torch.where(mask.bool(), image, torch.full_like(image, grey))
+
+
+def mask_families(
+    masks: Mapping[str, torch.Tensor], notes: Mapping[str, str] | None = None, *, cell: int = 96
+) -> Sheet:
+    """One row per kind of hole: its name and a note at the left, its samples beside them (white = known).
+
+    Args:
+        masks: kind -> [n, 1, H, W].
+        notes: kind -> a few words, such as the paper that uses it.
+    """
+    samples = {kind: pictures(batch) for kind, batch in masks.items()}
+    size = cell_size(next(iter(samples.values()))[0].shape, cell)
+    sheet, axes = grid(len(samples), max(map(len, samples.values())), size, left=190)
+    for row, (kind, batch) in enumerate(samples.items()):
+        for ax, mask in zip(axes[row], batch, strict=False):
+            put(ax, mask, frame=True)
+        fill(axes[row], len(batch))
+        label = f"{(notes or {}).get(kind, '')}\n{np.mean([1 - mask.mean() for mask in batch]):.0%} missing"
+        write(axes[row, 0], kind, (0, 0.62), (-8, 0), ha="right", va="bottom", weight="bold")
+        place = {"ha": "right", "va": "top", "fontsize": SMALL, "color": QUIET}
+        write(axes[row, 0], label.strip(), (0, 0.58), (-8, 0), **place)
+    return sheet
+
+
+def balance(
+    panels: Mapping[str, Mapping[str, float]], *, columns: int = 3, width: int = 260, names: int = 92
+) -> Sheet:
+    """What a data set holds: one panel per property, one horizontal bar per value.
+
+    Args:
+        panels: title -> (label -> share in [0, 1]).
+        width, names: px of a panel, and of its labels.
+    """
+    columns = min(columns, len(panels))
+    tall = max(map(len, panels.values()))
+    rows = -(-len(panels) // columns)
+    sheet, axes = grid(rows, columns, (width - names, 20 * tall), gap=(names, 12), head=22)
+    for ax, (title, shares) in zip(axes.flat, panels.items(), strict=False):
+        _bars(ax, title, shares, tall)
+    fill(axes, len(panels))
+    return sheet
+
+
+def _bars(ax: Axes, title: str, shares: Mapping[str, float], tall: int) -> None:
+    values = [float(value) for value in shares.values()]
+    ax.barh(range(len(values)), values, height=0.66, color="#0072b2")
+    ax.set_ylim(tall - 0.5, -0.5)
+    ax.set_xlim(0, max(*values, 1e-9) * 1.28)
+    ax.set_yticks(range(len(values)), list(shares), fontsize=SMALL, color=INK)
+    ax.tick_params(length=0, pad=3)
+    ax.set_title(title, fontsize=TEXT, color=INK, loc="left", pad=5, weight="bold")
+    for row, value in enumerate(values):
+        text = f" {value:.0%}" if value == 0 or value >= 0.01 else " <1%"
+        ax.text(value, row, text, va="center_baseline", fontsize=SMALL, color=QUIET)
+
+
+def photo_row(
+    photos: Sequence[Picture],
+    titles: Sequence[str],
+    notes: Sequence[str] | None = None,
+    *,
+    height: int = 256,
+) -> Sheet:
+    """Photos of one size side by side, scaled down to at most `height` px (before | hole | completed)."""
+    shown = [shrink(photo, 2 * height) for photo in photos]
+    width = round(shown[0].shape[1] * height / shown[0].shape[0])
+    return contact_sheet(shown, titles, len(shown), notes=notes, cell=width)
+
+
+def shrink(photo: Picture, height: int) -> np.ndarray:
+    """A picture area-averaged to at most `height` rows; float array [H, W, 3]."""
+    array = np.array(picture(photo))
+    if array.shape[0] <= height:
+        return array
+    width = round(array.shape[1] * height / array.shape[0])
+    return picture(
+        F.interpolate(torch.from_numpy(array).permute(2, 0, 1)[None], (height, width), mode="area")[0]
+    )
+
+
+def sweep(rows: Mapping[str, Sequence[tuple[str, Picture]]], *, cell: int = 128) -> Sheet:
+    """One row of frames per quantity that was changed: name -> [(value, picture), ...]."""
+    size = cell_size(picture(next(iter(rows.values()))[0][1]).shape, cell)
+    sheet, axes = grid(len(rows), max(map(len, rows.values())), size, foot=14, left=56)
+    for row, (name, frames) in enumerate(rows.items()):
+        for ax, (value, frame) in zip(axes[row], frames, strict=False):
+            put(ax, frame, note=value)
+        fill(axes[row], len(frames))
+        write(axes[row, 0], name, (0, 0.5), (-6, 0), ha="right", weight="bold")
+    return sheet
+
+
+def matrices(arrays: Mapping[str, torch.Tensor], joints: Sequence[str] = (), *, cell: int = 132) -> Sheet:
+    """Small matrices with their numbers written in, side by side: toys to check by hand.
+
+    Args:
+        arrays: title -> [H, W] with a handful of cells, values in [0, 1]; NaN is an empty cell.
+        joints: signs between neighbours, such as ("+", "=").
+    """
+    sheet, axes = grid(1, len(arrays), (cell, cell), gap=24, head=18)
+    for index, (ax, (title, array)) in enumerate(zip(axes[0], arrays.items(), strict=True)):
+        values = array.detach().cpu().double().numpy()
+        ax.imshow(np.nan_to_num(values, nan=1.0), cmap="gray", vmin=-0.6, vmax=1.0, interpolation="nearest")
+        for (y, x), value in np.ndenumerate(values):
+            style = {"ha": "center", "va": "center_baseline", "color": INK if value > 0.15 else "white"}
+            ax.text(x, y, "" if np.isnan(value) else f"{value:g}", fontsize=TEXT, **style)
+        for edge in np.arange(len(values) + 1) - 0.5:
+            ax.axhline(edge, color=FAINT, linewidth=0.8, clip_on=False)
+            ax.axvline(edge, color=FAINT, linewidth=0.8, clip_on=False)
+        caption(ax, title)
+        if index < len(joints):
+            write(ax, joints[index], (1, 0.5), (8.5, 0), fontsize=13)
+    return sheet

@@ -1,0 +1,291 @@
+"""Figures of what is known about a face: landmarks, parsing map, mirror flow. Pure functions too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from facecomp_lib.faces.schema import PARSING, FaceBatch
+from facecomp_lib.show.canvas import (
+    INK,
+    QUIET,
+    SMALL,
+    TEXT,
+    Picture,
+    Sheet,
+    caption,
+    cell_size,
+    grid,
+    picture,
+    pictures,
+    put,
+)
+
+# iBUG groups of the 68 points: name, first, last + 1, colour (Okabe-Ito: apart for colour-blind eyes too).
+LANDMARK_GROUPS = (
+    ("jaw", 0, 17, "#f0e442"),
+    ("brows", 17, 27, "#e69f00"),
+    ("nose", 27, 36, "#56b4e9"),
+    ("eyes", 36, 48, "#009e73"),
+    ("mouth", 48, 68, "#cc79a7"),
+)
+
+# One colour per parsing class: hue says the part, lightness the side (light = the person's left).
+PARSING_COLOURS = (
+    "#2b2b2b",  # background
+    "#e8d3b9",  # face skin
+    "#8ecbff",  # left eyebrow
+    "#1f66b5",  # right eyebrow
+    "#7de0b0",  # left eye
+    "#00795c",  # right eye
+    "#f0b000",  # nose
+    "#d1495b",  # upper lip
+    "#ffffff",  # inner mouth
+    "#8d2f62",  # lower lip
+    "#7a6a5f",  # hair
+)
+UNKNOWN = np.array([0.74, 0.74, 0.74])  # grey: nothing is known here
+MARKS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
+
+# What can be switched on over a face, and the field of the batch that it needs.
+VIEWS = {"landmarks": "landmarks", "parsing": "parsing", "mirror": "mirror_flow"}
+
+
+def overlay_landmarks(
+    images: torch.Tensor, landmarks: torch.Tensor, titles: Sequence[str] | None = None, *, cell: int = 192
+) -> Sheet:
+    """The 68 points over each face, coloured by group; R and L mark the *person's* right and left.
+
+    Args:
+        images: [B, 3, H, W].
+        landmarks: [B, 68, 2], (x, y) in pixels.
+    """
+    shown = pictures(images)
+    narrow = len(shown) < 3
+    sheet, axes = grid(
+        1,
+        len(shown),
+        cell_size(shown[0].shape, cell),
+        head=16 if titles else 0,
+        bottom=38 if narrow else 20,
+    )
+    for index, ax in enumerate(axes[0]):
+        put(ax, shown[index], titles[index] if titles else "")
+        draw_landmarks(ax, landmarks[index])
+    dot: dict[str, Any] = {
+        "linestyle": "",
+        "marker": "o",
+        "markersize": 5,
+        "markeredgecolor": INK,
+        "markeredgewidth": 0.5,
+    }
+    keys = [Line2D([], [], color=colour, label=name, **dot) for name, _, _, colour in LANDMARK_GROUPS]
+    keys.append(Line2D([], [], linestyle="", label="R, L: the person's right, left"))
+    _legend(sheet, keys, columns=3 if narrow else 6)
+    return sheet
+
+
+def draw_landmarks(ax: Axes, landmarks: torch.Tensor, size: float = 3.2) -> None:
+    """Draw one face's 68 points [68, 2] on axes in pixel coordinates."""
+    points = landmarks.detach().cpu().numpy()
+    edge: dict[str, Any] = {"markeredgecolor": "#00000090", "markeredgewidth": 0.4}
+    for _, first, last, colour in LANDMARK_GROUPS:
+        ax.plot(*points[first:last].T, "o", color=colour, markersize=size, clip_on=False, **edge)
+    width = ax.get_xlim()[1] + 0.5
+    for letter, jaw, away in (("R", 1, -1), ("L", 15, 1)):
+        x = float(np.clip(points[jaw, 0] + away * 0.055 * width, 0.03 * width, 0.97 * width))
+        style: dict[str, Any] = {
+            "color": "white",
+            "fontsize": TEXT,
+            "weight": "bold",
+            "ha": "center",
+            "va": "center",
+        }
+        mark = ax.text(x, float(points[jaw, 1]), letter, **style)
+        mark.set_path_effects([withStroke(linewidth=2, foreground="#000000b0")])
+
+
+def overlay_parsing(
+    images: torch.Tensor, parsing: torch.Tensor, titles: Sequence[str] | None = None, *, cell: int = 192
+) -> Sheet:
+    """Each face above its parsing map, with the legend of the 11 classes and their numbers.
+
+    Args:
+        images: [B, 3, H, W].
+        parsing: int64 [B, H, W] in 0..10.
+    """
+    shown = pictures(images)
+    size = cell_size(shown[0].shape, cell)
+    columns = max(2, min(6, len(shown) * size[0] // 130))
+    sheet, axes = grid(
+        2, len(shown), size, top=16 if titles else 0, bottom=8 + 17 * -(-len(PARSING) // columns)
+    )
+    for index, face in enumerate(shown):
+        put(axes[0, index], face, titles[index] if titles else "")
+        put(axes[1, index], tint_parsing(face, parsing[index]))
+    keys = [
+        Patch(facecolor=colour, edgecolor=QUIET, linewidth=0.5, label=f"{number} {name}")
+        for number, (colour, name) in enumerate(zip(PARSING_COLOURS, PARSING, strict=True))
+    ]
+    _legend(sheet, keys, columns)
+    return sheet
+
+
+def tint_parsing(image: Picture, parsing: torch.Tensor, strength: float = 0.72) -> np.ndarray:
+    """A grey version of the picture tinted by its parsing map [H, W]; float array [H, W, 3]."""
+    table = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in PARSING_COLOURS])
+    grey = picture(image).mean(axis=-1, keepdims=True)
+    return strength * table[parsing.detach().cpu().numpy()] + (1 - strength) * grey
+
+
+def mirror_warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """The flipped image [B, 3, H, W] carried onto the face by the mirror flow [B, H, W, 2] (symmfc Eq. 3-5)."""
+    return F.grid_sample(image.flip(-1), flow, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def mirror_flow(
+    image: torch.Tensor,
+    flow: torch.Tensor,
+    valid: torch.Tensor,
+    landmarks: torch.Tensor | None = None,
+    *,
+    cell: int = 192,
+) -> Sheet:
+    """What the mirror flow does, one row per face.
+
+    The face with numbered points | its mirror image, where the flow finds their mirror points | the mirror
+    image carried onto the face by the flow | how far both differ, where the flow means something.
+
+    Args:
+        image: [B, 3, H, W].
+        flow: [B, H, W, 2], absolute positions in [-1, 1].
+        valid: bool [B, H, W].
+        landmarks: [B, 68, 2], to choose the numbered points; without them, a fixed few.
+    """
+    shown, flipped, warped = pictures(image), pictures(image.flip(-1)), pictures(mirror_warp(image, flow))
+    sheet, axes = grid(len(shown), 4, cell_size(shown[0].shape, cell), gap=8, top=18, foot=14)
+    titles = ("the face", "its mirror image", "mirror image, warped", "difference")
+    for row, face in enumerate(shown):
+        seen = valid[row].detach().cpu().numpy()[..., None]
+        distance = np.abs(warped[row] - face).mean(axis=-1, keepdims=True)
+        cells = (
+            (face, ""),
+            (flipped[row], "tails begin at the same pixels as left"),
+            (np.where(seen, warped[row], UNKNOWN), f"grey: mirror point hidden ({1 - seen.mean():.0%})"),
+            (
+                np.where(seen, 1 - np.clip(2.5 * distance, 0, 1), UNKNOWN),
+                f"white: none; mean {distance[seen].mean() if seen.any() else 0:.3f}",
+            ),
+        )
+        for ax, (content, note), title in zip(axes[row], cells, titles, strict=True):
+            put(ax, content, title if row == 0 else "", note)
+        points = _flow_points(None if landmarks is None else landmarks[row], seen[..., 0])
+        _draw_flow(axes[row, 0], axes[row, 1], points, flow[row])
+    return sheet
+
+
+def _flow_points(landmarks: torch.Tensor | None, seen: np.ndarray) -> list[tuple[int, int]]:
+    """Whole pixels (x, y) with a visible mirror point: outer eye corners, nostril, mouth corner, cheek."""
+    height, width = seen.shape
+    if landmarks is None:
+        fractions = [[0.32, 0.48], [0.68, 0.48], [0.44, 0.62], [0.58, 0.74], [0.33, 0.65]]
+        wanted = np.array(fractions) * (width, height)
+    else:
+        points = landmarks.detach().cpu().numpy()
+        wanted = np.stack([points[36], points[45], points[31], points[54], points[[3, 31]].mean(axis=0)])
+    whole = np.clip(wanted.round().astype(int), 0, (width - 1, height - 1))
+    return [(int(x), int(y)) for x, y in whole if seen[y, x]]
+
+
+def _draw_flow(here: Axes, there: Axes, points: Sequence[tuple[int, int]], flow: torch.Tensor) -> None:
+    """Number points on the face; on its mirror image, draw from the same pixels to where the flow leads."""
+    last = torch.tensor([flow.shape[1] - 1, flow.shape[0] - 1])
+    for number, ((x, y), colour) in enumerate(zip(points, MARKS, strict=False), start=1):
+        x_there, y_there = ((flow[y, x].detach().cpu() + 1) / 2 * last).tolist()
+        there.plot([x, x_there], [y, y_there], color=colour, linewidth=2.6, solid_capstyle="round")
+        for ax, place in ((here, (x, y)), (there, (x_there, y_there))):
+            disc: dict[str, Any] = {
+                "markersize": 9,
+                "markeredgecolor": "white",
+                "markeredgewidth": 0.8,
+                "zorder": 5,
+            }
+            ax.plot(*place, "o", color=colour, **disc)
+            ax.annotate(
+                str(number),
+                place,
+                color="white",
+                fontsize=6.4,
+                weight="bold",
+                ha="center",
+                va="center_baseline",
+                zorder=6,
+            )
+
+
+def labels(faces: FaceBatch, *, cell: int = 192) -> Sheet:
+    """One row per face: the picture, and beside it all that the batch knows: landmarks, parsing, mirror."""
+    known = [name for name, field in VIEWS.items() if getattr(faces, field) is not None]
+    sheet, axes = grid(len(faces), 1 + len(known), cell_size(faces.size, cell), top=18)
+    titles = {"": "picture", "landmarks": "landmarks", "parsing": "parsing", "mirror": "other side, mirrored"}
+    for row in range(len(faces)):
+        for ax, name in zip(axes[row], ["", *known], strict=True):
+            _draw_view(ax, faces[row], {name})
+            caption(ax, titles[name] if row == 0 else "")
+    return sheet
+
+
+def face_view(
+    faces: FaceBatch,
+    index: int = 0,
+    *,
+    landmarks: bool = False,
+    parsing: bool = False,
+    mirror: bool = False,
+    cell: int = 320,
+) -> Sheet:
+    """One face, large; on request in parsing colours, with landmarks, or with its other side mirrored."""
+    face = faces[index]
+    sheet, axes = grid(1, 1, cell_size(faces.size, cell), foot=14)
+    chosen = {"landmarks": landmarks, "parsing": parsing, "mirror": mirror}
+    _draw_view(axes[0, 0], face, {name for name, wanted in chosen.items() if wanted})
+    facts = [] if face.pose is None else [f"yaw {face.pose[0, 0]:+.0f}°, pitch {face.pose[0, 1]:+.0f}°"]
+    facts += [name for name, value in (face.attributes or {}).items() if value[0]]
+    caption(axes[0, 0], note=", ".join(facts))
+    return sheet
+
+
+def _draw_view(ax: Axes, face: FaceBatch, chosen: set[str]) -> None:
+    shown = picture(face.image[0])
+    if "mirror" in chosen and face.mirror_flow is not None and face.mirror_valid is not None:
+        seen = face.mirror_valid[0].cpu().numpy()[..., None]
+        shown = np.where(seen, picture(mirror_warp(face.image, face.mirror_flow)[0]), UNKNOWN)
+    if "parsing" in chosen and face.parsing is not None:
+        shown = tint_parsing(shown, face.parsing[0])
+    put(ax, shown)
+    if "landmarks" in chosen and face.landmarks is not None:
+        draw_landmarks(ax, face.landmarks[0])
+
+
+def _legend(sheet: Sheet, keys: Sequence[Artist], columns: int) -> None:
+    sheet.legend(
+        handles=keys,
+        loc="lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=INK,
+        handletextpad=0.5,
+        columnspacing=1.2,
+        borderpad=0.2,
+        handlelength=1.2,
+    )
