@@ -1,0 +1,269 @@
+"""Who is drawn, and how the picture is taken: random people and random pictures of them.
+
+A `Person` is what stays the same over several pictures (shape, pigments, brows, hair colour, beard); a `Picture` is
+what changes (pose, expression, light, hairstyle, glasses, background). Ranges are chosen so that nothing drawn from
+them needs to be thrown away.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from .shape import head
+
+#: Skin albedo from light to dark, linear RGB.
+SKIN_TONES = np.array(
+    [(.80, .58, .46), (.76, .52, .39), (.69, .45, .32), (.60, .37, .24),
+     (.48, .28, .17), (.35, .20, .12), (.235, .13, .08), (.155, .088, .057)]
+)
+HAIR_COLOURS = {
+    "black": (.014, .011, .010), "dark brown": (.032, .019, .012), "brown": (.075, .042, .023),
+    "light brown": (.16, .092, .050), "blond": (.38, .26, .13), "platinum": (.55, .45, .31),
+    "red": (.21, .062, .024), "grey": (.30, .29, .28), "white": (.58, .57, .55),
+}
+IRISES = np.array([(.10, .045, .018), (.055, .025, .012), (.16, .10, .035), (.10, .13, .07), (.12, .20, .30), (.20, .24, .26)])
+LIPSTICKS = np.array([(.42, .06, .07), (.36, .09, .11), (.48, .16, .14), (.30, .05, .10)])
+
+# Changes that move a whole part out of place, or that only make caricatures.
+_LEFT_OUT = ("trans-out", "angle-out", "head-age", "neck-", "head-scale", "head-trans", "measure", "head-fat")
+_CALMER = {"forehead-nubian-incr": 0.6, "forehead-scale-vert-incr": 0.6, "head-back-scale-depth-incr": 0.6,
+           "mouth-trans-up": 0.6, "mouth-scale-horiz-incr": 0.7, "mouth-trans-forward": 0.7, "nose-trans-up": 0.7}
+_WHOLE_HEAD = {"head-scale-horiz-incr": 0.13, "head-scale-vert-incr": 0.12, "head-fat-incr": 0.16, "head-age-incr": 0.10}
+
+#: Expression units that belong together, with the range of each: (unit, low, high); sided units end in '*'.
+EXPRESSIONS = {
+    "neutral": (0.30, []),
+    "smile": (0.22, [("mouthSmile*", .25, .75), ("cheekSquint*", .15, .45), ("eyeSquint*", .05, .30)]),
+    "open smile": (0.20, [("mouthSmile*", .45, .85), ("cheekSquint*", .25, .55), ("eyeSquint*", .10, .40),
+                          ("mouthUpperUp*", .25, .45), ("mouthLowerDown*", .10, .25), ("jawOpen", .03, .13)]),
+    "surprise": (0.06, [("jawOpen", .15, .40), ("browInnerUp", .4, .9), ("browOuterUp*", .3, .8), ("eyeWide*", .2, .6)]),
+    "sad": (0.07, [("mouthFrown*", .2, .55), ("browInnerUp", .3, .8), ("mouthShrugLower", .0, .2)]),
+    "angry": (0.06, [("browDown*", .4, .9), ("eyeSquint*", .1, .4), ("mouthPress*", .1, .5), ("noseSneer*", .0, .3)]),
+    "talking": (0.06, [("jawOpen", .05, .22), ("mouthLowerDown*", .05, .25)]),
+    "pout": (0.03, [("mouthPucker", .15, .5)]),
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """What stays the same over the pictures of one person. Colours are linear RGB albedos."""
+
+    age: float
+    gender: float
+    weight: float
+    ancestry: tuple
+    local: dict
+    tone: float  # 0 lightest .. 1 darkest
+    skin: np.ndarray
+    lip: np.ndarray
+    blood: float
+    freckles: float
+    spots: float
+    oil: float
+    hair: np.ndarray
+    grey: float
+    iris: np.ndarray
+    brow_height: float  # metres
+    brow_density: float
+    brow_arch: float
+    beard: str  # none stubble full goatee moustache
+    beard_length: float
+    hairline: tuple  # recession at front and temples, degrees
+    thinning: float  # 0 full .. 1 bald crown
+    hairstyle: str
+    glasses: bool
+    seed: int
+
+    @property
+    def male(self):
+        return self.gender < 0.5
+
+    @property
+    def old(self):
+        """0 up to middle age .. 1 at the oldest: drives lines and slack skin."""
+        return float(np.clip((self.age - 0.70) / 0.27, 0, 1))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What changes from picture to picture. Angles in degrees; directions in the camera's world axes."""
+
+    yaw: float
+    pitch: float
+    gaze: tuple
+    expression_name: str
+    expression: dict
+    lamps: tuple  # ((direction, colour), (direction, colour)), direction unit towards the lamp
+    ambient: np.ndarray
+    shadow: float
+    exposure: float
+    hairstyle: str
+    makeup: float
+    lipstick: np.ndarray
+    glasses: bool
+    cloth: np.ndarray
+    neckline: float
+    field_of_view: float
+    jitter: np.ndarray = field(default_factory=lambda: np.zeros((3, 2)))  # residual of alignment, fractions of the side
+    seed: int = 0
+
+
+def _mix_skin(tone):
+    position = tone * (len(SKIN_TONES) - 1)
+    k = min(int(position), len(SKIN_TONES) - 2)
+    return SKIN_TONES[k] * (1 - position + k) + SKIN_TONES[k + 1] * (position - k)
+
+
+def _choose(rng, table):
+    """A key of {key: weight}."""
+    keys, weights = list(table), np.array(list(table.values()), float)
+    return keys[rng.choice(len(keys), p=weights / weights.sum())]
+
+
+def _local_changes(rng):
+    change = lambda spread=0.17: float(np.clip(rng.normal(0, spread), -0.42, 0.42))  # noqa: E731
+    local = {}
+    for name in head().local_changes:
+        if name.startswith("r-") or any(part in name for part in _LEFT_OUT):
+            continue
+        if name.startswith("l-"):
+            value, skew = change(), rng.normal(0, 0.025)
+            local[name], local["r" + name[1:]] = value + skew, value - skew
+        else:
+            local[name] = change() * _CALMER.get(name, 1.0)
+    for name, spread in _WHOLE_HEAD.items():
+        local[name] = float(np.clip(rng.normal(0, spread), -0.3, 0.3))
+    return local
+
+
+HAIRSTYLES = {  # weights: (men, women)
+    "buzz": (.12, .01), "crop": (.20, .02), "side part": (.20, .02), "swept back": (.13, .01), "messy": (.14, .02),
+    "curly": (.07, .08), "afro": (.02, .03), "bald": (.07, 0), "longish": (.05, .06),
+    "pixie": (0, .09), "bob": (0, .15), "long": (0, .26), "wavy": (0, .17), "fringe": (0, .10), "tied back": (.0, .13),
+}
+
+
+def _hairstyle(rng, male, african):
+    weights = {name: w[0 if male else 1] for name, w in HAIRSTYLES.items()}
+    if african > 0.55:  # tightly curled hair is rarely combed flat
+        for name in ("side part", "swept back", "messy", "longish", "pixie", "bob", "long", "wavy", "fringe"):
+            weights[name] *= 0.35
+        weights.update(afro=.25, curly=.22, buzz=weights["buzz"] * 2)
+    return _choose(rng, weights)
+
+
+def sample_person(rng):
+    """A random adult.
+
+    Args:
+        rng: numpy Generator; the same generator state gives the same person.
+    """
+    age = float(np.clip(0.50 + 0.50 * rng.beta(1.5, 2.0), 0.50, 1.0))
+    gender = rng.random()
+    gender = gender * 0.3 if gender < 0.5 else 1 - (1 - gender) * 0.3
+    male = gender < 0.5
+    ancestry = rng.dirichlet((0.45, 0.45, 0.6)) + 1e-3
+    ancestry = tuple(ancestry / ancestry.sum())
+    tone = float(np.clip(np.dot(ancestry, (0.78, 0.27, 0.13)) + rng.normal(0, 0.09), 0, 1))
+    skin = _mix_skin(tone) * [1, 1 + rng.normal(0, 0.025), 1 + rng.normal(0, 0.04)]
+    old = float(np.clip((age - 0.70) / 0.27, 0, 1))
+    dark = ancestry[2] < 0.55
+    colours = dict(zip(list(HAIR_COLOURS)[:7], (.62, .28, .08, .01, .005, 0, .005) if dark else (.2, .26, .22, .12, .11, .02, .07)))
+    hair = np.array(HAIR_COLOURS[_choose(rng, colours)]) * rng.uniform(0.75, 1.25)
+    grey = float(np.clip(rng.normal(1.25 * old - 0.25, 0.2), 0, 1)) if old > 0.1 else 0.0
+    hair = hair * (1 - grey) + np.array(HAIR_COLOURS["white" if rng.random() < old else "grey"]) * grey
+    beard = _choose(rng, dict(none=.42, stubble=.25, full=.17, goatee=.09, moustache=.07)) if male else "none"
+    irises = (.36, .58, .06, 0, 0, 0) if dark else (.2, .15, .15, .12, .28, .1)
+    return Person(
+        age=age, gender=gender, weight=float(np.clip(rng.normal(0.48, 0.19), 0.05, 0.95)), ancestry=ancestry,
+        local=_local_changes(rng), tone=tone, skin=skin,
+        lip=skin * [0.86, 0.54, 0.54] * (1 - 0.1 * tone),
+        blood=float(np.clip(rng.normal(0.75, 0.3), 0.15, 1.5)) * (1 - 0.45 * tone),
+        freckles=rng.uniform(0.3, 0.9) if tone < 0.35 and rng.random() < 0.18 else 0.0,
+        spots=rng.uniform(0.3, 0.8) * (0.4 + old) if rng.random() < 0.25 + 0.4 * old else 0.0,
+        oil=rng.uniform(0.5, 1.5), hair=hair, grey=grey,
+        iris=IRISES[rng.choice(6, p=irises)] * rng.uniform(0.8, 1.3),
+        brow_height=rng.uniform(0.0032, 0.0046) if male else rng.uniform(0.0022, 0.0036),
+        brow_density=rng.uniform(0.6, 1.0), brow_arch=rng.uniform(0, 1),
+        beard=beard, beard_length=rng.uniform(0.004, 0.014),
+        hairline=(rng.normal(0, 2.2) + (6 * old + 1.5 if male else 0), rng.uniform(-2, 5) + (rng.uniform(0, 8) + 8 * old if male else 0)),
+        thinning=float(np.clip(rng.normal(0.9 * old - 0.35, 0.35), 0, 1)) if male else 0.0,
+        hairstyle=_hairstyle(rng, male, ancestry[0]),
+        glasses=bool(rng.random() < 0.12 + 0.2 * old), seed=int(rng.integers(1 << 30)),
+    )
+
+
+def _expression(rng):
+    name = _choose(rng, {key: weight for key, (weight, _) in EXPRESSIONS.items()})
+    strength, units = rng.uniform(0, 1), {}
+    for unit, low, high in EXPRESSIONS[name][1]:
+        value = low + (high - low) * np.clip(strength + rng.normal(0, 0.15), 0, 1)
+        if unit.endswith("*"):
+            for side in ("Left", "Right"):
+                units[unit[:-1] + side] = float(np.clip(value * (1 + rng.normal(0, 0.07)), 0, 1))
+        else:
+            units[unit] = float(value)
+    blink = abs(rng.normal(0, 0.07)) if rng.random() < 0.97 else rng.uniform(0.85, 1.0)
+    blink = min(blink, 0.05) if "eyeWideLeft" in units else blink
+    for side in ("Left", "Right"):
+        units["eyeBlink" + side] = float(np.clip(blink + rng.normal(0, 0.01), 0, 1))
+    return name, units
+
+
+def direction(azimuth, elevation):
+    """Unit vector towards a lamp; azimuth 0 is in front, > 0 to image right; degrees."""
+    a, e = np.deg2rad([azimuth, elevation])
+    return np.array([np.sin(a) * np.cos(e), -np.cos(a) * np.cos(e), np.sin(e)])
+
+
+def _tint(rng, spread, low, high):
+    warm = float(np.clip(rng.normal(0, spread), low, high))
+    return np.array([1 + warm, 1, 1 - 1.2 * warm])
+
+
+def _lamps(rng):
+    azimuth = rng.uniform(-70, 70) if rng.random() < 0.85 else rng.uniform(-95, 95)
+    key = (direction(azimuth, rng.uniform(8, 58)), rng.uniform(0.85, 1.35) * _tint(rng, 0.07, -0.12, 0.18))
+    other = azimuth + 180 * rng.uniform(0.5, 1.1) * (1 if rng.random() < 0.5 else -1)
+    fill = (direction(other, rng.uniform(0, 50)), rng.uniform(0.05, 0.5) * _tint(rng, 0.09, -0.14, 0.18))
+    return key, fill
+
+
+def _colour(rng, saturation, value):
+    import colorsys
+
+    return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, value))
+
+
+def sample_picture(rng, person):
+    """A random picture of `person`; the hairstyle changes in one picture of four."""
+    name, units = _expression(rng)
+    restyled = rng.random() < 0.25 and person.hairstyle not in ("bald", "afro", "buzz")
+    makeup = 0.0 if person.male or rng.random() < 0.45 else rng.uniform(0.2, 1)
+    return Picture(
+        yaw=float(np.clip(rng.normal(0, 14), -45, 45)), pitch=float(np.clip(rng.normal(0, 5.5), -15, 15)),
+        gaze=(float(rng.normal(0, 0.10)), float(rng.normal(0, 0.05))), expression_name=name, expression=units,
+        lamps=_lamps(rng), ambient=rng.uniform(0.20, 0.42) * _tint(rng, 0.05, -0.1, 0.1),
+        shadow=rng.uniform(0.5, 0.95), exposure=rng.uniform(0.9, 1.15),
+        hairstyle=_hairstyle(rng, person.male, person.ancestry[0]) if restyled else person.hairstyle,
+        makeup=makeup, lipstick=LIPSTICKS[rng.integers(len(LIPSTICKS))],
+        glasses=person.glasses and rng.random() < 0.8,
+        cloth=_colour(rng, rng.beta(1.2, 2.5), rng.choice([.04, .12, .3, .6], p=[.3, .3, .25, .15])),
+        neckline=rng.uniform(0, 0.045), field_of_view=rng.uniform(12, 24),
+        jitter=rng.normal(0, 1, (3, 2)) * [[0.006], [0.006], [0.02]], seed=int(rng.integers(1 << 30)),
+    )
+
+
+def attributes(person, picture):
+    """Booleans named in the style of CelebA, from the sampled parameters."""
+    smile = picture.expression.get("mouthSmileLeft", 0.0)
+    return {
+        "male": person.male, "young": person.age < 0.75, "smiling": smile > 0.2,
+        "mouth_open": picture.expression_name in ("open smile", "surprise", "talking"),
+        "beard": person.beard in ("full", "goatee", "moustache"), "makeup": picture.makeup > 0.0,
+        "glasses": picture.glasses, "bald": picture.hairstyle == "bald",
+        "long_hair": picture.hairstyle in ("longish", "long", "wavy", "fringe", "bob"),
+    }
+
+
+__all__ = ["Person", "Picture", "sample_person", "sample_picture", "attributes", "direction", "replace"]
