@@ -16,7 +16,7 @@ from facecomp_lib.completion import Completion
 
 __all__ = ["KINDS", "complete"]
 
-Picture = NDArray[np.float64]  # [H, W, 3] in [0, 1], missing pixels 0
+Picture = NDArray[Any]  # float64 [H, W, 3] in [0, 1], missing pixels 0
 Hole = NDArray[np.bool_]  # [H, W], True = missing
 
 
@@ -26,7 +26,7 @@ def _mean(picture: Picture, hole: Hole) -> Picture:
 
 
 def _telea(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
-    """Fast marching inwards from the rim (Telea 2004), OpenCV's; it works in 8 bits, so the fill has 256 levels.
+    """Fast marching inwards from the rim (Telea 2004), by OpenCV, in 8 bits: the fill has 256 levels.
 
     ``radius``: pixels around a missing one that it averages over.
     """
@@ -39,7 +39,7 @@ def _telea(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
 
 
 def _biharmonic(picture: Picture, hole: Hole) -> Picture:
-    """The smoothest surface through the known pixels: the squared Laplacian is 0 in the hole (scikit-image's).
+    """The smoothest surface through the known pixels (squared Laplacian 0 in the hole), by scikit-image.
 
     One sparse linear system with an unknown per missing pixel; holes of more than about 256 x 256 px take
     seconds.
@@ -75,7 +75,8 @@ def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -
         has = f"it has {', '.join(allowed)}" if allowed else "it has none"
         raise ValueError(f"The fill {kind!r} has no option {', '.join(unknown)}: {has}.")
     mask = masks.check(image, mask)
-    raw = torch.stack([_filled(one, known, kind, options) for one, known in zip(image, mask, strict=True)])
+    fills = [_filled(one, known, kind, options) for one, known in zip(image, mask, strict=True)]
+    raw = torch.stack(fills) if fills else image
     return Completion(composite=masks.composite(image, raw, mask), raw=raw)
 
 

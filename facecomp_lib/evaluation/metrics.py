@@ -76,7 +76,8 @@ def _hole_mean(values: Tensor, mask: Tensor) -> Tensor:
 def _check(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
     if prediction.ndim != 4 or prediction.shape != target.shape:
         raise ValueError(
-            f"prediction and target must both be [B, 3, H, W], not {list(prediction.shape)} and {list(target.shape)}."
+            "prediction and target must both be [B, 3, H, W], "
+            f"not {list(prediction.shape)} and {list(target.shape)}."
         )
     if not (prediction.is_floating_point() and target.is_floating_point()):
         raise ValueError("prediction and target must be float in [0, 1]: divide 8-bit pictures by 255.")
