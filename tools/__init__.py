@@ -1,0 +1,1 @@
+"""What course.py runs inside the environment: executing, opening and rebuilding the lessons."""

@@ -1,0 +1,72 @@
+"""Execute one notebook and tell how it went."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+CELL_TIMEOUT = 1800  # seconds; a lesson's own training takes two minutes on two cores
+START_TIMEOUT = 120
+# a kernel that talks to its own machine need not warn that it does so without encryption
+QUIET = ["--IPKernelApp.log_level=ERROR"]
+
+
+@dataclass
+class Outcome:
+    """How one execution went; `error` is None or one line about the cell that failed."""
+
+    name: str
+    seconds: float
+    error: str | None
+
+
+def execute(
+    notebook: Path,
+    output: Path,
+    parameters: dict[str, Any] | None = None,
+    cell_timeout: int | None = CELL_TIMEOUT,
+) -> Outcome:
+    """Execute a notebook from its own folder with papermill, leaving the executed copy and an HTML page.
+
+    Args:
+        notebook: the notebook to execute, left as it is.
+        output: where the executed copy goes; the page is beside it with the ending .html.
+        parameters: new values for names in the cell tagged `parameters`.
+        cell_timeout: seconds that one cell may take, None for no limit.
+    """
+    import papermill
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.with_suffix(".html").unlink(missing_ok=True)
+    start = time.perf_counter()
+    error = None
+    try:
+        papermill.execute_notebook(
+            notebook, output, parameters, kernel_name="python3", cwd=notebook.parent, progress_bar=False,
+            execution_timeout=cell_timeout, start_timeout=START_TIMEOUT, extra_arguments=QUIET,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as failure:
+        error = f"cell [{failure.exec_count}]: {failure.ename}: {_first_line(failure.evalue)}"
+    except Exception as failure:  # a cell ran out of time, a kernel died: papermill lets these through
+        error = f"{type(failure).__name__}: {_first_line(str(failure))}"
+    seconds = time.perf_counter() - start
+    if output.exists():
+        write_page(output)
+    return Outcome(notebook.stem, seconds, error)
+
+
+def write_page(notebook: Path) -> Path:
+    """Write a notebook as a static HTML page beside it."""
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    page = notebook.with_suffix(".html")
+    page.write_text(body, encoding="utf-8")
+    return page
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[0] if lines else ""

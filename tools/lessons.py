@@ -1,0 +1,108 @@
+"""Execute the lessons headless, one line each; executed copies and an index page go to runs/lessons/."""
+
+import argparse
+import html
+import json
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+import nbformat
+
+from tools.execute import Outcome, execute
+from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find
+
+PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>Executed lessons</title>
+<style>
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }}
+  table {{ border-collapse: collapse; width: 100% }}
+  td, th {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd }}
+  .seconds {{ text-align: right }}
+  .failed {{ color: #b00020 }}
+</style>
+<h1>Executed lessons</h1>
+<table>
+<tr><th>Lesson</th><th class="seconds">Seconds</th><th>Result</th></tr>
+{rows}
+</table>
+"""
+
+
+def run(notebooks: list[Path], folder: Path, jobs: int) -> list[Outcome]:
+    """Execute notebooks, `jobs` at a time in processes of their own; print one line for each as it ends."""
+    width = max(len(path.stem) for path in notebooks)
+    outcomes = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+        futures = [pool.submit(execute, path, folder / path.name) for path in notebooks]
+        for future in as_completed(futures):
+            outcome = future.result()
+            outcomes.append(outcome)
+            print(f"{outcome.name:{width}}  {outcome.seconds:6.1f} s  {outcome.error or 'ok'}", flush=True)
+    return outcomes
+
+
+def _share_cores(jobs: int) -> None:
+    """Several kernels at once are fastest when each keeps to its own cores."""
+    if jobs > 1:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+
+
+def write_index(folder: Path, notebooks: Path, outcomes: list[Outcome]) -> Path:
+    """Write index.html over all that was executed so far: what was left out keeps its last outcome."""
+    memory = folder / "outcomes.json"
+    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
+    known.update({outcome.name: asdict(outcome) for outcome in outcomes})
+    known = {name: known[name] for name in sorted(known) if (notebooks / f"{name}.ipynb").exists()}
+    memory.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    rows = "\n".join(_row(Outcome(**fields), notebooks) for fields in known.values())
+    index = folder / "index.html"
+    index.write_text(PAGE.format(rows=rows), encoding="utf-8")
+    return index
+
+
+def _row(outcome: Outcome, notebooks: Path) -> str:
+    title = html.escape(_title(notebooks / f"{outcome.name}.ipynb"))
+    result = f'<span class="failed">{html.escape(outcome.error)}</span>' if outcome.error else "ok"
+    return (
+        f'<tr><td><a href="{outcome.name}.html">{title}</a></td>'
+        f'<td class="seconds">{outcome.seconds:.1f}</td><td>{result}</td></tr>'
+    )
+
+
+def _title(notebook: Path) -> str:
+    """A notebook's first heading, or its name."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else []:
+            if line.startswith("# "):
+                return line[2:].strip()
+    return notebook.stem
+
+
+def main(arguments: list[str], notebooks: Path = NOTEBOOKS, folder: Path = RUNS / "lessons") -> int:
+    parser = argparse.ArgumentParser(prog="course.py lessons", description=__doc__)
+    parser.add_argument("names", nargs="*", help="lessons by number or name; all of them if none is given")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="how many at a time")
+    options = parser.parse_args(arguments)
+    chosen = find(options.names, notebooks)
+    jobs = max(1, min(options.jobs, len(chosen)))
+    print(f"executing {len(chosen)} notebook{'s' * (len(chosen) > 1)}, {jobs} at a time", flush=True)
+    start = time.perf_counter()
+    outcomes = run(chosen, folder, jobs)
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    print(f"{len(outcomes) - failed} ok, {failed} failed, in {time.perf_counter() - start:.1f} s")
+    print(f"to read: {write_index(folder, notebooks, outcomes)}")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Trouble as trouble:
+        sys.exit(f"course.py lessons: {trouble}")
