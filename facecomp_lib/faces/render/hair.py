@@ -142,19 +142,6 @@ class Skull:
         surface = np.einsum("nk,nkd->nd", self.weights, points[self.vertices])
         return np.linalg.norm(surface - CENTRE, axis=1).astype(np.float32).reshape(self.AZIMUTHS, self.ELEVATIONS)
 
-    @classmethod
-    def radius(cls, table, offset):
-        """Skin radius in the directions of `offset` (N, 3), bilinear in the table."""
-        a = (np.arctan2(offset[:, 0], -offset[:, 1]) + np.pi) * ((cls.AZIMUTHS - 1) / (2 * np.pi))
-        e = np.arctan2(offset[:, 2], np.hypot(offset[:, 0], offset[:, 1]))
-        e = np.clip((e + 1.45) * ((cls.ELEVATIONS - 1) / 3.02), 0, cls.ELEVATIONS - 1.001)
-        i, j = np.minimum(a.astype(np.int32), cls.AZIMUTHS - 2), e.astype(np.int32)
-        fa, fe, flat = (a - i).astype(np.float32), (e - j).astype(np.float32), table.reshape(-1)
-        at = i * cls.ELEVATIONS + j
-        low = flat[at] * (1 - fe) + flat[at + 1] * fe
-        high = flat[at + cls.ELEVATIONS] * (1 - fe) + flat[at + cls.ELEVATIONS + 1] * fe
-        return low * (1 - fa) + high * fa
-
 
 @cache
 def skull():
@@ -182,7 +169,7 @@ class Style:
     clump: float = 0.3
     fringe: float = 0.0  # length of hair combed onto the forehead
     open_face: bool = True  # hair falls beside the face
-    count: int = 4200
+    count: int = 3800
 
 
 def style(name, rng):
@@ -204,7 +191,7 @@ def style(name, rng):
         return Style(top=long, side=long * u(.4, 1), nape=long * u(.5, 1), lift=50, layer=u(.018, .032), curl=u(.004, .007), turns=3 + 45 * long, frizz=.45, clump=.6, weight=.25, over=u(-.6, .6))
     if name == "afro":
         long = u(.03, .07)
-        return Style(top=long, side=long * u(.6, 1), nape=long * .8, lift=80, layer=long, curl=.004, turns=5, frizz=.9, clump=.2, weight=0, count=6000)
+        return Style(top=long, side=long * u(.6, 1), nape=long * .8, lift=80, layer=long, curl=.004, turns=4, frizz=.9, clump=.2, weight=0, count=4800)
     if name == "bald":
         return Style(top=.001, side=.002, nape=.002, lift=50, layer=.002, weight=0, count=1500)
     if name == "pixie":
@@ -232,7 +219,7 @@ def _unit(v):
     return v / (np.linalg.norm(v, axis=-1, keepdims=True) + 1e-9)
 
 
-def scalp_hair(points, normals, person, look, rng):
+def scalp_hair(points, normals, person, look, rng, device):
     """Scalp hair of a person in a `Style`, or None where nothing grows.
 
     Args:
@@ -255,14 +242,12 @@ def scalp_hair(points, normals, person, look, rng):
     comb[fringe, 0] = rest[fringe, 0] * 6 + 0.25 * look.over
     length = np.where(fringe, np.minimum(look.fringe * (1 + 0.10 * random[:, 1]) * (1 + 3 * (rest[:, 2] - 0.97)), 0.075), length)
     comb = _unit(comb - normal * np.sum(comb * normal, 1, keepdims=True))
-    clumps = rng.integers(0, max(len(chosen) // 9, 1), len(chosen))  # neighbours by chance share a fate only in part
-    shared = rng.normal(size=(len(chosen) // 9 + 1, 3))[clumps]
     order = _cells(rest, 0.014)
     shared = rng.normal(size=(order.max() + 1, 3))[order]
     comb = _unit(comb + 0.45 * look.clump * shared + 0.6 * look.frizz * random[:, 2:5])
     lift = np.deg2rad(np.clip(look.lift * (1 + 0.3 * random[:, 1:2]), 0, 88))
     start = comb * np.cos(lift) + normal * np.sin(lift)
-    return _grow(root, start, length, table, look, shared, random, fringe, person, rng)
+    return _grow(root, start, length, table, look, shared, random, fringe, person, rng, device)
 
 
 def _cells(rest, size):
@@ -291,70 +276,33 @@ def _lengths(rest, above, random, look):
     return length * fine * np.clip(1 + 0.16 * random[:, 5], 0.55, 1.4)
 
 
-def _grow(root, heading, length, table, look, shared, random, fringe, person, rng):
-    nodes = 24 if look.top > 0.1 else 10
+def _grow(root, heading, length, table, look, shared, random, fringe, person, rng, device):
+    """Step all hairs from their roots; see `grow`."""
+    import warp as wp
+
+    from . import grow
+
     count = len(root)
-    path, depth = np.empty((nodes, count, 3), np.float32), np.empty((nodes, count), np.float32)
-    step = (length / (nodes - 1))[:, None]
-    point, heading = root.astype(np.float32), heading.astype(np.float32)
-    settle = look.layer * np.clip(0.25 + 0.75 * rng.random(count), 0, 1)  # height at which this hair comes to lie
-    phase = 6.28 * (0.65 * rng.random(count) + 0.35 * (shared[:, 0] % 1))
-    face_side = 0.060 + 0.004 * shared[:, 1] + 0.003 * random[:, 4]
-    pull = look.weight * np.clip(length / 0.10, 0.05, 1.0)[:, None]
-    for k in range(nodes):
-        path[k] = point
-        offset = point - CENTRE.astype(np.float32)
-        distance = np.linalg.norm(offset, axis=1)
-        height = distance - Skull.radius(table, offset)
-        depth[k] = np.clip(height / max(look.layer, 1e-3), 0, 1)
-        if k == nodes - 1:
-            break
-        outward = offset / distance[:, None]
-        heading = heading + step / 0.02 * pull * 0.28 * np.float32([0, 0, -1])
-        heading = heading + 0.25 * look.frizz * np.sqrt(step / 0.008) * rng.normal(size=(count, 3)).astype(np.float32)
-        rising = np.sum(heading * outward, 1)
-        lie = (height > settle) & (rising > 0)  # high enough: lie down
-        sink = (height < 0.15 * settle + 0.0008) & (rising < 0)
-        heading = heading - np.where(lie, 0.75 * rising, np.where(sink, 1.02 * rising, 0))[:, None] * outward
-        heading = _unit(heading)
-        point = point + heading * step
-        offset = point - CENTRE.astype(np.float32)
-        radius, distance = Skull.radius(table, offset), np.linalg.norm(offset, axis=1)
-        lowest = radius + np.minimum(0.0012 + 0.3 * settle, 0.0004 + 0.12 * step[:, 0] * (k + 1))
-        push = np.clip(lowest - distance, 0, None)
-        point = point + (offset / distance[:, None]) * push[:, None]
-        if look.open_face and look.top > 0.08:
-            point = _beside_face(point, face_side, fringe, k / nodes)
-    path, depth = path.transpose(1, 0, 2), depth.T
-    if look.curl > 0:
-        path = path + _curls(path, length, look, phase, random)
-    outer = np.maximum(depth, np.linspace(0, 1, nodes)[None] * (0.5 if look.top > 0.1 else 0.3))
+    nodes = int(np.clip(6 * look.turns, 12, 30)) if look.curl > 0.0035 else (17 if look.top > 0.1 else 8)
+    growth = grow.Growth()
+    growth.nodes, growth.seed, growth.centre = nodes, int(rng.integers(1 << 30)), wp.vec3(*map(float, CENTRE))
+    growth.layer, growth.frizz, growth.weight = float(look.layer), float(look.frizz), float(look.weight)
+    growth.curl, growth.turns = float(look.curl), float(look.turns)
+    growth.open_face = int(look.open_face and look.top > 0.08)
+    settle = look.layer * (0.25 + 0.75 * rng.random(count))
+    side = np.where(fringe, 0.0, 0.060 + 0.004 * shared[:, 1] + 0.003 * random[:, 4])
+    phase = 6.28 * (0.55 * rng.random(count) + 0.45 * (shared[:, 0] % 1))
+    floats = [wp.array(x.astype(np.float32), dtype=float, device=device) for x in (length, settle, side, phase)]
+    points = [wp.array(x.astype(np.float32), dtype=wp.vec3, device=device) for x in (root, heading)]
+    path = wp.empty((count, nodes), dtype=wp.vec3, device=device)
+    depth = wp.empty((count, nodes), dtype=float, device=device)
+    wp.launch(grow.grow_hairs, dim=count, device=device,
+              inputs=[*points, *floats, wp.array(table, dtype=float, device=device), growth, path, depth])
+    outer = np.maximum(depth.numpy(), np.linspace(0, 1, nodes, dtype=np.float32)[None] * (0.5 if look.top > 0.1 else 0.3))
     tint = np.clip(1 + 0.20 * random[:, 0] + 0.22 * look.clump * shared[:, 2], 0.45, 1.7)
     if person.grey > 0.05:  # grey comes hair by hair
         tint = tint * np.where(rng.random(count) < 0.3 * person.grey, 1.5, 1.0)
-    return Fibres(path.astype(np.float32), HAIR, tint.astype(np.float32), outer.astype(np.float32), 0.0006)
-
-
-def _beside_face(point, face_side, fringe, progress):
-    """Hair that would hang before the face is moved to the nearer side of it."""
-    x, y, z = point.T
-    front = smoothstep(-0.05, -0.085, y) * smoothstep(0.972, 0.945, z)
-    width = face_side + 0.10 * np.clip(0.80 - z, 0, 0.1)
-    inside = np.clip(width - np.abs(x), 0, None) * front * ~fringe
-    side = np.where(x >= 0, 1.0, -1.0)
-    point[:, 0] += (side * inside * 0.5).astype(np.float32)
-    point[:, 1] += (0.35 * inside * front).astype(np.float32)
-    return point
-
-
-def _curls(path, length, look, phase, random):
-    tangent = _unit(np.gradient(path, axis=1))
-    u = _unit(np.cross(tangent, np.float32([0.31, 0.2, 0.93])))
-    v = np.cross(tangent, u)
-    t = np.linspace(0, 1, path.shape[1], dtype=np.float32)[None]
-    angle = phase[:, None] + 6.28 * look.turns * t * (1 + 0.12 * random[:, 2:3])
-    size = look.curl * smoothstep(0.03, 0.35, t) * np.clip(length / look.top, 0.3, 1)[:, None]
-    return (size * np.cos(angle))[..., None] * u + (size * np.sin(angle))[..., None] * v
+    return Fibres(path.numpy(), HAIR, tint.astype(np.float32), outer, 0.0006)
 
 
 def _hairs(roots, chosen, points, normals, direction, length, lift, bend, kind, width, nodes=4, jitter=0.25):
@@ -412,7 +360,7 @@ def brows(points, normals, person):
     height = person.brow_height * np.minimum(smoothstep(-0.15, 0.15, along), 1 - 0.75 * smoothstep(0.45, 1.05, along))
     away = (z - brow_line(x, person.brow_arch)) / np.maximum(height, 3e-4)
     density = (1 - smoothstep(0.5, 1.15, np.abs(away))) * smoothstep(-0.12, 0.12, along) * (1 - smoothstep(0.93, 1.06, along))
-    chosen = np.nonzero(roots.chance < density * person.brow_density * 0.9)[0]
+    chosen = np.nonzero(roots.chance < density * person.brow_density * (0.7 if person.male else 0.5))[0]
     t = np.clip(along[chosen], 0, 1)[:, None]
     sign = np.sign(roots.rest[chosen, :1])
     direction = np.concatenate([sign * (0.35 + 0.9 * t), 0.2 * t, 0.9 - 1.2 * t - 0.25 * away[chosen, None]], 1)

@@ -204,8 +204,10 @@ def _expression(rng):
         else:
             units[unit] = float(value)
     blink = abs(rng.normal(0, 0.07)) if rng.random() < 0.97 else rng.uniform(0.85, 1.0)
-    blink = min(blink, 0.05) if "eyeWideLeft" in units else blink
+    wide = units.get("eyeWideLeft", rng.uniform(0.05, 0.35) * (blink < 0.5) * ("eyeSquintLeft" not in units))
+    blink = min(blink, 0.05) if wide > 0.1 else blink
     for side in ("Left", "Right"):
+        units["eyeWide" + side] = float(wide)
         units["eyeBlink" + side] = float(np.clip(blink + rng.normal(0, 0.01), 0, 1))
     return name, units
 

@@ -12,7 +12,7 @@ from .background import background
 from .shape import MOUTH, TORSO, head, pose, rotation
 
 SAMPLES = 3  # samples per pixel side: the middle one sits on the pixel centre, where labels are read
-LAMP_MAP, SKY_MAP, SKY_FIBRES = 256, 80, 4
+LAMP_MAP, SKY_MAP, SKY_FIBRES = 256, 72, 6
 REACH = 0.20  # metres around the skull's centre that shadow maps cover
 
 
@@ -80,7 +80,7 @@ class Renderer:
         Returns:
             Rendering.
         """
-        stage = _Stage(person, picture)
+        stage = _Stage(person, picture, self.device)
         camera = _Camera(stage, picture, size, unaligned)
         screen, fibre_screen = camera.project(stage.world), camera.project(stage.fibre_world)
         d_screen, d_fibre_screen = self._array(screen, wp.vec3), self._array(fibre_screen, wp.vec3)
@@ -88,7 +88,7 @@ class Renderer:
 
         side = size * SAMPLES
         solid = self._buffer(side, side)
-        self._draw(solid, screen)
+        self._draw(solid, screen, cavity=True)
         seen = wp.clone(solid)
         wp.launch(raster.draw_fibres, dim=len(stage.starts), device=self.device,
                   inputs=[d_fibre_screen, starts, widths, camera.samples_per_metre, len(self.faces), seen])
@@ -109,10 +109,10 @@ class Renderer:
             lamp_solids, lamp_hairs, self.noise, behind, look, image, light, label, surface, weights])
         return self._finish(stage, picture, camera, seen, screen, image, light, label, surface, weights)
 
-    def _draw(self, buffer, screen, cavity_behind=0.0):
+    def _draw(self, buffer, screen, cavity=False):
         points = self._array(screen, wp.vec3)
         wp.launch(raster.draw_triangles, dim=self.plain, inputs=[points, self._plain_faces, 0, buffer], device=self.device)
-        if cavity_behind >= 0:
+        if cavity:
             pushed = screen.copy()
             pushed[:, 2] = 1 - (1 - pushed[:, 2]) * 0.955  # about 4 cm further away
             wp.launch(raster.draw_triangles, dim=len(self.faces) - self.plain, device=self.device,
@@ -121,23 +121,27 @@ class Renderer:
     def _lamp_maps(self, stage, picture, starts, widths):
         rows, scale = _basis(picture.lamps[0][0]), 0.5 * LAMP_MAP / REACH
         solids, hairs = self._buffer(LAMP_MAP, LAMP_MAP), self._buffer(LAMP_MAP, LAMP_MAP)
-        self._draw(solids, _flatten(stage.world, rows, stage.centre, scale, LAMP_MAP), -1)
+        self._draw(solids, _flatten(stage.world, rows, stage.centre, scale, LAMP_MAP))
         points = self._array(_flatten(stage.fibre_world, rows, stage.centre, scale, LAMP_MAP), wp.vec3)
         wp.launch(raster.draw_fibres, dim=stage.shading_fibres, device=self.device,
                   inputs=[points, starts, widths, scale, 0, hairs])
         return solids, hairs, (rows, scale)
 
     def _openness(self, stage, world, normals):
+        """Share of the sky seen by each vertex: one small depth map a direction, a part of the hair included."""
         directions, scale = _sky(), 0.5 * SKY_MAP / REACH
         maps = self._buffer(len(directions), SKY_MAP, SKY_MAP)
-        few = np.flatnonzero(stage.kinds[: stage.shading_fibres] == hair.HAIR)
-        few = few[(stage.fibre_of[few] % SKY_FIBRES) == 0]
-        starts, widths = self._array(stage.starts[few], int), self._array(stage.widths[few], float)
-        for k, rows in enumerate(directions):
-            self._draw(maps[k], _flatten(stage.world, rows, stage.centre, scale, SKY_MAP), -1)
-            if len(few):
-                points = self._array(_flatten(stage.fibre_world, rows, stage.centre, scale, SKY_MAP), wp.vec3)
-                wp.launch(raster.draw_fibres, dim=len(few), inputs=[points, starts, widths, scale, 0, maps[k]], device=self.device)
+        hairs, length = stage.scalp  # fibres come in random order: the first are a fair sample
+        few = hairs // SKY_FIBRES
+        mesh = _flatten_all(stage.world, directions, stage.centre, scale, SKY_MAP)
+        fibres = _flatten_all(stage.fibre_world[: few * length], directions, stage.centre, scale, SKY_MAP)
+        starts = self._array(stage.starts[: few * (length - 1)], int)
+        widths = self._array(stage.widths[: few * (length - 1)], float)
+        for k in range(len(directions)):
+            wp.launch(raster.draw_triangles, dim=self.plain, device=self.device,
+                      inputs=[self._array(mesh[k], wp.vec3), self._plain_faces, 0, maps[k]])
+            wp.launch(raster.draw_fibres, dim=len(starts), device=self.device,
+                      inputs=[self._array(fibres[k], wp.vec3), starts, widths, scale, 0, maps[k]])
         openness = wp.empty(len(stage.world), dtype=float, device=self.device)
         wp.launch(shade.vertex_occlusion, dim=len(stage.world), device=self.device, inputs=[
             world, normals, maps, self._array(directions, wp.vec3), wp.vec3(*map(float, stage.centre)), scale, openness])
@@ -158,14 +162,15 @@ class Renderer:
 
 
 def develop(linear, exposure):
-    """Film curve and display gamma: linear light >= 0 to [0, 1]."""
-    return (1 - np.exp(-1.35 * exposure * np.clip(linear, 0, None))) ** np.float32(1 / 2.2)
+    """Film curve, display gamma and a little contrast: linear light >= 0 to [0, 1], increasing."""
+    shown = (1 - np.exp(-1.35 * exposure * np.clip(linear, 0, None))) ** np.float32(1 / 2.2)
+    return shown + 0.30 * (shown * shown * (3 - 2 * shown) - shown)
 
 
 class _Stage:
     """The posed scene: mesh and fibres in world coordinates."""
 
-    def __init__(self, person, picture):
+    def __init__(self, person, picture, device):
         model, self.person = head(), person
         coefficients = model.coefficients(person.age, person.gender, person.weight, person.ancestry, person.local, picture.expression)
         self.rest = model.vertices(coefficients)
@@ -176,17 +181,18 @@ class _Stage:
         self.landmarks = model.landmarks(self.world)
         self.centre = pose(hair.CENTRE[None], turn, body, None)[0]
         rest_normals = model.normals(self.rest)
-        self._fibres(person, picture, rest_normals, model.landmarks(self.rest), turn, body)
+        self._fibres(person, picture, rest_normals, model.landmarks(self.rest), turn, body, device)
 
-    def _fibres(self, person, picture, normals, landmarks, turn, body):
+    def _fibres(self, person, picture, normals, landmarks, turn, body, device):
         rng = np.random.default_rng([person.seed, sum(map(ord, picture.hairstyle))])
         self.style = hair.style(picture.hairstyle, rng)
-        groups = [hair.scalp_hair(self.rest, normals, person, self.style, rng), hair.beard(self.rest, normals, person),
+        scalp = hair.scalp_hair(self.rest, normals, person, self.style, rng, device)
+        groups = [scalp, hair.beard(self.rest, normals, person),
                   hair.brows(self.rest, normals, person), hair.lashes(landmarks, picture.makeup)]
         groups = [g for g in groups if g is not None]
         if picture.glasses:
             groups.append(hair.spectacles(landmarks, np.random.default_rng([person.seed, 5])))
-        nodes, starts, kinds, tints, widths, depth, fibre_of, first = [], [], [], [], [], [], [], 0
+        nodes, starts, kinds, tints, widths, depth, first = [], [], [], [], [], [], 0
         for group in groups:
             count, length = group.nodes.shape[:2]
             nodes.append(group.nodes.reshape(-1, 3))
@@ -195,7 +201,6 @@ class _Stage:
             segments = count * (length - 1)
             kinds.append(np.full(segments, group.kind))
             tints.append(np.repeat(group.tint, length - 1))
-            fibre_of.append(np.repeat(np.arange(count), length - 1))
             widths.append(np.full(segments, group.width))
             first += count * length
         rest = np.concatenate(nodes)
@@ -203,10 +208,9 @@ class _Stage:
         follows = pose(rest, body, body, None)  # long hair partly rests on the shoulders
         self.fibre_world = (turned * (1 - below) + follows * below).astype(np.float32)
         self.starts, self.kinds, self.tints = (np.concatenate(x) for x in (starts, kinds, tints))
-        self.widths, self.depth, self.fibre_of = (np.concatenate(x) for x in (widths, depth, fibre_of))
-        casts = np.isin(self.kinds, (hair.HAIR, hair.FRAME))
-        self.shading_fibres = int(np.count_nonzero(self.kinds == hair.HAIR))  # scalp hair comes first
-        del casts
+        self.widths, self.depth = np.concatenate(widths), np.concatenate(depth)
+        self.scalp = (0, 2) if scalp is None else scalp.nodes.shape[:2]  # scalp hair comes first
+        self.shading_fibres = self.scalp[0] * (self.scalp[1] - 1)
 
 
 class _Camera:
@@ -259,7 +263,7 @@ def _basis(towards):
 @cache
 def _sky():
     """Directions (D, 3, 3) from which ambient light comes: even on the sphere, what lies behind left out."""
-    n = 22
+    n = 18
     k = np.arange(n) + 0.5
     z, around = 1 - 2 * k / n, np.pi * (1 + 5**0.5) * k
     ring = np.sqrt(1 - z**2)
@@ -273,6 +277,13 @@ def _flatten(points, rows, origin, scale, size):
     q[:, :2] = q[:, :2] * scale + 0.5 * size
     q[:, 2] = 1 - q[:, 2]
     return q.astype(np.float32)
+
+
+def _flatten_all(points, directions, origin, scale, size):
+    """`_flatten` for several maps at once: (D, N, 3)."""
+    rows = directions.astype(np.float32) * np.array([[scale], [scale], [-1]], np.float32)
+    shift = np.array([0.5 * size, 0.5 * size, 1], np.float32)
+    return np.matmul(points - origin.astype(np.float32), rows.transpose(0, 2, 1)) + shift
 
 
 def _look(stage, picture, camera, lamp):
@@ -297,10 +308,11 @@ def _look(stage, picture, camera, lamp):
     look.lip_cover, look.makeup = 0.72 + 0.2 * picture.makeup, picture.makeup
     look.stubble = {"none": 0.0, "stubble": 0.42, "full": 0.55}.get(person.beard, 0.18)
     look.beard = vec(person.hair * 0.6 + person.skin * 0.10)
-    look.brow = vec(person.hair * 0.7 + np.array([0.008, 0.006, 0.004]))
-    look.brow_height, look.brow_arch, look.brow_paint = person.brow_height, person.brow_arch, 0.45 * person.brow_density
+    look.brow = vec(person.hair * 0.7 + person.skin * 0.07)
+    look.brow_height, look.brow_arch, look.brow_paint = person.brow_height, person.brow_arch, 0.32 * person.brow_density
     bald = picture.hairstyle == "bald"
-    look.hair, look.scalp = vec(person.hair), 0.10 if bald else 0.85 * (1 - 0.8 * person.thinning)
+    look.hair, look.scalp = vec(person.hair), 0.12 if bald else 0.9
+    look.thinning = person.thinning
     look.recession, look.temples = (float(x) for x in person.hairline)
     look.frame = vec(np.random.default_rng([person.seed, 6]).choice([(0.02, 0.02, 0.02), (0.12, 0.06, 0.03), (0.25, 0.24, 0.23), (0.06, 0.07, 0.12)]))
     look.iris = vec(person.iris)

@@ -54,6 +54,7 @@ class Look:
     brow_paint: float
     hair: wp.vec3
     scalp: float
+    thinning: float
     recession: float
     temples: float
     frame: wp.vec3
@@ -204,7 +205,7 @@ def skin_colour(p: wp.vec3, ear: float, look: Look, low: wp.vec4, mid: wp.vec4, 
     nose = bump(x, 0.0, 0.014) * bump(z, 0.863, 0.012) * sst(-0.14, -0.16, y)
     chin = 0.4 * bump(x, 0.0, 0.016) * bump(z, 0.802, 0.010)
     b = look.blood * (0.5 * cheek * (1.0 + 0.5 * low[1]) + 0.6 * nose + chin + 0.55 * ear + 0.15 + 0.14 * low[1] + 0.10 * mid[1])
-    b = b + look.makeup * 0.7 * cheek
+    b = b + look.makeup * 0.3 * cheek
     c = wp.vec3(c[0] * (1.0 + 0.10 * b), c[1] * (1.0 - 0.24 * b), c[2] * (1.0 - 0.22 * b))
     under = bump(x, 0.0315, 0.016) * bump(z, 0.8905, 0.0055)
     lid = bump(x, 0.0315, 0.0175) * bump(z, 0.907, 0.007)
@@ -214,7 +215,7 @@ def skin_colour(p: wp.vec3, ear: float, look: Look, low: wp.vec4, mid: wp.vec4, 
         f = sst(0.30, 0.55, mid[2] + 0.6 * fine[0]) * look.freckles * sst(0.05, 0.02, wp.abs(z - 0.878)) * sst(-0.09, -0.12, y)
         c = mix(c, wp.cw_mul(c, wp.vec3(0.72, 0.56, 0.45)), f)
     if look.spots > 0.01:
-        c = mix(c, wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)), sst(0.62, 0.75, mid[3]) * look.spots)
+        c = mix(c, wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)), sst(0.60, 0.80, mid[3]) * look.spots * 0.6)
     pore = sst(0.25, 0.9, fine[2]) * (0.4 + 0.6 * wp.max(cheek, nose))
     return c * (1.0 - 0.10 * pore)
 
@@ -470,7 +471,8 @@ def shade_pixels(
                     m = wp.max(area, upper) * look.stubble * (0.8 + 0.25 * fine[0]) * (1.0 - field[0])
                     albedo = mix(albedo, look.beard, wp.clamp(m, 0.0, 0.9))
                 above = above_hairline(p, look.recession, look.temples) + 2.0 * mid[0] + 1.5 * fine[1]
-                cover = sst(-4.0, 6.0, above) * look.scalp * (1.0 - field[2])
+                bare = wp.min(0.95, sst(0.955, 0.985, p[2]) * look.thinning * 1.2)
+                cover = sst(-4.0, 6.0, above) * look.scalp * (1.0 - field[2]) * (1.0 - bare)
                 albedo = mix(albedo, look.hair * 0.7, cover)
                 shine = shine * (1.0 - cover)
                 brow = brow_cover(p, look)
@@ -561,7 +563,6 @@ def shade_pixels(
                 sky = wp.vec3(open, open, open)
                 if scatter > 0.5:
                     sky = wp.vec3(wp.pow(open, 0.75), open, wp.pow(open, 1.1))
-                ground = look.skin
                 glow = lit(wp.vec3(1.0, 1.0, 1.0), n, wrap, shade, open, sky, look)
                 colour = wp.cw_mul(albedo, glow)
                 if skin_like == 1:
