@@ -2,10 +2,10 @@
 
     python -m benchmarks.rendering --prototype FOLDER
 
-FOLDER holds a `faces.py` with `sample(rng)` and `render(sample, size, 2)` (two by two samples a pixel). Both
-draw the same number of random faces, taking turns, with warm kernels, on one core. Sampling the person counts;
-ours also computes mirror flow and light ratio. Processor time is measured, so that other programs on the
-machine matter little.
+FOLDER holds a `faces.py` with `sample(rng)` and `render(sample, size, 2)` (two by two samples a pixel).
+Both draw the same number of random faces, taking turns, with warm kernels, on one core. Sampling the person
+counts; ours also computes mirror flow and light ratio. Processor time is measured, so that other programs on
+the machine matter little.
 """
 
 import argparse

@@ -138,6 +138,11 @@ def replace_section(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: f"{match[1]}\n{content}\n\n{match[2]}", text, count=1)
 
 
+def pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Pictures [B, 3, H, W] in [0, 1] as uint8 [B, H, W, 3]."""
+    return (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+
+
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -182,9 +187,10 @@ def measure_identity(data) -> str:
     """Does dlib's embedding tell the people apart?"""
     from facecomp_lib.faces.landmarks import identity_embedding
 
-    found = [(identity_embedding(b.image, b.landmarks), b.identity) for b in batches(data)]
-    embeddings = np.concatenate([np.asarray(e, np.float64) for e, _ in found])
-    identities = np.concatenate([i.numpy() for _, i in found])
+    embeddings = np.stack(
+        [identity_embedding(pixels(face.image)[0], face.landmarks[0].numpy()) for face in data]
+    ).astype(np.float64)
+    identities = data.column("identity")
     same, different = pair_distances(embeddings, identities)
     if not len(same):
         return "No two pictures of one person: nothing to compare."
@@ -242,11 +248,11 @@ def measure(data, identities: bool = True) -> dict[str, str]:
 
 def mosaic(images: Tensor, columns: int) -> NDArray[np.uint8]:
     """Pictures [B, 3, H, W] in rows of `columns`, uint8 [rows*H, columns*W, 3]; empty places are white."""
-    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    count, height, width, _ = pixels.shape
+    faces = pixels(images)
+    count, height, width, _ = faces.shape
     rows = -(-count // columns)
     sheet = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    sheet[:count] = pixels
+    sheet[:count] = faces
     return (
         sheet.reshape(rows, columns, height, width, 3)
         .swapaxes(1, 2)
