@@ -256,8 +256,14 @@ def sample_picture(rng, person):
     )
 
 
+ATTRIBUTES = ("male", "young", "smiling", "mouth_open", "beard", "makeup", "glasses", "bald", "long_hair")
+
+
 def attributes(person, picture):
-    """Booleans named in the style of CelebA, from the sampled parameters."""
+    """The booleans of `ATTRIBUTES`, in the style of CelebA, from the sampled parameters.
+
+    CelebA's 'attractive' has no place here: it is a judgement of people, not a property of a picture.
+    """
     smile = picture.expression.get("mouthSmileLeft", 0.0)
     return {
         "male": person.male, "young": person.age < 0.75, "smiling": smile > 0.2,

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Render people who do not exist to a prepared data set, with exact labels.
+
+    python data_scripts/render_faces.py faces256 --size 256 --train 20000 --val 1000 --test 1000
+
+The same arguments give the same bytes, whatever the number of workers. A run that was stopped goes on where it was
+when started again. The embedded pack is `facecomp_lib/faces/pack --train 2000 --val 200 --test 300`, size 128.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from facecomp_lib.faces.codec import encode_record  # noqa: E402
+from facecomp_lib.faces.splits import SPLITS, split_of  # noqa: E402
+from facecomp_lib.faces.store import Writer  # noqa: E402
+
+PACK_VERSION = "1"
+PART = 250  # pictures in one file: what a stopped run may lose
+SCALARS = ("age", "gender", "tone", "weight")
+
+
+def plan(counts, per_person):
+    """Which pictures to draw: a list of (split, identity, k), whole people, split by a hash of the identity.
+
+    Args:
+        counts: {split: number of pictures}. per_person: pictures of each person.
+    """
+    wanted, people = dict(counts), {split: [] for split in SPLITS}
+    shares = {split: counts[split] / max(sum(counts.values()), 1) for split in SPLITS}
+    identity = 0
+    while any(wanted.values()):
+        split = split_of(identity, shares["val"], shares["test"])
+        if wanted[split]:
+            pictures = min(per_person, wanted[split])
+            people[split] += [(split, identity, k) for k in range(pictures)]
+            wanted[split] -= pictures
+        identity += 1
+    return [face for split in SPLITS for face in people[split]]
+
+
+@cache
+def _renderer(device):
+    from facecomp_lib.faces.render import Renderer
+
+    return Renderer(device)
+
+
+def draw(job):
+    """One encoded record; runs in a worker."""
+    split, identity, k, options = job
+    from facecomp_lib.faces import render
+
+    person = render.sample_person(np.random.default_rng([options.seed, identity]))
+    picture = render.sample_picture(np.random.default_rng([options.seed, identity, k + 1]), person)
+    face = _renderer(options.device).render(person, picture, options.size, options.unaligned)
+    keeps_flow = options.flow in (split, "all")
+    return encode_record(
+        dict(
+            name=f"face-{identity:06d}-{k}", split=split, identity=identity, image=face.image, landmarks=face.landmarks,
+            parsing=face.parsing, attributes=render.attributes(person, picture), pose=face.pose, lamps=face.lamps,
+            mirror_flow=face.mirror_flow if keeps_flow else None,
+            mirror_valid=face.mirror_valid if keeps_flow else None,
+            light_ratio=face.light_ratio if keeps_flow else None,
+            scalars=dict(age=person.age, gender=person.gender, tone=person.tone, weight=person.weight),
+        ),
+        quality=options.quality,
+    )
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the data set")
+    parser.add_argument("--size", type=int, default=128, help="side in pixels (128)")
+    for split, count in zip(SPLITS, (2000, 200, 300)):
+        parser.add_argument(f"--{split}", type=int, default=count, help=f"pictures for {split} ({count})")
+    parser.add_argument("--per-person", type=int, default=4, help="pictures of each person (4)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--flow", choices=[*SPLITS, "all", "none"], default="test",
+                        help="which split keeps mirror flow and light ratio (test)")
+    parser.add_argument("--quality", type=int, default=86, help="of the WebP pictures, 1 to 100 (86)")
+    parser.add_argument("--unaligned", action="store_true", help="random shift, scale and rotation")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (untested)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (all cores; 1 on CUDA)")
+    options = parser.parse_args(arguments)
+    for name, low in (("size", 16), ("per_person", 1), ("workers", 1), ("train", 0), ("val", 0), ("test", 0)):
+        if getattr(options, name) < low:
+            parser.error(f"--{name.replace('_', '-')} must be at least {low}.")
+    if options.train + options.val + options.test == 0:
+        parser.error("there is nothing to render: all three counts are 0.")
+    return options
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    try:
+        from facecomp_lib.faces.render import ATTRIBUTES
+    except ImportError as error:
+        sys.exit(f"Rendering needs the extra 'render' ({error}): pip install -e .[render]")
+    from tqdm import tqdm
+
+    faces = plan({split: getattr(options, split) for split in SPLITS}, options.per_person)
+    writer = Writer(options.out, "rendered faces", options.size, ATTRIBUTES, SCALARS, quality=options.quality,
+                    version=PACK_VERSION, seed=options.seed, flow=options.flow, unaligned=options.unaligned,
+                    per_person=options.per_person, planned=len(faces),
+                    licence="CC0-1.0; shapes from MakeHuman/MPFB2 and Face Units (CC0)")
+    _renderer(options.device)  # compile once, before the workers need it
+    parts = [faces[start : start + PART] for start in range(0, len(faces), PART)]
+    workers = options.workers if options.device == "cpu" else 1
+    options.out = None  # workers need it no more
+    with tqdm(total=len(faces), unit="face") as bar, _pool(workers) as run:
+        for index, part in enumerate(parts):
+            if writer.has_part(index):
+                bar.update(len(part))
+                continue
+            records = []
+            for record in run(draw, [(*face, options) for face in part]):
+                records.append(record)
+                bar.update()
+            writer.add_part(index, records)
+    writer.finish()
+
+
+class _pool:
+    """Ordered parallel map over fresh processes; in this process when one worker is enough."""
+
+    def __init__(self, workers):
+        self.pool = multiprocessing.get_context("spawn").Pool(workers) if workers > 1 else None
+
+    def __enter__(self):
+        return map if self.pool is None else self._map
+
+    def _map(self, function, jobs):
+        return self.pool.imap(function, jobs, chunksize=4)
+
+    def __exit__(self, *_):
+        if self.pool is not None:
+            self.pool.terminate()
+            self.pool.join()
+
+
+if __name__ == "__main__":
+    main()
