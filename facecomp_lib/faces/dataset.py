@@ -153,7 +153,7 @@ class FaceDataset:
             offered = ", ".join((*columns, *self.attribute_names))
             raise ValueError(f"{self.name} has no column {name!r}: choose one of {offered}.")
         values = self._store.column(name)[self._rows]
-        if name == "landmarks":
+        if name == "landmarks" and self.size != self._store.size:
             values = (values + 0.5) * np.float32(self.size / self._store.size) - np.float32(0.5)
         return values
 

@@ -315,7 +315,8 @@ class Store:
     ) -> Decoded:
         data = self._table.column(name)[row].as_buffer()
         try:
-            return decoder(memoryview(b"" if data is None else data), self.size, size)
+            # Arrow's buffers count as signed bytes
+            return decoder(memoryview(b"" if data is None else data).cast("B"), self.size, size)
         except ValueError as error:
             raise ValueError(f"{name} of {self.where(row)}: {error}.") from error
 
@@ -358,8 +359,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} does not describe a prepared data set (no format {FORMAT!r}).")
     if meta.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has the format version {meta.get('format_version')} where {FORMAT_VERSION} is read here: "
-            "prepare the data set again."
+            f"{path} has format version {meta.get('format_version')}, not {FORMAT_VERSION}: prepare it again."
         )
     return meta
 

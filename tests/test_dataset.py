@@ -1,0 +1,185 @@
+"""Data sets behave alike, at every size, warm or cold, alone or in a batch."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_faces import SIZE, record, write
+
+import facecomp_lib as fc
+from facecomp_lib.faces import Augment, FaceBatch, dataset
+from facecomp_lib.faces.dataset import FaceDataset, folder
+from facecomp_lib.faces.store import Store, Writer
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("data") / "set", numbers=range(9), image_format="png")
+
+
+def equal(one: FaceBatch, other: FaceBatch) -> bool:
+    fields = [name for name, value in vars(one).items() if isinstance(value, torch.Tensor)]
+    same = [torch.equal(getattr(one, name), getattr(other, name)) for name in fields]
+    return all(same) and all(torch.equal(one.attributes[k], other.attributes[k]) for k in other.attributes)
+
+
+def test_a_batch_holds_what_was_written(path):
+    faces = folder(path)
+    assert (len(faces), faces.size, faces.name, faces.version) == (9, SIZE, "tiny", "1")
+    batch = faces.batch([5, 0, 5])
+    for place, number in enumerate([5, 0, 5]):
+        wanted = record(number)
+        shown = (batch.image[place] * 255).round().byte().permute(1, 2, 0).numpy()
+        assert np.array_equal(shown, wanted["image"])
+        assert np.array_equal(batch.parsing[place].numpy(), wanted["parsing"])
+        assert np.array_equal(batch.landmarks[place].numpy(), np.float32(wanted["landmarks"]))
+        assert np.array_equal(batch.lamps[place].numpy(), np.float32(wanted["lamps"]))
+        assert np.array_equal(batch.mirror_valid[place].numpy(), wanted["mirror_valid"])
+        assert {k: bool(v[place]) for k, v in batch.attributes.items()} == wanted["attributes"]
+    assert batch.identity.tolist() == [5, 0, 5]
+    assert batch.image.dtype == torch.float32
+    assert batch.image.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_every_way_of_asking_gives_the_same_face(path):
+    faces = folder(path)
+    assert equal(faces[3], faces.batch(torch.tensor([3])))
+    assert equal(faces[-1], faces[8])
+    assert equal(faces[2:4], faces.batch(np.array([2, 3])))
+    assert equal(faces[[4, 1]], FaceBatch.cat([faces[4], faces[1]]))
+    assert len(list(faces)) == 9
+    assert len(faces.batch([])) == 0
+
+
+def test_keeping_decoded_faces_changes_nothing(path):
+    kept = FaceDataset(Store(path))
+    none = FaceDataset(Store(path), keep_bytes=0)
+    some = FaceDataset(Store(path), keep_bytes=60_000)
+    for _ in range(2):
+        assert equal(kept.batch(range(9)), none.batch(range(9)))
+        assert equal(kept.batch(range(9)), some.batch(range(9)))
+    assert len(kept._kept) == 9 and len(none._kept) == 0 and 0 < len(some._kept) < 9
+    assert sum(face.nbytes for face in some._kept.values()) <= 60_000
+
+
+def test_splits_are_apart_and_together_everything(path):
+    parts = {split: folder(path, split) for split in ("train", "val", "test")}
+    people = [set(faces.column("identity").tolist()) for faces in parts.values()]
+    assert sum(len(faces) for faces in parts.values()) == 9
+    assert not people[0] & people[1] and not people[1] & people[2] and not people[0] & people[2]
+    assert (parts["val"].column("split") == "val").all()
+    with pytest.raises(ValueError, match="'holdout': choose one of train, val, test"):
+        folder(path, "holdout")
+
+
+def test_half_size_averages_pictures_and_moves_labels(path):
+    whole, half = folder(path).batch(range(9)), folder(path, size=SIZE // 2).batch(range(9))
+    assert (half.image - F.avg_pool2d(whole.image, 2)).abs().max() <= 0.51 / 255
+    assert torch.allclose(half.landmarks, (whole.landmarks + 0.5) / 2 - 0.5)
+    assert torch.allclose(
+        half.light_ratio, whole.light_ratio[..., ::2, ::2], rtol=1e-4
+    )  # constant in each face
+    counts = F.avg_pool2d(F.one_hot(whole.parsing, 11).permute(0, 3, 1, 2).float(), 2)
+    chosen = counts.gather(1, half.parsing[:, None])
+    assert torch.equal(chosen, counts.amax(1, keepdim=True))  # no class covers more of the pixel
+    assert np.array_equal(folder(path, size=SIZE // 2).column("landmarks").reshape(-1, 68, 2), half.landmarks)
+
+
+@pytest.mark.parametrize("size", [16, 24, 20])
+def test_smaller_sizes_keep_the_flow_pointing_at_the_same_place(path, size):
+    half = folder(path, size=size).batch(range(9))
+    own = torch.linspace(-1, 1, size)
+    for number in range(9):
+        # the tiny faces' flow is one constant shift, in pixels of the stored size
+        wanted = record(number)
+        shift = (wanted["mirror_flow"][0, 0, 0] + 1) * (SIZE - 1) / 2
+        flow, valid = half.mirror_flow[number], half.mirror_valid[number]
+        got = (flow[..., 0] - own) * (size - 1) / 2
+        assert torch.allclose(got[valid], torch.tensor(shift * size / SIZE), atol=0.01)
+        assert (flow[..., 1] - own[:, None]).abs().max() < 1e-5
+        assert 0.5 < valid.float().mean() <= 1
+
+
+def test_a_size_out_of_range_is_refused(path):
+    with pytest.raises(ValueError, match="8 ... 32, not 64"):
+        folder(path, size=64)
+    with pytest.raises(ValueError, match="8 ... 32, not 4"):
+        folder(path, size=4)
+
+
+def test_columns_by_name(path):
+    faces = folder(path)
+    assert faces.attribute_names == ("male", "beard")
+    assert faces.column("male").tolist() == [bool(n % 2) for n in range(9)]
+    assert faces.column("age").tolist() == [20 + n for n in range(9)]
+    assert faces.column("name")[2] == "face 2"
+    assert faces.column("pose").shape == (9, 3)
+    with pytest.raises(ValueError, match="no column 'height': choose one of .*age, male, beard"):
+        faces.column("height")
+
+
+def test_an_index_out_of_range_is_refused(path):
+    faces = folder(path)
+    with pytest.raises(IndexError, match="Face 9 of 9"):
+        faces[9]
+    with pytest.raises(IndexError, match="Face -10 of 9"):
+        faces.batch([0, -10])
+    with pytest.raises(ValueError, match="whole numbers"):
+        faces.batch([0.5])
+
+
+def test_a_label_that_one_face_lacks_is_unknown(tmp_path):
+    bare = {"name": "photo", "split": "train", "image": record(0)["image"]}
+    writer = Writer(tmp_path / "set", "photos", SIZE)
+    writer.add_part(0, [bare, bare | {"landmarks": np.zeros((68, 2)), "split": "val"}])
+    writer.finish()
+    both, val = folder(tmp_path / "set")[:], folder(tmp_path / "set", "val")[:]
+    assert both.landmarks is None and both.attributes is None and both.identity is None
+    assert val.landmarks is not None and val.parsing is None
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone(path):
+    faces = folder(path)
+    assert sorted(faces.order(0, 0)) == list(range(9))
+    assert (faces.order(3, 1) == folder(path).order(3, 1)).all()
+    assert (faces.order(3, 1) != faces.order(3, 2)).any() and (faces.order(3, 1) != faces.order(4, 1)).any()
+
+
+def test_a_face_is_augmented_alike_in_any_batch(path):
+    faces, augment = folder(path), Augment()
+    together = faces.batch([7, 2, 5], augment=augment, seed=1, step=9)
+    alone = faces.batch([5], augment=augment, seed=1, step=9)
+    assert equal(together[2], alone)
+    assert not torch.equal(alone.image, faces.batch([5], augment=augment, seed=1, step=10).image)
+    assert not torch.equal(alone.image, faces.batch([5], augment=augment, seed=2, step=9).image)
+
+
+def test_worker_processes_open_the_files_themselves(path):
+    faces = folder(path, "val", 16)
+    copy = pickle.loads(pickle.dumps(faces))
+    assert equal(copy[0], faces[0]) and copy.size == 16
+
+
+@pytest.fixture
+def embedded_tiny(path, monkeypatch):
+    monkeypatch.setattr(dataset, "PACK", path)
+
+
+def test_embedded_faces_by_split_and_size(embedded_tiny):
+    test = fc.faces.embedded("test", size=SIZE)
+    assert test.column("split").tolist() == ["test"] * 3
+    assert fc.faces.embedded("test", size=SIZE) is test  # decoded once for everybody
+    assert fc.faces.embedded("train", size=16)[0].size == (16, 16)
+    with pytest.raises(ValueError, match="no split 'holdout': choose one of train, val, test"):
+        fc.faces.embedded("holdout")
+    with pytest.raises(ValueError, match="256 px needs the renderer.*render_faces.py --size 256"):
+        fc.faces.embedded("test", size=256)
+
+
+def test_the_names_of_the_package_load_when_used():
+    assert fc.faces.PARSING[10] == "hair"
+    assert "embedded" in dir(fc.faces)
+    with pytest.raises(AttributeError, match="no 'from_video'; it has .*embedded"):
+        _ = fc.faces.from_video
