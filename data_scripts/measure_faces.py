@@ -25,6 +25,7 @@ import facecomp_lib as fc
 ROOT = Path(__file__).resolve().parents[1]
 CARD = ROOT / "docs" / "data_card.md"
 IMAGES = ROOT / "docs" / "images"
+PACK = ROOT / "facecomp_lib" / "faces" / "pack"
 THRESHOLD = 0.6  # of dlib's embedding: nearer means the same person
 YAW_EDGES = (0, 10, 20, 30, 90)
 # Individual typology angle, the dermatologists' scale from light to dark (Chardon 1991), in degrees.
@@ -93,6 +94,27 @@ def round_trip(flow: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid & surely, pixels.norm(dim=-1), torch.nan)
 
 
+def landmark_miss(flow: Tensor, valid: Tensor, landmarks: Tensor) -> Tensor:
+    """How far, in pixels, the mirror flow at a landmark misses that landmark's partner; NaN where unknown.
+
+    A check beside the round trip, which a flow that stays where it is would pass.
+
+    Args:
+        flow: [B, H, W, 2]; valid: bool [B, H, W]; landmarks: [B, 68, 2] px.
+
+    Returns:
+        [B, 51]: brows, nose, eyes and mouth. (The jaw's points need not be visible.)
+    """
+    height, width = flow.shape[1:3]
+    half = flow.new_tensor([(width - 1) / 2, (height - 1) / 2])
+    partner = landmarks[:, torch.as_tensor(fc.faces.LANDMARK_MIRROR)]
+    wanted = (partner * landmarks.new_tensor([-1, 1]) + landmarks.new_tensor([width - 1, 0]))[:, 17:]
+    at = (landmarks[:, 17:] / half - 1)[:, None]
+    found = functional.grid_sample(flow.permute(0, 3, 1, 2), at, align_corners=True)[:, :, 0].mT
+    surely = functional.grid_sample(valid[:, None].to(flow), at, align_corners=True)[:, 0, 0] > 0.999
+    return torch.where(surely, ((found + 1) * half - wanted).norm(dim=-1), torch.nan)
+
+
 def typology_angle(rgb: Figures) -> Figures:
     """Individual typology angle in degrees of sRGB colours [N, 3] in [0, 1]; see TYPOLOGY."""
     from skimage.color import rgb2lab
@@ -154,6 +176,16 @@ def batches(data, count: int = 64):
     return (data[start : start + count] for start in range(0, len(data), count))
 
 
+def describe(splits: Sequence) -> str:
+    """Version, size, and the numbers of pictures and people of each split."""
+    bytes_ = sum(file.stat().st_size for file in PACK.iterdir())
+    title = f"Pack {splits[0].version}, {splits[0].size} pixels, {bytes_ / 1e6:.1f} MB on disk:"
+    rows = [
+        [data.split, f"{len(data):,}", f"{len(set(data.column('identity').tolist())):,}"] for data in splits
+    ]
+    return f"{title}\n\n{table(['split', 'pictures', 'people'], rows)}"
+
+
 def measure_balance(data) -> str:
     """Attributes, skin tones, ages and poses of one data set."""
     parts = []
@@ -211,25 +243,30 @@ def measure_identity(data) -> str:
 
 
 def measure_flow(data) -> str:
-    """Round trip of the mirror flow by |yaw|."""
-    errors, known, yaws = [], [], []
+    """Round trip of the mirror flow, and its agreement with the landmarks, by |yaw|."""
+    found: dict[str, list[Tensor]] = {name: [] for name in ("trip", "miss", "valid", "yaw")}
     for batch in batches(data):
-        errors.append(round_trip(batch.mirror_flow, batch.mirror_valid))
-        known.append(batch.mirror_valid)
-        yaws.append(batch.pose[:, 0].abs())
-    error, valid, yaw = torch.cat(errors), torch.cat(known), torch.cat(yaws)
-    bins = list(zip(YAW_EDGES[:-1], YAW_EDGES[1:], strict=True))
+        found["trip"].append(round_trip(batch.mirror_flow, batch.mirror_valid).flatten(1))
+        found["miss"].append(landmark_miss(batch.mirror_flow, batch.mirror_valid, batch.landmarks))
+        face = (batch.parsing > 0) & (batch.parsing < fc.faces.PARSING.index("hair"))
+        found["valid"].append(torch.where(face, batch.mirror_valid.float(), torch.nan).flatten(1).nanmean(1))
+        found["yaw"].append(batch.pose[:, 0].abs())
+    trip, miss, valid, yaw = (torch.cat(values) for values in found.values())
     rows = []
-    for low, high in [*bins, (0, 30)]:
+    for low, high in [*zip(YAW_EDGES[:-1], YAW_EDGES[1:], strict=True), (0, 30)]:
         chosen = (yaw >= low) & (yaw < high)
-        values = error[chosen][~error[chosen].isnan()].numpy()
-        if len(values):
+        if chosen.any():
             name = f"{low} to {high}" if high < 90 else f"beyond {low}"
-            shown = [f"{np.median(values):.2f}", f"{np.percentile(values, 95):.2f}"]
-            rows.append([name, str(int(chosen.sum())), percent(valid[chosen].float().mean().item()), *shown])
-    return table(
-        ["absolute yaw, degrees", "pictures", "pixels valid", "median, px", "95th percentile, px"], rows
-    )
+            share = percent(valid[chosen].nanmean().item())
+            rows.append([name, str(int(chosen.sum())), share, *spread(trip[chosen]), spread(miss[chosen])[0]])
+    header = ["absolute yaw, degrees", "pictures", "valid pixels of the face"]
+    return table([*header, "round trip, median px", "95 %", "at landmarks, median px"], rows)
+
+
+def spread(values: Tensor) -> list[str]:
+    """Median and 95th percentile of the known values, as text."""
+    known = values[~values.isnan()].numpy()
+    return [f"{np.percentile(known, share):.2f}" if len(known) else "-" for share in (50, 95)]
 
 
 def measure(data, identities: bool = True) -> dict[str, str]:
@@ -238,7 +275,7 @@ def measure(data, identities: bool = True) -> dict[str, str]:
     sections = {"balance": measure_balance(data)}
     if identities and first.identity is not None and first.landmarks is not None:
         sections["identity"] = measure_identity(data)
-    if first.mirror_flow is not None and first.pose is not None:
+    if all(label is not None for label in (first.mirror_flow, first.pose, first.parsing, first.landmarks)):
         sections["mirror flow"] = measure_flow(data)
     return sections
 
@@ -298,11 +335,13 @@ def main() -> None:
     parser.add_argument("--no-identities", action="store_true", help="leave out dlib's embedding")
     args = parser.parse_args()
     if args.data:
-        for name, content in measure(fc.faces.folder(args.data, args.split), not args.no_identities).items():
+        data = fc.faces.folder(args.data, args.split)
+        for name, content in measure(data, not args.no_identities).items():
             print(f"## {name}\n\n{content}\n")
         return
-    train, test = fc.faces.embedded("train"), fc.faces.embedded("test")
-    sections = measure(test, not args.no_identities) | {"balance": measure_balance(train)}
+    train, val, test = (fc.faces.embedded(split) for split in ("train", "val", "test"))
+    sections = {"pack": describe([train, val, test])} | measure(test, not args.no_identities)
+    sections["balance"] = measure_balance(train)
     text = CARD.read_text(encoding="utf-8")
     for name, content in sections.items():
         print(f"## {name}\n\n{content}\n")

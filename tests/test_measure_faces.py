@@ -73,6 +73,25 @@ def test_a_round_trip_through_an_invalid_pixel_counts_as_unknown():
     assert unknown == [[3, 5], [3, SIZE - 1 - 5]]
 
 
+def symmetric_landmarks(axis):
+    """68 points whose partners lie opposite a vertical axis, in pixels."""
+    points = np.random.default_rng(0).uniform(1, 6, (68, 2))
+    partner = fc.faces.LANDMARK_MIRROR
+    points[:, 0] = np.where(np.arange(68) == partner, axis, points[:, 0])
+    right = np.arange(68) > partner
+    points[right] = points[partner[right]] * [-1, 1] + [2 * axis, 0]
+    return torch.tensor(points, dtype=torch.float32)[None]
+
+
+def test_the_flow_leads_from_each_landmark_to_its_partner():
+    valid = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    middle = script.landmark_miss(own_positions(), valid, symmetric_landmarks((SIZE - 1) / 2))
+    assert middle.shape == (1, 51) and middle.max() < 1e-4
+    aside = script.landmark_miss(own_positions(), valid, symmetric_landmarks((SIZE - 1) / 2 - 1))
+    np.testing.assert_allclose(aside, 2, atol=1e-4)
+    assert script.landmark_miss(own_positions(), ~valid, symmetric_landmarks(7)).isnan().all()
+
+
 def test_typology_orders_skin_from_light_to_dark():
     colours = np.array([[0.95, 0.85, 0.8], [0.78, 0.6, 0.48], [0.5, 0.35, 0.25], [0.2, 0.13, 0.1]])
     angles = script.typology_angle(colours)
@@ -107,7 +126,7 @@ def test_a_section_is_replaced_and_the_rest_of_the_card_kept():
 
 def test_the_card_has_a_place_for_every_section():
     text = script.CARD.read_text(encoding="utf-8")
-    for name in ("balance", "identity", "mirror flow"):
+    for name in ("pack", "balance", "identity", "mirror flow"):
         assert script.replace_section(text, name, "x") != text
 
 
@@ -130,7 +149,7 @@ def test_a_data_set_is_measured_with_whatever_labels_it_has(tmp_path):
     record = {
         "split": "test",
         "image": np.full((SIZE, SIZE, 3), 150, np.uint8),
-        "landmarks": np.zeros((68, 2), np.float32),
+        "landmarks": symmetric_landmarks((SIZE - 1) / 2)[0].numpy(),
         "parsing": np.ones((SIZE, SIZE), np.uint8),
         "mirror_flow": flow,
         "mirror_valid": np.ones((SIZE, SIZE), bool),
@@ -143,5 +162,5 @@ def test_a_data_set_is_measured_with_whatever_labels_it_has(tmp_path):
     sections = script.measure(fc.faces.folder(writer.finish()), identities=False)
     assert set(sections) == {"balance", "mirror flow"}
     assert "| male | 25 % |" in sections["balance"] and "tone: 0.00 to 0.75" in sections["balance"]
-    assert "| 0 to 10 | 1 | 100 % | 0.00 | 0.0" in sections["mirror flow"]
+    assert "| 0 to 10 | 1 | 100 % | 0.0" in sections["mirror flow"]
     assert "beyond 30 | 2 |" in sections["mirror flow"]
