@@ -158,6 +158,8 @@ def check(image: Tensor, mask: Tensor) -> Tensor:
         if isinstance(image, Tensor) and image.ndim == 4 and image.shape[1] in (1, 4):
             hint = ": repeat a grey image three times" if image.shape[1] == 1 else ": drop the alpha channel"
         raise ValueError(f"image must be RGB [B, 3, H, W], not {shape}{hint}.")
+    if min(image.shape[2:]) < 2:
+        raise ValueError(f"image must be at least 2x2 px, not {image.shape[2]}x{image.shape[3]}.")
     if not image.is_floating_point():
         raise ValueError(f"image must be float in [0, 1], not {_type(image)}: divide 8-bit pictures by 255.")
     mask = _checked_mask(image, mask)
