@@ -130,6 +130,12 @@ def test_the_card_has_a_place_for_every_section():
         assert script.replace_section(text, name, "x") != text
 
 
+def test_the_card_describes_the_pack_that_is_here():
+    splits = [fc.faces.embedded(split) for split in ("train", "val", "test")]
+    message = "the pack has changed: run python -m data_scripts.measure_faces"
+    assert script.describe(splits) in script.CARD.read_text(encoding="utf-8"), message
+
+
 def test_a_mosaic_reads_row_by_row_and_pads_with_white():
     images = torch.arange(3).float()[:, None, None, None].expand(3, 3, 2, 2) / 10
     sheet = script.mosaic(images, columns=2)
