@@ -60,15 +60,13 @@ def draw(job):
 
     person = render.sample_person(np.random.default_rng([options.seed, identity]))
     picture = render.sample_picture(np.random.default_rng([options.seed, identity, k + 1]), person)
-    face = _renderer(options.device).render(person, picture, options.size, options.unaligned)
     keeps_flow = options.flow in (split, "all")
+    face = _renderer(options.device).render(person, picture, options.size, options.unaligned, mirror=keeps_flow)
     return encode_record(
         dict(
             name=f"face-{identity:06d}-{k}", split=split, identity=identity, image=face.image, landmarks=face.landmarks,
             parsing=face.parsing, attributes=render.attributes(person, picture), pose=face.pose, lamps=face.lamps,
-            mirror_flow=face.mirror_flow if keeps_flow else None,
-            mirror_valid=face.mirror_valid if keeps_flow else None,
-            light_ratio=face.light_ratio if keeps_flow else None,
+            mirror_flow=face.mirror_flow, mirror_valid=face.mirror_valid, light_ratio=face.light_ratio,
             scalars=dict(age=person.age, gender=person.gender, tone=person.tone, weight=person.weight),
         ),
         quality=options.quality,

@@ -106,6 +106,6 @@ def grow_hairs(
             side = float(1.0)
             if point[0] < 0.0:
                 side = -1.0
-            point = point + wp.vec3(side * inside * 0.8, 0.5 * inside, 0.0)
+            point = point + wp.vec3(side * inside * 0.8, 0.9 * inside, 0.0)
         q = point - growth.centre
         distance = wp.length(q)

@@ -193,7 +193,7 @@ def style(name, rng):
         long = u(.03, .07)
         return Style(top=long, side=long * u(.6, 1), nape=long * .8, lift=80, layer=long, curl=.004, turns=4, frizz=.9, clump=.2, weight=0, count=4800)
     if name == "bald":
-        return Style(top=.001, side=.002, nape=.002, lift=50, layer=.002, weight=0, count=1500)
+        return Style(count=0)
     if name == "pixie":
         return Style(top=u(.05, .08), side=u(.025, .045), nape=.025, lift=u(12, 25), layer=u(.010, .018), out=.5, over=1.2 * side, parting=-side * u(.01, .03), frizz=.2, weight=.5, fringe=u(.0, .03))
     if name == "tied back":
@@ -225,6 +225,8 @@ def scalp_hair(points, normals, person, look, rng, device):
     Args:
         points, normals: (V, 3) rest mesh of the person.
     """
+    if look.count == 0:
+        return None
     roots, table = scalp_roots(), skull().table(points)
     above = hairline(roots.rest, *person.hairline)
     above = above + 1.5 * roots.random[:, 0]  # an uneven line, thin at its edge
@@ -290,7 +292,7 @@ def _grow(root, heading, length, table, look, shared, random, fringe, person, rn
     growth.curl, growth.turns = float(look.curl), float(look.turns)
     growth.open_face = int(look.open_face and look.top > 0.08)
     settle = look.layer * (0.25 + 0.75 * rng.random(count))
-    side = np.where(fringe, 0.0, 0.060 + 0.004 * shared[:, 1] + 0.003 * random[:, 4])
+    side = np.where(fringe, 0.0, 0.066 + 0.003 * shared[:, 1] + 0.002 * random[:, 4])
     phase = 6.28 * (0.55 * rng.random(count) + 0.45 * (shared[:, 0] % 1))
     floats = [wp.array(x.astype(np.float32), dtype=float, device=device) for x in (length, settle, side, phase)]
     points = [wp.array(x.astype(np.float32), dtype=wp.vec3, device=device) for x in (root, heading)]

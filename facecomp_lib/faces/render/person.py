@@ -13,7 +13,7 @@ from .shape import head
 
 #: Skin albedo from light to dark, linear RGB.
 SKIN_TONES = np.array(
-    [(.80, .58, .46), (.76, .52, .39), (.69, .45, .32), (.60, .37, .24),
+    [(.70, .49, .38), (.67, .45, .335), (.62, .40, .28), (.55, .335, .215),
      (.48, .28, .17), (.35, .20, .12), (.235, .13, .08), (.155, .088, .057)]
 )
 HAIR_COLOURS = {
@@ -158,7 +158,7 @@ def sample_person(rng):
     Args:
         rng: numpy Generator; the same generator state gives the same person.
     """
-    age = float(np.clip(0.50 + 0.50 * rng.beta(1.5, 2.0), 0.50, 1.0))
+    age = float(np.clip(0.50 + 0.50 * rng.beta(1.3, 2.3), 0.50, 1.0))
     gender = rng.random()
     gender = gender * 0.3 if gender < 0.5 else 1 - (1 - gender) * 0.3
     male = gender < 0.5
@@ -252,7 +252,7 @@ def sample_picture(rng, person):
         glasses=person.glasses and rng.random() < 0.8,
         cloth=_colour(rng, rng.beta(1.2, 2.5), rng.choice([.04, .12, .3, .6], p=[.3, .3, .25, .15])),
         neckline=rng.uniform(0, 0.045), field_of_view=rng.uniform(12, 24),
-        jitter=rng.normal(0, 1, (3, 2)) * [[0.006], [0.006], [0.02]], seed=int(rng.integers(1 << 30)),
+        jitter=rng.normal(0, 1, (3, 2)) * [[0.003], [0.003], [0.006]], seed=int(rng.integers(1 << 30)),
     )
 
 

@@ -9,7 +9,7 @@ import warp as wp
 from .. import frame
 from . import hair, person as people, raster, shade
 from .background import background
-from .shape import MOUTH, TORSO, head, pose, rotation
+from .shape import MOUTH, SKIN, TORSO, head, pose, rotation, turned
 
 SAMPLES = 3  # samples per pixel side: the middle one sits on the pixel centre, where labels are read
 LAMP_MAP, SKY_MAP, SKY_FIBRES = 256, 72, 6
@@ -31,9 +31,9 @@ class Rendering:
     landmarks: np.ndarray
     pose: np.ndarray
     lamps: np.ndarray
-    mirror_flow: np.ndarray
-    mirror_valid: np.ndarray
-    light_ratio: np.ndarray
+    mirror_flow: np.ndarray | None
+    mirror_valid: np.ndarray | None
+    light_ratio: np.ndarray | None
 
 
 class Renderer:
@@ -50,10 +50,12 @@ class Renderer:
         model = head()
         table = np.random.default_rng(7).uniform(-1, 1, (32**3, 4)).astype(np.float32)
         self.noise = self._array(table, wp.vec4)
-        cavity = model.kind == MOUTH
-        # the mouth's cavity lies before the teeth in the mesh: it is drawn behind them
-        order = np.concatenate([np.nonzero(~cavity)[0], np.nonzero(cavity)[0]])
-        self.faces, self.kinds, self.plain = model.faces[order], model.kind[order], int((~cavity).sum())
+        # skin and clothes, which darken and shade, then eyes and teeth; the mouth's cavity comes last: in the mesh it
+        # lies before the teeth, and is drawn behind them
+        rank = np.select([np.isin(model.kind, (SKIN, TORSO)), model.kind != MOUTH], [0, 1], 2)
+        order = np.argsort(rank, kind="stable")
+        self.faces, self.kinds = model.faces[order], model.kind[order]
+        self.outer, self.plain = int((rank == 0).sum()), int((rank < 2).sum())
         self._faces = self._array(self.faces, wp.vec3i)
         self._plain_faces = self._array(self.faces[: self.plain], wp.vec3i)
         self._cavity_faces = self._array(self.faces[self.plain :], wp.vec3i)
@@ -69,13 +71,14 @@ class Renderer:
     def _buffer(self, *shape):
         return wp.full(shape, value=int((1 << 63) - 1), dtype=wp.int64, device=self.device)
 
-    def render(self, person, picture, size=128, unaligned=False):
+    def render(self, person, picture, size=128, unaligned=False, mirror=True):
         """Draw one picture.
 
         Args:
             person, picture: from `sample_person`, `sample_picture`.
             size: side in pixels.
             unaligned: random shift, scale and rotation instead of the aligned frame.
+            mirror: also work out mirror flow and light ratio (None otherwise).
 
         Returns:
             Rendering.
@@ -107,7 +110,17 @@ class Renderer:
             openness, self._faces, self._kinds, d_fibre_screen, self._array(stage.fibre_world, wp.vec3),
             self._array(stage.depth, float), starts, self._array(stage.kinds, int), self._array(stage.tints, float),
             lamp_solids, lamp_hairs, self.noise, behind, look, image, light, label, surface, weights])
-        return self._finish(stage, picture, camera, seen, screen, image, light, label, surface, weights)
+        flow = valid = ratio = None
+        if mirror:
+            flow, valid = _mirror_flow(self, stage, camera, seen.numpy(), screen, surface.numpy(), weights.numpy())
+            ratio = _light_ratio(develop(light.numpy() * person.skin.astype(np.float32), 1.0), flow, valid)
+        directions = np.array([lamp for lamp, _ in picture.lamps])
+        lamps = np.concatenate([directions[:, [0, 2, 1]] * [1, 1, -1], [c for _, c in picture.lamps]], 1)
+        return Rendering(
+            image=(develop(image.numpy(), picture.exposure) * 255 + 0.5).astype(np.uint8),
+            parsing=label.numpy().astype(np.uint8), landmarks=camera.pixels(stage.landmarks).astype(np.float32),
+            pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32), lamps=lamps.astype(np.float32),
+            mirror_flow=flow, mirror_valid=valid, light_ratio=ratio)
 
     def _draw(self, buffer, screen, cavity=False):
         points = self._array(screen, wp.vec3)
@@ -121,8 +134,8 @@ class Renderer:
     def _lamp_maps(self, stage, picture, starts, widths):
         rows, scale = _basis(picture.lamps[0][0]), 0.5 * LAMP_MAP / REACH
         solids, hairs = self._buffer(LAMP_MAP, LAMP_MAP), self._buffer(LAMP_MAP, LAMP_MAP)
-        self._draw(solids, _flatten(stage.world, rows, stage.centre, scale, LAMP_MAP))
-        points = self._array(_flatten(stage.fibre_world, rows, stage.centre, scale, LAMP_MAP), wp.vec3)
+        self._draw(solids, _flatten(stage.world, rows[None], stage.centre, scale, LAMP_MAP)[0])
+        points = self._array(_flatten(stage.fibre_world, rows[None], stage.centre, scale, LAMP_MAP)[0], wp.vec3)
         wp.launch(raster.draw_fibres, dim=stage.shading_fibres, device=self.device,
                   inputs=[points, starts, widths, scale, 0, hairs])
         return solids, hairs, (rows, scale)
@@ -133,12 +146,12 @@ class Renderer:
         maps = self._buffer(len(directions), SKY_MAP, SKY_MAP)
         hairs, length = stage.scalp  # fibres come in random order: the first are a fair sample
         few = hairs // SKY_FIBRES
-        mesh = _flatten_all(stage.world, directions, stage.centre, scale, SKY_MAP)
-        fibres = _flatten_all(stage.fibre_world[: few * length], directions, stage.centre, scale, SKY_MAP)
+        mesh = _flatten(stage.world, directions, stage.centre, scale, SKY_MAP)
+        fibres = _flatten(stage.fibre_world[: few * length], directions, stage.centre, scale, SKY_MAP)
         starts = self._array(stage.starts[: few * (length - 1)], int)
         widths = self._array(stage.widths[: few * (length - 1)], float)
         for k in range(len(directions)):
-            wp.launch(raster.draw_triangles, dim=self.plain, device=self.device,
+            wp.launch(raster.draw_triangles, dim=self.outer, device=self.device,
                       inputs=[self._array(mesh[k], wp.vec3), self._plain_faces, 0, maps[k]])
             wp.launch(raster.draw_fibres, dim=len(starts), device=self.device,
                       inputs=[self._array(fibres[k], wp.vec3), starts, widths, scale, 0, maps[k]])
@@ -146,19 +159,6 @@ class Renderer:
         wp.launch(shade.vertex_occlusion, dim=len(stage.world), device=self.device, inputs=[
             world, normals, maps, self._array(directions, wp.vec3), wp.vec3(*map(float, stage.centre)), scale, openness])
         return openness
-
-    def _finish(self, stage, picture, camera, seen, screen, image, light, label, surface, weights):
-        linear, light, label = image.numpy(), light.numpy(), label.numpy()
-        flow, valid = _mirror_flow(self, stage, camera, seen.numpy(), screen, surface.numpy(), weights.numpy())
-        glow = develop(light * stage.person.skin.astype(np.float32), 1.0)
-        ratio = _light_ratio(glow, flow, valid)
-        directions = np.array([lamp for lamp, _ in picture.lamps])
-        lamps = np.concatenate([directions[:, [0, 2, 1]] * [1, 1, -1], [c for _, c in picture.lamps]], 1)
-        return Rendering(
-            image=(develop(linear, picture.exposure) * 255 + 0.5).astype(np.uint8), parsing=label.astype(np.uint8),
-            landmarks=camera.pixels(stage.landmarks).astype(np.float32),
-            pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32), lamps=lamps.astype(np.float32),
-            mirror_flow=flow, mirror_valid=valid, light_ratio=ratio)
 
 
 def develop(linear, exposure):
@@ -176,10 +176,10 @@ class _Stage:
         self.rest = model.vertices(coefficients)
         turn, body = rotation(picture.yaw, picture.pitch, 0), rotation(0.25 * picture.yaw, 0, 0)
         self.turn = turn
-        self.world = pose(self.rest, turn, body, model.neutral)
+        self.world = pose(self.rest, turn, body)
         self.normals = model.normals(self.world)
         self.landmarks = model.landmarks(self.world)
-        self.centre = pose(hair.CENTRE[None], turn, body, None)[0]
+        self.centre = turned(hair.CENTRE[None].astype(np.float32), turn)[0]
         rest_normals = model.normals(self.rest)
         self._fibres(person, picture, rest_normals, model.landmarks(self.rest), turn, body, device)
 
@@ -204,9 +204,10 @@ class _Stage:
             widths.append(np.full(segments, group.width))
             first += count * length
         rest = np.concatenate(nodes)
-        turned, below = pose(rest, turn, body, None), np.clip((0.80 - rest[:, 2:]) / 0.12, 0, 0.65)
-        follows = pose(rest, body, body, None)  # long hair partly rests on the shoulders
-        self.fibre_world = (turned * (1 - below) + follows * below).astype(np.float32)
+        self.fibre_world = turned(rest, turn)
+        low = np.flatnonzero(rest[:, 2] < 0.80)  # long hair partly rests on the shoulders
+        share = np.clip((0.80 - rest[low, 2:]) / 0.12, 0, 0.65)
+        self.fibre_world[low] += (turned(rest[low], body) - self.fibre_world[low]) * share
         self.starts, self.kinds, self.tints = (np.concatenate(x) for x in (starts, kinds, tints))
         self.widths, self.depth = np.concatenate(widths), np.concatenate(depth)
         self.scalp = (0, 2) if scalp is None else scalp.nodes.shape[:2]  # scalp hair comes first
@@ -230,7 +231,7 @@ class _Camera:
         self.samples_per_metre = float(scale * SAMPLES / (0.13 / tangent))
 
     def _plane(self, points):
-        offset = points - self.position
+        offset = points - self.position.astype(np.float32)
         return np.stack([offset[..., 0] / offset[..., 1], -offset[..., 2] / offset[..., 1]], -1)
 
     def pixels(self, points):
@@ -263,7 +264,7 @@ def _basis(towards):
 @cache
 def _sky():
     """Directions (D, 3, 3) from which ambient light comes: even on the sphere, what lies behind left out."""
-    n = 18
+    n = 16
     k = np.arange(n) + 0.5
     z, around = 1 - 2 * k / n, np.pi * (1 + 5**0.5) * k
     ring = np.sqrt(1 - z**2)
@@ -271,16 +272,8 @@ def _sky():
     return np.stack([_basis(p) for p in points if p[1] < 0.45])
 
 
-def _flatten(points, rows, origin, scale, size):
-    """Orthographic (column, row, depth) of world points for a map of `size`."""
-    q = (points - origin) @ rows.T
-    q[:, :2] = q[:, :2] * scale + 0.5 * size
-    q[:, 2] = 1 - q[:, 2]
-    return q.astype(np.float32)
-
-
-def _flatten_all(points, directions, origin, scale, size):
-    """`_flatten` for several maps at once: (D, N, 3)."""
+def _flatten(points, directions, origin, scale, size):
+    """Orthographic (column, row, depth) of world points (N, 3) for maps of `size` in D directions: (D, N, 3)."""
     rows = directions.astype(np.float32) * np.array([[scale], [scale], [-1]], np.float32)
     shift = np.array([0.5 * size, 0.5 * size, 1], np.float32)
     return np.matmul(points - origin.astype(np.float32), rows.transpose(0, 2, 1)) + shift

@@ -158,7 +158,7 @@ def creases(p: wp.vec3, look: Look, wobble: float):
     up = float(0.0)
     side = float(0.0)
     # forehead
-    weight = (0.9 * look.old + 0.5 * look.frown) * sst(0.055, 0.035, x) * sst(0.927, 0.936, z) * sst(0.985, 0.965, z)
+    weight = (0.5 * look.old + 0.25 * look.frown) * sst(0.055, 0.035, x) * sst(0.927, 0.936, z) * sst(0.985, 0.965, z)
     if weight > 0.01:
         phase = (z + 0.0012 * wobble + 1.2 * x * x) * 640.0
         ridge = wp.sin(phase)
@@ -212,10 +212,10 @@ def skin_colour(p: wp.vec3, ear: float, look: Look, low: wp.vec4, mid: wp.vec4, 
     c = c * (1.0 - (0.10 + 0.14 * look.old) * under - (1.0 - 0.3 * look.tone) * 0.16 * lid)
     c = mix(c, wp.cw_mul(c, wp.vec3(0.72, 0.56, 0.66)), look.makeup * lid)
     if look.freckles > 0.01:
-        f = sst(0.30, 0.55, mid[2] + 0.6 * fine[0]) * look.freckles * sst(0.05, 0.02, wp.abs(z - 0.878)) * sst(-0.09, -0.12, y)
+        f = sst(0.30, 0.65, mid[2] + 0.6 * fine[0]) * look.freckles * 0.6 * sst(0.05, 0.02, wp.abs(z - 0.878)) * sst(-0.09, -0.12, y)
         c = mix(c, wp.cw_mul(c, wp.vec3(0.72, 0.56, 0.45)), f)
     if look.spots > 0.01:
-        c = mix(c, wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)), sst(0.60, 0.80, mid[3]) * look.spots * 0.6)
+        c = mix(c, wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)), sst(0.50, 0.80, low[3] * 0.4 + mid[3] * 0.7) * look.spots * 0.45)
     pore = sst(0.25, 0.9, fine[2]) * (0.4 + 0.6 * wp.max(cheek, nose))
     return c * (1.0 - 0.10 * pore)
 
@@ -229,17 +229,20 @@ def lamp_shadow(solids: wp.array2d(dtype=wp.int64), hairs: wp.array2d(dtype=wp.i
     depth = 1.0 - wp.dot(look.lamp1, x - look.map_origin)
     clear = float(0.0)
     thin = float(0.0)
-    for k in range(9):
-        # a fixed pattern: random jitter would look like sand
-        i = int(row + (float(k / 3) - 1.0) * 1.35)
-        j = int(col + (float(k % 3) - 1.0) * 1.35)
-        i = wp.clamp(i, 0, size - 1)
-        j = wp.clamp(j, 0, size - 1)
+    for k in range(5):
+        # the middle and four corners; a random pattern would look like sand
+        di = float(k % 2) * 3.4 - 1.7
+        dj = float(k / 2) * 3.4 - 1.7
+        if k == 4:
+            di = float(0.0)
+            dj = float(0.0)
+        i = wp.clamp(int(row + di), 0, size - 1)
+        j = wp.clamp(int(col + dj), 0, size - 1)
         if depth_of(solids[i, j]) > depth - slack:
-            clear = clear + 0.11111
+            clear = clear + 0.2
         behind = depth - depth_of(hairs[i, j]) - 0.002
         if behind > 0.0:
-            thin = thin + 0.11111 * (1.0 - wp.exp(-behind * 90.0))
+            thin = thin + 0.2 * (1.0 - wp.exp(-behind * 90.0))
     return wp.vec2(clear, 1.0 - 0.8 * thin)
 
 
@@ -470,7 +473,9 @@ def shade_pixels(
                     upper = wp.exp(-wp.pow((p[2] - 0.8475) / 0.0062, 4.0)) * sst(0.033, 0.022, t0)
                     m = wp.max(area, upper) * look.stubble * (0.8 + 0.25 * fine[0]) * (1.0 - field[0])
                     albedo = mix(albedo, look.beard, wp.clamp(m, 0.0, 0.9))
-                above = above_hairline(p, look.recession, look.temples) + 2.0 * mid[0] + 1.5 * fine[1]
+                above = float(-90.0)
+                if p[2] > 0.86 or p[1] > -0.05:
+                    above = above_hairline(p, look.recession, look.temples) + 2.0 * mid[0] + 1.5 * fine[1]
                 bare = wp.min(0.95, sst(0.955, 0.985, p[2]) * look.thinning * 1.2)
                 cover = sst(-4.0, 6.0, above) * look.scalp * (1.0 - field[2]) * (1.0 - bare)
                 albedo = mix(albedo, look.hair * 0.7, cover)

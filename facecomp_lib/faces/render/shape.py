@@ -64,11 +64,14 @@ class Head:
         return used[self.neutral[used, 2] > 0.84]
 
     @cached_property
-    def on_head(self):
-        """bool (V,): vertices that turn with the head rather than with the shoulders."""
-        mask = np.zeros(len(self.template), bool)
-        mask[np.unique(self.faces[self.kind != TORSO])] = True
-        return mask
+    def head_share(self):
+        """(V, 1) how far a vertex turns with the head (1) rather than with the shoulders (0)."""
+        on_head = np.zeros(len(self.template), bool)
+        on_head[np.unique(self.faces[self.kind != TORSO])] = True
+        _, y, z = self.neutral.T
+        share = smoothstep(0.745, 0.845, z - 0.35 * np.clip(y + 0.03, -0.05, 0.05))
+        chin = smoothstep(0.745, 0.80, z - 0.55 * (y + 0.02))
+        return np.where(on_head, np.maximum(share, chin), share)[:, None].astype(np.float32)
 
     @cached_property
     def _around(self):
@@ -139,20 +142,13 @@ def rotation(yaw, pitch, roll):
 PIVOT = np.array([0, -0.02, 0.80])
 
 
-def pose(points, turn, body_turn, rest):
-    """Turn head points about the neck; the neck blends into the shoulders.
+def turned(points, turn):
+    """Points (N, 3) float32 turned about the neck by a 3 x 3 rotation."""
+    pivot = PIVOT.astype(np.float32)
+    return (points - pivot) @ turn.T.astype(np.float32) + pivot
 
-    Args:
-        points: (N, 3) rest vertices of the mesh, or any points on the head when `rest` is None.
-        turn, body_turn: 3 x 3 rotations of head and shoulders.
-        rest: (N, 3) neutral coordinates that decide the blend, or None for the head's own rotation.
-    """
-    turned = (points - PIVOT) @ turn.T + PIVOT
-    if rest is None:
-        return turned.astype(np.float32)
-    on_head = head().on_head
-    share = smoothstep(0.745, 0.845, rest[:, 2] - 0.35 * np.clip(rest[:, 1] + 0.03, -0.05, 0.05))
-    chin = smoothstep(0.745, 0.80, rest[:, 2] - 0.55 * (rest[:, 1] + 0.02))
-    share = np.where(on_head, np.maximum(share, chin), share)[:, None]
-    body = (points - PIVOT) @ body_turn.T + PIVOT
-    return (turned * share + body * (1 - share)).astype(np.float32)
+
+def pose(points, turn, body_turn):
+    """The mesh's rest vertices (V, 3) posed: head and shoulders turn, the neck blends between them."""
+    share = head().head_share
+    return turned(points, turn) * share + turned(points, body_turn) * (1 - share)
