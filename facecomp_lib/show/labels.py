@@ -39,19 +39,20 @@ LANDMARK_GROUPS = (
     ("mouth", 48, 68, "#cc79a7"),
 )
 
-# One colour per parsing class: hue says the part, lightness the side (light = the person's left).
+# One colour per parsing class: hue says the part, lightness the side (light = the person's left). Chosen by a
+# search for the largest smallest distance that also colour-blind eyes see.
 PARSING_COLOURS = (
     "#2b2b2b",  # background
-    "#e8d3b9",  # face skin
-    "#8ecbff",  # left eyebrow
-    "#1f66b5",  # right eyebrow
-    "#7de0b0",  # left eye
-    "#00795c",  # right eye
-    "#f0b000",  # nose
-    "#d1495b",  # upper lip
+    "#f7d8b8",  # face skin
+    "#8ab4ea",  # left eyebrow
+    "#2f6fd6",  # right eyebrow
+    "#74d96a",  # left eye
+    "#0a9a2c",  # right eye
+    "#ffd60a",  # nose
+    "#c97c94",  # upper lip
     "#ffffff",  # inner mouth
-    "#8d2f62",  # lower lip
-    "#7a6a5f",  # hair
+    "#a02ca4",  # lower lip
+    "#655b57",  # hair
 )
 UNKNOWN = np.array([0.74, 0.74, 0.74])  # grey: nothing is known here
 MARKS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00")
@@ -148,7 +149,7 @@ def tint_parsing(image: Picture, parsing: torch.Tensor, strength: float = 0.72) 
 
 
 def mirror_warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """The flipped image [B, 3, H, W] carried onto the face by the mirror flow [B, H, W, 2] (symmfc Eq. 3-5)."""
+    """The flipped image [B, 3, H, W] carried onto the face by the flow [B, H, W, 2] (symmfc, Eq. 3-5)."""
     return F.grid_sample(image.flip(-1), flow, mode="bilinear", padding_mode="border", align_corners=True)
 
 

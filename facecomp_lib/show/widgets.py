@@ -41,6 +41,7 @@ function render({ model, el }) {
     const label = document.createElement("label"), input = document.createElement("input");
     const text = document.createElement("span"), value = document.createElement("output");
     text.textContent = name;
+    input.dataset.lmSuppressShortcuts = "true";  // arrow keys move the slider, not JupyterLab's cell cursor
     label.append(text, input, value);
     const show = () => {
       const at = model.get("positions")[name];

@@ -1,0 +1,234 @@
+"""Figures draw what the tensors hold, and widgets show what the figures drew."""
+
+from __future__ import annotations
+
+import base64
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from facecomp_lib import masks, show
+from facecomp_lib.faces.schema import PARSING, FaceBatch
+from facecomp_lib.show import canvas
+from facecomp_lib.show.labels import LANDMARK_GROUPS, PARSING_COLOURS
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    levels = torch.randint(0, 256, (5, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0))
+    return levels / 255
+
+
+@pytest.fixture(scope="module")
+def faces(images: torch.Tensor) -> FaceBatch:
+    grid = torch.stack(
+        torch.meshgrid(torch.linspace(-1, 1, SIZE), torch.linspace(-1, 1, SIZE), indexing="xy"), -1
+    )
+    return FaceBatch(
+        image=images,
+        landmarks=torch.rand(5, 68, 2, generator=torch.Generator().manual_seed(1)) * (SIZE - 1),
+        parsing=torch.arange(5 * SIZE * SIZE).reshape(5, SIZE, SIZE) % len(PARSING),
+        pose=torch.tensor([[12.0, -3.0, 0.0]]).repeat(5, 1),
+        attributes={"smiling": torch.tensor([True, False, True, False, True])},
+        mirror_flow=grid.expand(5, -1, -1, -1).contiguous(),
+        mirror_valid=torch.ones(5, SIZE, SIZE, dtype=torch.bool),
+    )
+
+
+def pixels(png: bytes) -> np.ndarray:
+    """The picture [H, W, 3] in a PNG."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def cell(sheet: show.Sheet, index: int, size: int = SIZE) -> np.ndarray:
+    """The pixels [size, size, 3] of a sheet's picture number `index`, one sample for each of its data pixels."""
+    drawn = pixels(sheet.png())
+    box = sheet.axes[index].get_position()
+    height, width = drawn.shape[:2]
+    left, top = round(box.x0 * width), round((1 - box.y1) * height)
+    zoom = round(box.width * width / size)
+    area = drawn[top : top + zoom * size, left : left + zoom * size]
+    return area[zoom // 2 :: zoom, zoom // 2 :: zoom]
+
+
+def levels(image: torch.Tensor) -> np.ndarray:
+    return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def test_a_contact_sheet_holds_every_pixel_of_every_picture(images: torch.Tensor) -> None:
+    sheet = show.contact_sheet(images, [f"face {i}" for i in range(5)], columns=3)
+    for index, image in enumerate(images):
+        off = np.abs(cell(sheet, index).astype(int) - levels(image))
+        assert off.max() <= 1  # matplotlib may round a level down
+
+
+def test_a_sheet_has_two_device_pixels_for_each_css_pixel_and_equal_bytes_for_equal_tensors(
+    images: torch.Tensor,
+) -> None:
+    sheet, again = (show.contact_sheet(images, columns=5, cell=64) for _ in range(2))
+    width, height = sheet.css_size
+    assert pixels(sheet.png()).shape == (2 * height, 2 * width, 3)
+    assert sheet.png() == again.png()
+    data, metadata = sheet._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]) == sheet.png()
+    assert metadata["image/png"]["width"] == width
+
+
+def test_the_last_column_of_a_completion_marks_the_hole_and_nothing_else(images: torch.Tensor) -> None:
+    mask = masks.make("center", size=SIZE)
+    raw = 1 - images
+    sheet = show.completion(images[:1], mask, raw[:1], masks.composite(images[:1], raw[:1], mask))
+    marked = (cell(sheet, 5) != 255).any(-1)
+    assert (marked == (mask[0, 0] == 0).numpy()).all()
+    words = [text.get_text() for ax in sheet.axes for text in [ax.title, *ax.texts]]
+    assert "hole 25%" in words and "25%" in words
+
+
+def test_an_unchanged_picture_is_called_identical(images: torch.Tensor) -> None:
+    sheet = show.completion(images[:1], masks.make("center", size=SIZE), images[:1], images[:1])
+    assert [text.get_text() for text in sheet.axes[4].texts] == ["identical"]
+    assert (cell(sheet, 5) == 255).all()
+
+
+def test_landmarks_lie_at_pixel_centres_in_the_colour_of_their_group() -> None:
+    image = torch.zeros(1, 3, SIZE, SIZE)
+    points = torch.zeros(1, 68, 2)
+    points[0, :, 0] = torch.arange(68) % 20 + 6
+    points[0, :, 1] = torch.arange(68) // 20 * 8 + 3
+    drawn = cell(show.overlay_landmarks(image, points, cell=256), 0)
+    for _, first, last, colour in LANDMARK_GROUPS:
+        rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        middle = (first + last) // 2
+        x, y = points[0, middle].int().tolist()
+        assert np.abs(drawn[y, x].astype(int) - rgb).max() <= 2
+
+
+def test_the_persons_right_is_marked_on_the_left_of_the_picture(faces: FaceBatch) -> None:
+    landmarks = faces.landmarks[:1].clone()
+    landmarks[0, 1, 0], landmarks[0, 15, 0] = 4, SIZE - 5
+    sheet = show.overlay_landmarks(faces.image[:1], landmarks)
+    x = {text.get_text(): text.get_position()[0] for text in sheet.axes[0].texts}
+    assert x["R"] < SIZE / 2 < x["L"]
+
+
+def test_the_parsing_legend_names_all_classes_in_order(faces: FaceBatch) -> None:
+    sheet = show.overlay_parsing(faces.image[:2], faces.parsing[:2])
+    names = [text.get_text() for text in sheet.legends[0].get_texts()]
+    assert names == [f"{number} {name}" for number, name in enumerate(PARSING)]
+
+
+@pytest.mark.parametrize("sight", ["normal", "protan", "deutan"])
+def test_parsing_colours_differ_for_all_eyes(sight: str) -> None:
+    # Severe colour blindness as a matrix on linear RGB (Machado, Oliveira, Fernandes 2009).
+    matrix = {
+        "normal": np.eye(3),
+        "protan": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+        "deutan": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    }[sight]
+    rgb = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in PARSING_COLOURS])
+    seen = np.clip(rgb**2.2 @ np.array(matrix).T, 0, 1) ** (1 / 2.2)
+    distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + 9 * np.eye(len(rgb))
+    assert distance.min() > 0.13
+
+
+def test_the_identity_flow_carries_the_mirror_image_as_it_is(faces: FaceBatch) -> None:
+    warped = show.mirror_warp(faces.image, faces.mirror_flow)
+    assert torch.allclose(warped, faces.image.flip(-1), atol=1e-4)
+
+
+def test_the_mirror_figure_is_grey_where_the_mirror_point_is_hidden(faces: FaceBatch) -> None:
+    valid = faces.mirror_valid[:1].clone()
+    valid[:, :, : SIZE // 2] = False
+    sheet = show.mirror_flow(faces.image[:1], faces.mirror_flow[:1], valid)
+    carried = cell(sheet, 2)
+    assert len(np.unique(carried[:, : SIZE // 2].reshape(-1, 3), axis=0)) == 1
+    assert "50%" in sheet.axes[2].texts[0].get_text()
+
+
+def test_masks_come_with_name_note_and_size_of_the_hole() -> None:
+    holes = {kind: masks.make(kind, size=SIZE, n=3) for kind in ("center", "half_left")}
+    sheet = show.mask_families(holes, {"center": "gfc"})
+    words = [text.get_text() for ax in sheet.axes for text in ax.texts]
+    assert words == ["center", "gfc\n25% missing", "half_left", "50% missing"]
+
+
+def test_bars_are_as_long_as_their_shares() -> None:
+    sheet = show.balance({"age": {"young": 0.75, "old": 0.25}, "yaw": {"left": 0.5, "right": 0.5}})
+    lengths = [[bar.get_width() for bar in ax.patches] for ax in sheet.axes]
+    assert lengths == [[0.75, 0.25], [0.5, 0.5]]
+
+
+def test_matrices_write_every_number() -> None:
+    sheet = show.matrices({"M": torch.eye(2), "G": torch.full((2, 2), 0.25)}, joints="+")
+    assert [t.get_text() for t in sheet.axes[0].texts] == ["1", "0", "0", "1", "+"]
+    assert [t.get_text() for t in sheet.axes[1].texts] == ["0.25"] * 4
+
+
+def test_photos_are_averaged_down_not_skipped_over() -> None:
+    stripes = np.zeros((400, 300, 3), np.uint8)
+    stripes[::2] = 255
+    drawn = cell(show.photo_row([stripes], ["stripes"], height=100), 0, size=150)
+    assert np.abs(drawn.astype(int) - 127).max() <= 1
+
+
+def test_a_picture_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\[2, 8, 8\]"):
+        show.contact_sheet(torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match="at least one"):
+        show.contact_sheet([])
+
+
+def shade(red: float, blue: float) -> torch.Tensor:
+    return torch.tensor([red, 0.4, blue]).view(3, 1, 1).expand(3, 8, 8)
+
+
+def test_a_slider_shows_what_the_figure_drew() -> None:
+    widget = show.FrameSlider(shade, start={"red": 0.2}, red=[0.0, 0.2, 1.0], blue=[0.0, 1.0])
+    assert widget.positions == {"red": 1, "blue": 1}
+    assert widget.png == show.contact_sheet([shade(0.2, 1.0)], cell=256).png()
+    widget.positions = {"red": 2, "blue": 0}
+    assert widget.png == show.contact_sheet([shade(1.0, 0.0)], cell=256).png()
+
+
+def test_the_explorer_shows_what_the_figure_drew(faces: FaceBatch) -> None:
+    widget = show.FaceExplorer(faces)
+    assert widget.png == show.face_view(faces, 0).png()
+    widget.positions = {"face": 3, "landmarks": 1, "parsing": 0, "mirror": 1}
+    assert widget.png == show.face_view(faces, 3, landmarks=True, mirror=True).png()
+
+
+def test_the_explorer_offers_only_what_is_known(images: torch.Tensor) -> None:
+    widget = show.FaceExplorer(FaceBatch(image=images))
+    assert [control["name"] for control in widget.controls] == ["face"]
+    assert show.labels(FaceBatch(image=images[:2])).css_size[0] < 250
+
+
+def test_a_widget_brings_its_static_twin(faces: FaceBatch) -> None:
+    data, metadata = show.FaceExplorer(faces, twin_rows=1)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert base64.b64decode(data["image/png"]) == show.labels(faces[:1]).png()
+    assert metadata["image/png"]["width"] == show.labels(faces[:1]).css_size[0]
+    assert (
+        data["text/plain"]
+        == "FaceExplorer(face, landmarks, parsing, mirror): run this cell to move the controls"
+    )
+
+
+def test_figures_need_neither_pyplot_nor_widgets() -> None:
+    code = "import sys, facecomp_lib.show; print({'matplotlib.pyplot', 'anywidget'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_cells_cover_whole_device_pixels() -> None:
+    for side in (4, 48, 64, 128, 200, 256):
+        for target in (64, 96, 128, 192, 320):
+            width, _ = canvas.cell_size((side, side), target)
+            assert width * canvas.DENSITY % side == 0 or side % 2
