@@ -158,7 +158,7 @@ def _install(environment, extras):
     pip = [environment.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     pip += ["--progress-bar", "off"]
     course = "." + ("[%s]" % ",".join(extras) if extras else "")
-    run_step("installing packages (minutes the first time)", [*pip, "-e", course])
+    run_step("installing packages", [*pip, "-e", course], " (minutes the first time)" if fresh else "")
     names = json.loads(declared(r"^without-dependencies = (\[.*\])$")[0])
     run_step("installing " + ", ".join(names), [*pip, "--no-deps", *names])
 
@@ -190,9 +190,9 @@ def check_space(free):
         )
 
 
-def run_step(title, command):
+def run_step(title, command, remark=""):
     """Run a command with one progress line; its output goes to runs/setup.log. Raise Trouble if it fails."""
-    print("set-up: %s ..." % title, flush=True)
+    print("set-up: %s%s ..." % (title, remark), flush=True)
     start = time.time()
     tail = collections.deque(maxlen=200)
     process = subprocess.Popen(
@@ -209,8 +209,8 @@ def run_step(title, command):
             for line in process.stdout:
                 log.write(line)
                 tail.append(line)
-                if big_download(line):
-                    print("        downloading %s" % big_download(line), flush=True)
+                if news(line):
+                    print("        " + news(line), flush=True)
         code = process.wait()
     finally:
         if process.poll() is None:
@@ -221,12 +221,15 @@ def run_step(title, command):
     print("set-up: %s: %.1f s" % (title, time.time() - start), flush=True)
 
 
-def big_download(line):
-    """'name (123.4 MB)' if a line of pip's says that it downloads 50 MB or more, else None."""
-    found = re.match(r"\s*Downloading (?:\S*/)?(\S+) \(([\d.]+) ([MG])B\)", line)
-    if not found or (found.group(3) == "M" and float(found.group(2)) < 50):
-        return None
-    return "%s (%s %sB)" % found.groups()
+def news(line):
+    """What to show of a line of pip's: downloads of 50 MB or more, the long unpacking; else None."""
+    unpacking = re.match(r"Installing collected packages: (.+)", line)
+    if unpacking:
+        return "unpacking %d packages" % len(unpacking.group(1).split(","))
+    download = re.match(r"\s*Downloading (?:\S*/)?(\S+) \(([\d.]+) ([MG])B\)", line)
+    if download and (download.group(3) == "G" or float(download.group(2)) >= 50):
+        return "downloading %s (%s %sB)" % download.groups()
+    return None
 
 
 def diagnose(output):
@@ -240,9 +243,8 @@ def diagnose(output):
         return "The package index cannot be reached. Check the network and proxy settings. " + again
     if NO_BUILD.search(output):
         missing = NO_BUILD.search(output).group(1)
-        return (
-            "There is no build of %s for this machine and Python; the README names those that do." % missing
-        )
+        doubt = " Or the package index cannot be reached." if "(from versions: none)" in output else ""
+        return "There is no build of %s for this machine and Python; see the README.%s" % (missing, doubt)
     last = "".join(output.splitlines(True)[-15:])
     return "The last lines were (all of it: %s):\n%s" % (LOG, last)
 

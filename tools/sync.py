@@ -25,8 +25,13 @@ def pair(source: Path, notebook: Path) -> None:
     from jupytext.cli import jupytext
 
     notebook.parent.mkdir(parents=True, exist_ok=True)
+    before = nbformat.read(notebook, as_version=4).cells if notebook.exists() else []
+    sources = {cell.id: cell.source for cell in before}
     jupytext(["--quiet", "--update", "--to", "ipynb", "--output", str(notebook), str(source)])
     book = nbformat.read(notebook, as_version=4)
+    for cell in book.cells:  # jupytext matches cells that changed, too, and lets them keep their old outputs
+        if cell.cell_type == "code" and sources.get(cell.id) != cell.source:
+            cell.outputs, cell.execution_count = [], None
     clean(book)
     nbformat.write(book, notebook)
 

@@ -1,0 +1,321 @@
+"""course.py: it says what is wrong, repairs what was left half done, and never installs twice."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import course
+from course import Trouble
+
+ROOT = Path(__file__).parents[1]
+PYTHON = sys.executable
+COMMANDS = ["lab", "lessons", "setup", "sync", "test", "train"]
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A folder that course.py takes for its clone, in which nothing is really installed.
+
+    `clone.steps` lists the steps that were run; `clone.fails` maps the beginning of a step's title to what it
+    raises, or to the exception to raise.
+    """
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    monkeypatch.setattr(course, "ROOT", tmp_path)
+    monkeypatch.setattr(course, "LOG", tmp_path / "runs" / "setup.log")
+    monkeypatch.delenv("FACECOMP_PYTHON", raising=False)
+    return Clone(tmp_path, monkeypatch)
+
+
+class Clone:
+    def __init__(self, folder, monkeypatch):
+        self.folder, self.steps, self.fails, self.version = folder, [], {}, None
+        monkeypatch.setattr(course, "run_step", self.run_step)
+        monkeypatch.setattr(course.Environment, "version", lambda _: self.version)
+
+    def run_step(self, title, command, remark=""):
+        self.steps.append(" ".join([title, *map(str, command)]))
+        for beginning, error in self.fails.items():
+            if title.startswith(beginning):
+                raise error
+        if title.startswith("making"):
+            python = course.Environment.find().python
+            python.parent.mkdir(parents=True, exist_ok=True)
+            python.touch()
+            self.version = (3, 12)
+
+    def prepare(self, *extras):
+        self.steps.clear()
+        course.prepare(course.Environment.find(), extras)
+        return len(self.steps)
+
+
+def test_it_parses_on_python_3_8():
+    ast.parse((ROOT / "course.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def test_it_needs_the_standard_library_only():
+    tree = ast.parse((ROOT / "course.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+# ---- what it refuses ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version, state", [((3, 8), "too old"), ((3, 10), "too old"), ((3, 15), "too new")])
+def test_a_python_without_builds_is_refused_with_the_supported_range(version, state):
+    shown = rf"Python 3\.{version[1]} is {state}.*Python 3\.11 to 3\.14.*python3\.14 course\.py"
+    with pytest.raises(Trouble, match=shown):
+        course.check_python(version)
+
+
+def test_the_supported_range_is_accepted():
+    for minor in (11, 12, 13, 14):
+        course.check_python((3, minor))
+
+
+def test_a_clone_on_an_old_python_stops_before_it_touches_anything(clone, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    with pytest.raises(Trouble, match="too old"):
+        clone.prepare()
+    assert clone.steps == [] and not (clone.folder / ".venv").exists()
+
+
+def test_an_environment_that_works_serves_an_old_python_too(clone, monkeypatch):
+    clone.prepare()
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert clone.prepare("test") == 2  # packages and face-alignment, into the environment that is there
+
+
+def test_an_environment_of_an_old_python_is_made_anew(clone):
+    clone.prepare()
+    clone.version = (3, 10)
+    clone.prepare("test")
+    assert clone.steps[0].startswith("making .venv")
+
+
+@pytest.mark.parametrize("machine", [("Darwin", "x86_64", True), ("Linux", "i686", False)])
+def test_a_machine_without_builds_is_refused(machine):
+    with pytest.raises(Trouble, match="Intel Macs|64-bit"):
+        course.check_machine(*machine)
+
+
+def test_a_disk_that_is_too_full_is_found_out_first(clone, monkeypatch):
+    monkeypatch.setattr(course.shutil, "disk_usage", lambda _: SimpleNamespace(free=1.5e9))
+    with pytest.raises(Trouble, match=r"too full: 1\.5 GB are free .* needs 4 GB"):
+        clone.prepare()
+    assert clone.steps == []
+
+
+def test_extras_are_checked(clone):
+    with pytest.raises(Trouble, match="render and test, not gpu"):
+        course.main(["setup", "gpu"])
+
+
+@pytest.mark.parametrize("arguments, code", [([], 0), (["help"], 0), (["--help"], 0), (["lesson"], 2)])
+def test_help_names_every_command(capsys, arguments, code):
+    assert course.main(arguments) == code
+    shown = capsys.readouterr().out
+    assert all(f"course.py {command}" in shown for command in COMMANDS)
+
+
+def test_a_named_python_that_is_missing_is_refused(clone, monkeypatch):
+    monkeypatch.setenv("FACECOMP_PYTHON", str(clone.folder / "nowhere" / "python"))
+    with pytest.raises(Trouble, match="FACECOMP_PYTHON"):
+        course.Environment.find()
+
+
+def test_a_named_python_is_used_where_it_is(monkeypatch):
+    monkeypatch.setenv("FACECOMP_PYTHON", PYTHON)
+    environment = course.Environment.find()
+    assert environment.folder == Path(sys.prefix) and not environment.ours
+
+
+# ---- what fails on the way ---------------------------------------------------------------------------------
+
+OFFLINE = """WARNING: Retrying after connection broken by 'NewConnectionError("Failed to establish a new conn
+ERROR: Could not find a version that satisfies the requirement lpips==0.1.4 (from versions: none)
+ERROR: No matching distribution found for lpips==0.1.4"""
+FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+NO_BUILD = """ERROR: Could not find a version that satisfies torch==2.13.0 (from versions: 2.2.2)
+ERROR: No matching distribution found for torch==2.13.0"""
+NO_VENV = "The virtual environment was not created successfully because ensurepip is not available."
+
+
+@pytest.mark.parametrize(
+    "output, sentence",
+    [
+        (OFFLINE, "The package index cannot be reached"),
+        (FULL, "The disk is full"),
+        (NO_BUILD, "There is no build of torch==2.13.0"),
+        (NO_VENV, "apt install python3-venv"),
+        ("one\nodd thing", "The last lines were"),
+    ],
+)
+def test_a_failing_step_says_what_to_do(tmp_path, monkeypatch, output, sentence):
+    monkeypatch.setattr(course, "LOG", tmp_path / "setup.log")
+    script = "import sys; print(sys.argv[1]); sys.exit(1)"
+    with pytest.raises(Trouble, match="Set-up stopped while installing packages") as caught:
+        course.run_step("installing packages", [PYTHON, "-c", script, output])
+    assert sentence in str(caught.value)
+    assert output in course.LOG.read_text(encoding="utf-8")
+
+
+def test_an_index_that_cannot_be_reached_is_recognised_from_what_pip_really_prints(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "LOG", tmp_path / "setup.log")
+    nowhere = ["--isolated", "--index-url", "http://127.0.0.1:9/simple", "--retries", "1", "--timeout", "2"]
+    with pytest.raises(Trouble, match="The package index cannot be reached"):
+        course.run_step("installing", [PYTHON, "-m", "pip", "download", *nowhere, "-d", tmp_path, "facecomp"])
+
+
+def test_a_step_shows_its_title_its_seconds_and_large_downloads(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(course, "LOG", tmp_path / "setup.log")
+    lines = "  Downloading https://x/torch-2.13.0.whl (526.6 MB)\nDownloading six-1.whl (11 kB)\n"
+    course.run_step("installing packages", [PYTHON, "-c", f"print({lines!r})"], " (minutes)")
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "set-up: installing packages (minutes) ..."
+    assert shown[1].strip() == "downloading torch-2.13.0.whl (526.6 MB)"
+    assert re.fullmatch(r"set-up: installing packages: \d+\.\d s", shown[2]) and len(shown) == 3
+
+
+# ---- when it installs --------------------------------------------------------------------------------------
+
+
+def test_a_second_call_installs_nothing(clone):
+    assert clone.prepare() == 3
+    assert clone.prepare() == 0
+
+
+def test_another_pyproject_is_installed_into_the_same_environment(clone):
+    clone.prepare()
+    with (clone.folder / "pyproject.toml").open("a") as file:
+        file.write("# another pin\n")
+    assert clone.prepare() == 2 and not any(step.startswith("making") for step in clone.steps)
+
+
+def test_extras_add_up(clone):
+    clone.prepare("test")
+    assert clone.prepare() == 0
+    clone.prepare("render")
+    assert ".[render,test]" in clone.steps[0]
+    assert clone.prepare("test", "render") == 0
+
+
+@pytest.mark.parametrize("step", ["making", "installing packages", "installing face-alignment"])
+@pytest.mark.parametrize("error", [Trouble("the disk is full"), KeyboardInterrupt()])
+def test_what_failed_or_was_interrupted_is_repaired_by_the_next_call(clone, step, error):
+    clone.fails[step] = error
+    with pytest.raises(type(error)):
+        clone.prepare()
+    clone.fails.clear()
+    assert clone.prepare() >= 2
+    assert clone.prepare() == 0
+
+
+def test_a_repair_that_fails_leaves_no_stamp_of_the_time_before(clone):
+    clone.prepare()
+    clone.fails["installing packages"] = Trouble("offline")
+    with pytest.raises(Trouble):
+        clone.prepare("test")
+    assert course.Environment.find().installed() == {}
+
+
+def test_a_torn_stamp_counts_as_none(clone):
+    clone.prepare()
+    course.Environment.find().stamp.write_text('{"pyproj')
+    assert clone.prepare() == 2
+
+
+def test_callers_at_the_same_time_wait_for_each_other(tmp_path):
+    order, lock = [], tmp_path / "lock"
+
+    def second():
+        with course.only_one(lock):
+            order.append("second")
+
+    with course.only_one(lock):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_caller_that_waited_finds_the_work_done(clone):
+    """The state is looked at again once the lock is held, so that two callers install once."""
+    environment = course.Environment.find()
+    threads = [threading.Thread(target=course.prepare, args=(environment,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(clone.steps) == 3
+
+
+# ---- what it runs ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ready(clone, monkeypatch):
+    """A clone that is set up; `ready` lists what course.py runs in it."""
+    clone.prepare()
+    clone.prepare("render", "test")
+    ran = []
+    monkeypatch.setattr(course, "fetch_weights", lambda _: ran.append("weights"))
+    monkeypatch.setattr(course, "follow", lambda command, extra: ran.append((command[1:], extra)) or 7)
+    return ran
+
+
+@pytest.mark.parametrize("name", ["lessons", "lab", "train"])
+def test_commands_fetch_weights_then_run_their_tool_and_return_its_exit_code(ready, name):
+    assert course.main([name, "01", "--jobs", "1"]) == 7
+    assert ready[0] == "weights" and ready[1][0] == ["-m", f"tools.{name}", "01", "--jobs", "1"]
+    assert (ROOT / "tools" / f"{name}.py").exists()
+
+
+def test_sync_needs_no_weights(ready):
+    course.main(["sync"])
+    assert "weights" not in ready
+
+
+def test_test_runs_tests_and_notebooks_small(ready):
+    course.main(["test"])
+    command, variables = ready[1]
+    assert command[-2:] == ["tests", "notebooks"] and "--nbval-lax" in command
+    assert variables["FACECOMP_PRESET"] == "smoke"
+
+
+def test_test_takes_pytests_arguments(ready, clone):
+    (clone.folder / "tests").mkdir()
+    (clone.folder / "tests" / "test_a.py").touch()
+    course.main(["test", "tests/test_a.py::test_b", "-x"])
+    assert ready[1][0][-2:] == ["tests/test_a.py::test_b", "-x"] and "notebooks" not in ready[1][0]
+
+
+def test_the_exit_code_of_what_ran_is_ours(tmp_path):
+    assert course.follow([PYTHON, "-c", "import sys; sys.exit(5)"], {}) == 5
+
+
+def test_weights_that_cannot_be_had_do_not_stop_us(clone, monkeypatch, capfd):
+    broken = course.Environment(clone.folder, clone.folder / "python", True)
+    monkeypatch.setattr(course.subprocess, "call", lambda *_, **__: 1)
+    course.fetch_weights(broken)
+    assert "going on without" in capfd.readouterr().out
+
+
+def test_trouble_is_one_sentence_without_a_traceback(tmp_path):
+    variables = {**os.environ, "FACECOMP_PYTHON": str(tmp_path / "none")}
+    command = [PYTHON, ROOT / "course.py", "lessons"]
+    ran = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("course.py: FACECOMP_PYTHON is") and "Traceback" not in ran.stderr

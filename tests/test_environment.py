@@ -1,0 +1,108 @@
+"""environment.yml, pyproject.toml and what is imported say the same."""
+
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+FROM_PIP = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+FROM_CONDA = dict((entry.split() + [""])[:2] for entry in CONDA["dependencies"] if isinstance(entry, str))
+
+
+def wanted() -> dict[str, str]:
+    requirements = map(Requirement, PROJECT["dependencies"])
+    return {canonicalize_name(each.name): str(each.specifier) for each in requirements}
+
+
+def test_conda_gets_the_same_python():
+    assert FROM_CONDA["python"] == PROJECT["requires-python"]
+
+
+def test_every_conda_package_has_the_bounds_of_pyproject():
+    asked = {CONDA_NAMES.get(name, name): bounds for name, bounds in FROM_CONDA.items()}
+    shared = {name: bounds for name, bounds in asked.items() if name not in ("python", "pip")}
+    assert shared == {name: wanted().get(name) for name in shared}
+
+
+def test_every_pin_is_repeated_for_conda():
+    pins = {name: bounds for name, bounds in wanted().items() if bounds.startswith("==")}
+    repeated = [Requirement(line) for line in FROM_PIP if not line.startswith("-")]
+    assert {canonicalize_name(each.name): str(each.specifier) for each in repeated} == pins
+
+
+def test_conda_takes_the_rest_from_pyproject():
+    editable = [re.fullmatch(r"-e \.\[(.+)\]", line) for line in FROM_PIP if line.startswith("-")]
+    assert len(editable) == 1 and editable[0]
+    assert set(editable[0][1].split(",")) <= set(PROJECT["optional-dependencies"])
+
+
+def test_torch_and_torchvision_are_pinned_exactly():
+    assert {"torch", "torchvision", "lpips"} <= {name for name, bounds in wanted().items() if "==" in bounds}
+
+
+def test_the_installed_package_has_the_version_of_pyproject():
+    import facecomp_lib
+
+    assert facecomp_lib.__version__ == PROJECT["version"]
+
+
+def test_importing_the_library_loads_nothing_heavy():
+    heavy = ["torch", "numpy", "cv2", "kornia", "matplotlib", "PIL", "pyarrow", "lpips", "dlib"]
+    code = f"import sys, facecomp_lib; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["faces", "masks", "classical", "evaluation", "show", "weights"])
+def test_submodules_are_there_when_asked_for(name):
+    import facecomp_lib
+
+    assert getattr(facecomp_lib, name) is importlib.import_module(f"facecomp_lib.{name}")
+    assert name in dir(facecomp_lib)
+
+
+def test_an_unknown_submodule_is_an_attribute_error():
+    import facecomp_lib
+
+    with pytest.raises(AttributeError, match="landmark_wizard"):
+        _ = facecomp_lib.landmark_wizard
+
+
+def test_face_alignment_works_beside_the_headless_opencv():
+    names = {canonicalize_name(each.metadata["Name"]) for each in distributions()}
+    assert "opencv-python-headless" in names and "opencv-python" not in names
+    import face_alignment
+
+    assert face_alignment.LandmarksType.TWO_D
+
+
+def test_preset_from_the_environment_wins(monkeypatch):
+    import facecomp_lib as fc
+
+    monkeypatch.delenv("FACECOMP_PRESET", raising=False)
+    assert fc.preset("full") == "full" and fc.preset() == "lesson"
+    monkeypatch.setenv("FACECOMP_PRESET", "smoke")
+    assert fc.preset("full") == "smoke"
+
+
+@pytest.mark.parametrize("variable, argument", [(None, "fast"), ("fast", "lesson"), ("smoke", "fast")])
+def test_an_unknown_preset_is_refused_with_the_known_ones(monkeypatch, variable, argument):
+    import facecomp_lib as fc
+
+    monkeypatch.delenv("FACECOMP_PRESET", raising=False)
+    if variable:
+        monkeypatch.setenv("FACECOMP_PRESET", variable)
+    with pytest.raises(ValueError, match="'fast'; choose one of smoke, lesson, full"):
+        fc.preset(argument)
