@@ -85,12 +85,12 @@ def grow_hairs(
         heading = heading + shaken * shake - wp.vec3(0.0, 0.0, pull)
         rising = wp.dot(heading, outward)
         if free > 0.0:
-            if height > settle and rising > 0.0:
-                heading = heading - outward * (0.75 * rising)
+            if height > settle and rising > 0.0:  # high enough: lie down, on the upper half of the head
+                heading = heading - outward * (0.75 * rising * ramp(-0.1, 0.45, outward[2]))
             if height < 0.15 * settle + 0.0008 and rising < 0.0:
                 heading = heading - outward * (1.02 * rising)
         else:
-            heading = wp.vec3(heading[0] * 0.8, heading[1] * 0.8, heading[2])
+            heading = wp.vec3(heading[0] * 0.7, heading[1] * 0.7, heading[2])
         heading = wp.normalize(heading)
         point = point + heading * step
         q = point - growth.centre

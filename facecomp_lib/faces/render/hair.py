@@ -197,7 +197,7 @@ def style(name, rng):
     if name == "pixie":
         return Style(top=u(.05, .08), side=u(.025, .045), nape=.025, lift=u(12, 25), layer=u(.010, .018), out=.5, over=1.2 * side, parting=-side * u(.01, .03), frizz=.2, weight=.5, fringe=u(.0, .03))
     if name == "tied back":
-        return Style(top=.14, side=.11, nape=.06, lift=3, layer=u(.004, .008), out=0, back=2.0, across=.15, frizz=.05, weight=-.12, clump=.1)
+        return Style(top=.14, side=.10, nape=.05, lift=2, layer=u(.003, .005), out=0, back=2.0, across=.2 * (rng.random() < .5), frizz=.03, weight=.04, clump=.1)
     parting = rng.choice([0, side * u(.015, .035)])
     if name in ("bob", "longish"):
         long = u(.13, .19) if name == "bob" else u(.09, .14)
@@ -239,11 +239,12 @@ def scalp_hair(points, normals, person, look, rng, device):
     rest, random, above = roots.rest[chosen], roots.random[chosen], above[chosen]
     root, normal = roots.place(points, chosen), _unit(roots.place(normals, chosen))
     comb, length = _comb(rest, look), _lengths(rest, above, random, look)
-    fringe = (look.fringe > 0) & (rest[:, 1] < -0.075) & (np.abs(rest[:, 0]) < 0.045) & (rest[:, 2] > 0.93)
+    fringe = (look.fringe > 0) & (rest[:, 1] < -0.05) & (np.abs(rest[:, 0]) < 0.046) & (rest[:, 2] > 0.93)
     comb[fringe] = [0.0, -0.8, -0.35]
     comb[fringe, 0] = rest[fringe, 0] * 6 + 0.25 * look.over
-    length = np.where(fringe, np.minimum(look.fringe * (1 + 0.10 * random[:, 1]) * (1 + 3 * (rest[:, 2] - 0.97)), 0.075), length)
-    comb = _unit(comb - normal * np.sum(comb * normal, 1, keepdims=True))
+    to_forehead = 0.9 * np.linalg.norm(rest[:, 1:] - [-0.135, 0.965], axis=1)  # hair from further back joins in
+    hanging = np.minimum(look.fringe * (1 + 0.10 * random[:, 1]) + to_forehead, 0.13)
+    length = np.where(fringe, hanging, length)
     order = _cells(rest, 0.014)
     shared = rng.normal(size=(order.max() + 1, 3))[order]
     comb = _unit(comb + 0.45 * look.clump * shared + 0.6 * look.frizz * random[:, 2:5])
@@ -304,7 +305,7 @@ def _grow(root, heading, length, table, look, shared, random, fringe, person, rn
     tint = np.clip(1 + 0.20 * random[:, 0] + 0.22 * look.clump * shared[:, 2], 0.45, 1.7)
     if person.grey > 0.05:  # grey comes hair by hair
         tint = tint * np.where(rng.random(count) < 0.3 * person.grey, 1.5, 1.0)
-    return Fibres(path.numpy(), HAIR, tint.astype(np.float32), outer, 0.0006)
+    return Fibres(path.numpy(), HAIR, tint.astype(np.float32), outer, 0.00105 if look.top > 0.1 else 0.0006)
 
 
 def _hairs(roots, chosen, points, normals, direction, length, lift, bend, kind, width, nodes=4, jitter=0.25):

@@ -143,8 +143,10 @@ HAIRSTYLES = {  # weights: (men, women)
 }
 
 
-def _hairstyle(rng, male, african):
+def _hairstyle(rng, male, african, curled=1):
     weights = {name: w[0 if male else 1] for name, w in HAIRSTYLES.items()}
+    for name in ("curly", "afro", "bald"):
+        weights[name] *= curled
     if african > 0.55:  # tightly curled hair is rarely combed flat
         for name in ("side part", "swept back", "messy", "longish", "pixie", "bob", "long", "wavy", "fringe"):
             weights[name] *= 0.35
@@ -162,9 +164,9 @@ def sample_person(rng):
     gender = rng.random()
     gender = gender * 0.3 if gender < 0.5 else 1 - (1 - gender) * 0.3
     male = gender < 0.5
-    ancestry = rng.dirichlet((0.45, 0.45, 0.6)) + 1e-3
+    ancestry = rng.dirichlet((0.55, 0.45, 0.55)) + 1e-3
     ancestry = tuple(ancestry / ancestry.sum())
-    tone = float(np.clip(np.dot(ancestry, (0.78, 0.27, 0.13)) + rng.normal(0, 0.09), 0, 1))
+    tone = float(np.clip(np.dot(ancestry, (0.90, 0.32, 0.13)) + rng.normal(0, 0.09), 0, 1))
     skin = _mix_skin(tone) * [1, 1 + rng.normal(0, 0.025), 1 + rng.normal(0, 0.04)]
     old = float(np.clip((age - 0.70) / 0.27, 0, 1))
     dark = ancestry[2] < 0.55
@@ -204,6 +206,11 @@ def _expression(rng):
         else:
             units[unit] = float(value)
     blink = abs(rng.normal(0, 0.07)) if rng.random() < 0.97 else rng.uniform(0.85, 1.0)
+    for unit, high in (("browInnerUp", 0.35), ("browOuterUpLeft", 0.25)):  # no two calm faces hold their brows alike
+        lifted = rng.uniform(0, high) * ("browDownLeft" not in units)
+        units.setdefault(unit, lifted)
+        if unit.endswith("Left"):
+            units.setdefault(unit[:-4] + "Right", units[unit])
     wide = units.get("eyeWideLeft", rng.uniform(0.05, 0.35) * (blink < 0.5) * ("eyeSquintLeft" not in units))
     blink = min(blink, 0.05) if wide > 0.1 else blink
     for side in ("Left", "Right"):
@@ -240,14 +247,15 @@ def _colour(rng, saturation, value):
 def sample_picture(rng, person):
     """A random picture of `person`; the hairstyle changes in one picture of four."""
     name, units = _expression(rng)
-    restyled = rng.random() < 0.25 and person.hairstyle not in ("bald", "afro", "buzz")
+    keeps = person.hairstyle in ("bald", "afro", "buzz", "curly") or person.thinning > 0.3
+    restyled = rng.random() < 0.25 and not keeps
     makeup = 0.0 if person.male or rng.random() < 0.45 else rng.uniform(0.2, 1)
     return Picture(
         yaw=float(np.clip(rng.normal(0, 14), -45, 45)), pitch=float(np.clip(rng.normal(0, 5.5), -15, 15)),
         gaze=(float(rng.normal(0, 0.10)), float(rng.normal(0, 0.05))), expression_name=name, expression=units,
         lamps=_lamps(rng), ambient=rng.uniform(0.20, 0.42) * _tint(rng, 0.05, -0.1, 0.1),
         shadow=rng.uniform(0.5, 0.95), exposure=rng.uniform(0.9, 1.15),
-        hairstyle=_hairstyle(rng, person.male, person.ancestry[0]) if restyled else person.hairstyle,
+        hairstyle=_hairstyle(rng, person.male, 0, curled=0) if restyled else person.hairstyle,
         makeup=makeup, lipstick=LIPSTICKS[rng.integers(len(LIPSTICKS))],
         glasses=person.glasses and rng.random() < 0.8,
         cloth=_colour(rng, rng.beta(1.2, 2.5), rng.choice([.04, .12, .3, .6], p=[.3, .3, .25, .15])),

@@ -96,7 +96,7 @@ class Renderer:
         wp.launch(raster.draw_fibres, dim=len(stage.starts), device=self.device,
                   inputs=[d_fibre_screen, starts, widths, camera.samples_per_metre, len(self.faces), seen])
 
-        lamp_solids, lamp_hairs, lamp_rows = self._lamp_maps(stage, picture, starts, widths)
+        lamp_solids, lamp_hairs, lamp_rows = self._lamp_maps(stage, picture, starts)
         world, normals = self._array(stage.world, wp.vec3), self._array(stage.normals, wp.vec3)
         openness = self._openness(stage, world, normals)
         image, light = (wp.empty((size, size), dtype=wp.vec3, device=self.device) for _ in range(2))
@@ -112,7 +112,7 @@ class Renderer:
             lamp_solids, lamp_hairs, self.noise, behind, look, image, light, label, surface, weights])
         flow = valid = ratio = None
         if mirror:
-            flow, valid = _mirror_flow(self, stage, camera, seen.numpy(), screen, surface.numpy(), weights.numpy())
+            flow, valid = _mirror_flow(self, stage, camera, seen.numpy(), solid.numpy(), screen, surface.numpy(), weights.numpy())
             ratio = _light_ratio(develop(light.numpy() * person.skin.astype(np.float32), 1.0), flow, valid)
         directions = np.array([lamp for lamp, _ in picture.lamps])
         lamps = np.concatenate([directions[:, [0, 2, 1]] * [1, 1, -1], [c for _, c in picture.lamps]], 1)
@@ -131,13 +131,14 @@ class Renderer:
             wp.launch(raster.draw_triangles, dim=len(self.faces) - self.plain, device=self.device,
                       inputs=[self._array(pushed, wp.vec3), self._cavity_faces, self.plain, buffer])
 
-    def _lamp_maps(self, stage, picture, starts, widths):
+    def _lamp_maps(self, stage, picture, starts):
         rows, scale = _basis(picture.lamps[0][0]), 0.5 * LAMP_MAP / REACH
         solids, hairs = self._buffer(LAMP_MAP, LAMP_MAP), self._buffer(LAMP_MAP, LAMP_MAP)
         self._draw(solids, _flatten(stage.world, rows[None], stage.centre, scale, LAMP_MAP)[0])
         points = self._array(_flatten(stage.fibre_world, rows[None], stage.centre, scale, LAMP_MAP)[0], wp.vec3)
-        wp.launch(raster.draw_fibres, dim=stage.shading_fibres, device=self.device,
-                  inputs=[points, starts, widths, scale, 0, hairs])
+        half = self._array(2 * stage.widths, float)  # every hair twice as thick: half of them will do
+        wp.launch(raster.draw_fibres, dim=stage.shading_fibres // 2, device=self.device,
+                  inputs=[points, starts, half, scale, 0, hairs])
         return solids, hairs, (rows, scale)
 
     def _openness(self, stage, world, normals):
@@ -224,7 +225,8 @@ class _Camera:
         anchors = frame.anchors(self._plane(stage.landmarks))
         matrix = frame.similarity(anchors, (frame.TEMPLATE + picture.jitter) * size - 0.5)
         if unaligned:
-            matrix = frame.compose(_random_frame(picture.seed, size), matrix)
+            shake = _random_frame(picture.seed, size)
+            matrix = np.column_stack([shake[:, :2] @ matrix[:, :2], frame.apply(shake, matrix[:, 2])])
         self.matrix = matrix
         self.roll = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
         scale = np.hypot(matrix[0, 0], matrix[1, 0])
@@ -317,7 +319,7 @@ def _look(stage, picture, camera, lamp):
     return look
 
 
-def _mirror_flow(renderer, stage, camera, seen, screen, surface, weights):
+def _mirror_flow(renderer, stage, camera, seen, solid, screen, surface, weights):
     """Flow (S, S, 2) and validity (S, S): valid where the very mirror point is what the picture shows there."""
     size, model = len(surface), head()
     flow, valid = np.zeros((size, size, 2), np.float32), np.zeros((size, size), bool)
@@ -326,19 +328,29 @@ def _mirror_flow(renderer, stage, camera, seen, screen, surface, weights):
     partner = model.mirror[corners]
     target = camera.pixels((stage.world[partner] * w).sum(1))  # (N, 2) px
     wanted = (model.neutral[partner] * w).sum(1)
+    facing = np.minimum(_facing(stage, camera, corners, w), _facing(stage, camera, partner, w)) > 0.15
     sample = np.floor((target + 0.5) * SAMPLES).astype(int)
     inside = ((sample >= 0) & (sample < size * SAMPLES)).all(1)
     sample = np.clip(sample, 0, size * SAMPLES - 1)
-    key = seen[sample[:, 1], sample[:, 0]]
-    item = np.where(key == (1 << 63) - 1, len(renderer.faces), key & 0xFFFFFFFF)
-    solid = inside & (item < len(renderer.faces))
-    there = renderer.faces[np.where(solid, item, 0)]
+    fibre = (seen[sample[:, 1], sample[:, 0]] & 0xFFFFFFFF) - len(renderer.faces)
+    covers = np.isin(stage.kinds, (hair.HAIR, hair.FRAME))  # brows, beard and lashes belong to the skin
+    covered = (fibre >= 0) & covers[np.clip(fibre, 0, len(covers) - 1)]
+    key = solid[sample[:, 1], sample[:, 0]]
+    open_skin = inside & ~covered & (key != (1 << 63) - 1)
+    there = renderer.faces[np.where(open_skin, key & 0xFFFFFFFF, 0)]
     found = (model.neutral[there] * _barycentric(screen[there], sample + 0.5)[..., None]).sum(1)
     same = np.linalg.norm(found - wanted, axis=1) < 0.0025  # metres, neutral head: the same place of the skin
     mirrored = np.stack([size - 1 - target[:, 0], target[:, 1]], 1)
     flow[shown] = (2 * mirrored / (size - 1) - 1).astype(np.float32)
-    valid[shown] = solid & same
+    valid[shown] = open_skin & same & facing
     return np.clip(flow, -2, 2), valid
+
+
+def _facing(stage, camera, corners, weights):
+    """Cosine (N,) between the surface normal and the direction to the camera."""
+    normal, place = (stage.normals[corners] * weights).sum(1), (stage.world[corners] * weights).sum(1)
+    view = camera.position - place
+    return (normal * view).sum(1) / (np.linalg.norm(normal, axis=1) * np.linalg.norm(view, axis=1) + 1e-9)
 
 
 def _barycentric(corners, point):
