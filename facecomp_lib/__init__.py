@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("classical", "evaluation", "faces", "masks", "show", "weights")
-
-__all__ = ["preset", *_SUBMODULES]
+__all__ = ["classical", "evaluation", "faces", "masks", "preset", "show", "weights"]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in _SUBMODULES:
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES})
+    return sorted({*globals(), *__all__})

@@ -9,9 +9,9 @@ VARIABLE = "FACECOMP_PRESET"
 def preset(name: str = "lesson") -> str:
     """The preset a lesson should use: `name`, unless the environment variable FACECOMP_PRESET says another.
 
-    `smoke` takes seconds and only shows that every cell runs, `lesson` at most some two minutes of training on
-    two CPU cores, `full` the paper's sizes and schedule on a GPU. Raises ValueError for any other name, whether
-    it came from the argument or from the variable.
+    `smoke` takes seconds and only shows that every cell runs, `lesson` trains at most some two minutes on two
+    CPU cores, `full` has the paper's sizes and schedule and wants a GPU. Raises ValueError for any other name,
+    whether it came from the argument or from the variable.
     """
     _check(name, "preset")
     return _check(os.environ.get(VARIABLE) or name, VARIABLE)
