@@ -77,6 +77,17 @@ def test_the_frame_scales_about_pixel_edges_not_centres():
     np.testing.assert_allclose((frame.template(64) + 0.5) / 64, (frame.template(999) + 0.5) / 999)
 
 
+def test_the_residual_grows_as_the_eyes_move_together_and_ignores_where_the_face_is():
+    def face(narrow):
+        eyes_and_mouth = frame.template(100)
+        eyes_and_mouth[:2, 0] = 50 + (eyes_and_mouth[:2, 0] - 50) * narrow
+        return landmarks_with(*frame.apply(similarity_by_hand(2.5, 70, (9, 99)), eyes_and_mouth))
+
+    residuals = [frame.residual(face(narrow)) for narrow in (1.0, 0.9, 0.7, 0.5)]
+    assert residuals[0] < 1e-9
+    assert residuals == sorted(residuals) and residuals[-1] > 0.03
+
+
 def test_invert_undoes_apply():
     m = similarity_by_hand(0.3, 100, (5, 6))
     points = np.random.default_rng(3).normal(size=(4, 7, 2)) * 100

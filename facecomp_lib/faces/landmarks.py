@@ -1,0 +1,266 @@
+"""Find faces in pictures, with their 68 landmarks; and measure whose face it is.
+
+Two detectors: `face-alignment` (networks, S3FD and FAN; better in difficult poses) where its weights are
+there or can be fetched, else dlib (histograms of gradients, regression trees; for nearly frontal faces).
+Every face says which one found it. All coordinates are (x, y) in pixels of the picture, whole numbers at
+pixel centres; landmarks are in iBUG 68-point order.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facecomp_lib import weights
+from facecomp_lib.faces.frame import anchors
+from facecomp_lib.faces.schema import LANDMARK_MIRROR
+
+__all__ = ["DETECTORS", "FoundFace", "best_detector", "detect", "identity_embedding"]
+
+Picture = NDArray[np.uint8]  # [H, W, 3], RGB
+
+DETECTORS = ("face-alignment", "dlib")
+
+_SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this; dlib sees faces from 80 px on
+_FACE_SIDE = 300  # landmarks are fitted in a copy where the face's box has this side
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """One face in a picture.
+
+    Attributes:
+        box: float64 ``[4]``, left, top, right, bottom in pixels.
+        landmarks: float64 ``[68, 2]``, (x, y) in pixels.
+        detector: "face-alignment" or "dlib".
+        doubt: how far the landmarks of the picture and of its mirror image disagree on average, as a
+            fraction of the distance between the eyes: 0.02 for a clear face; not to be trusted beyond 0.1.
+    """
+
+    box: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    detector: str
+    doubt: float
+
+    @property
+    def side(self) -> float:
+        """The box's side in pixels (the geometric mean of width and height)."""
+        width, height = self.box[2:] - self.box[:2]
+        return float(np.sqrt(max(width, 0) * max(height, 0)))
+
+
+@cache
+def best_detector() -> str:
+    """The best detector to be had here; may fetch weights, once per process.
+
+    Raises:
+        FileNotFoundError: neither has its weights; the message says how to bring dlib's.
+    """
+    if importlib.util.find_spec("face_alignment") is not None:
+        try:
+            weights.path("fan_detector")
+            weights.path("fan_landmarks")
+            return "face-alignment"
+        except FileNotFoundError:
+            pass  # dlib does it, too
+    weights.path("dlib_landmarks")
+    return "dlib"
+
+
+def detect(picture: Picture, detector: str | None = None) -> list[FoundFace]:
+    """All faces that are found in a picture, the largest first.
+
+    Args:
+        picture: uint8 ``[H, W, 3]``, RGB.
+        detector: one of `DETECTORS`; the best one to be had if None.
+
+    Raises:
+        ValueError: not such a picture, or no such detector.
+        FileNotFoundError: the detector's weights are missing; the message says what to do.
+    """
+    _check_picture(picture)
+    detector = detector or best_detector()
+    if detector not in DETECTORS:
+        raise ValueError(f"There is no detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
+    fit = _fitter(detector)
+    faces = []
+    for box in _find_boxes(fit, picture):
+        landmarks, doubt = _landmarks(fit, picture, box)
+        faces.append(FoundFace(box, landmarks, detector, doubt))
+    return sorted(faces, key=lambda face: -face.side)
+
+
+def identity_embedding(picture: Picture, landmarks: NDArray[Any]) -> NDArray[np.float32]:
+    """Whose face it is, as dlib's network sees it: 128 numbers, nearer than 0.6 for pictures of one person.
+
+    Args:
+        picture: uint8 ``[H, W, 3]``, RGB.
+        landmarks: ``[68, 2]`` in pixels of the picture; the network's input is cut out by them.
+
+    Returns:
+        float32 ``[128]``, to be compared by Euclidean distance.
+    """
+    import dlib
+
+    _check_picture(picture)
+    points = np.asarray(landmarks)
+    if points.shape != (68, 2) or not np.isfinite(points).all():
+        raise ValueError(f"landmarks must be 68 finite points [68, 2], not {list(points.shape)}.")
+    corners = dlib.rectangle(*(int(v) for v in (*points.min(axis=0), *points.max(axis=0))))
+    shape = dlib.full_object_detection(corners, [dlib.point(round(x), round(y)) for x, y in points.tolist()])
+    numbers = _embedder().compute_face_descriptor(np.ascontiguousarray(picture), shape)
+    return np.asarray(numbers, dtype=np.float32)
+
+
+@cache
+def _embedder() -> Any:
+    import dlib
+
+    return dlib.face_recognition_model_v1(str(weights.path("dlib_embedding")))
+
+
+def _check_picture(picture: Picture) -> None:
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
+        what = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture)
+        raise ValueError(
+            f"The picture must be a uint8 array [H, W, 3], not {what}; from_photo converts others."
+        )
+
+
+# ------------------------------------------------------------------------------------------- one procedure
+
+
+def _find_boxes(fit: _Fitter, picture: Picture) -> list[NDArray[np.float64]]:
+    """Boxes found in a handy copy; if none, in one twice as large, and in that with a border around it.
+
+    The border helps with pictures that are cut tightly around a face.
+    """
+    height, width = picture.shape[:2]
+    scale = min(1.0, _SEARCH_SIDE / max(height, width))
+    for enlarge, border in ((1, 0.0), (2, 0.0), (2, 0.25)):
+        copy = _resized(
+            picture, max(1, round(width * scale * enlarge)), max(1, round(height * scale * enlarge))
+        )
+        margin = round(border * max(copy.shape[:2]))
+        copy = np.pad(copy, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+        found = fit.boxes(copy)
+        if found:
+            inner = np.array([copy.shape[1] - 2 * margin, copy.shape[0] - 2 * margin] * 2)
+            return [(box - margin + 0.5) * np.array([width, height] * 2) / inner - 0.5 for box in found]
+    return []
+
+
+def _landmarks(fit: _Fitter, picture: Picture, box: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Landmarks and doubt, from a copy of the face at a size that suits the fitter, and its mirror image."""
+    copy, origin, zoom = _face_copy(picture, box)
+    left, top, right, bottom = ((box.reshape(2, 2) - origin + 0.5) * zoom - 0.5).ravel()
+    last = copy.shape[1] - 1
+    plain = fit.landmarks(copy, np.array([left, top, right, bottom]))
+    mirror_image = np.ascontiguousarray(copy[:, ::-1])
+    mirrored = fit.landmarks(mirror_image, np.array([last - right, top, last - left, bottom]))
+    mirrored = mirrored[LANDMARK_MIRROR] * (-1, 1) + (last, 0)
+    both = (plain + mirrored) / 2
+    one_eye, other_eye, _ = anchors(both)
+    doubt = np.linalg.norm(plain - mirrored, axis=1).mean() / max(np.linalg.norm(one_eye - other_eye), 1e-6)
+    return (both + 0.5) / zoom - 0.5 + origin, float(doubt)
+
+
+def _face_copy(
+    picture: Picture, box: NDArray[np.float64]
+) -> tuple[Picture, NDArray[np.float64], NDArray[np.float64]]:
+    """The box with half its side around it, resized; with the crop's origin and its zoom for x and y."""
+    side = max(*(box[2:] - box[:2]), 1.0)
+    x0, y0 = np.floor(box[:2] - side / 2).astype(int)
+    x1, y1 = np.ceil(box[2:] + side / 2).astype(int) + 1
+    height, width = picture.shape[:2]
+    outside = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)), (0, 0))
+    crop = np.pad(picture[max(y0, 0) : y1, max(x0, 0) : x1], outside, mode="edge")
+    scale = _FACE_SIDE / side
+    copy = _resized(crop, round(crop.shape[1] * scale), round(crop.shape[0] * scale))
+    zoom = np.array([copy.shape[1] / crop.shape[1], copy.shape[0] / crop.shape[0]])
+    return copy, np.array([x0, y0], dtype=np.float64), zoom
+
+
+def _resized(picture: Picture, width: int, height: int) -> Picture:
+    if (height, width) == picture.shape[:2]:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+# --------------------------------------------------------------------------------------- the two detectors
+
+
+class _Dlib:
+    """dlib's frontal face detector and 68-point predictor."""
+
+    def __init__(self) -> None:
+        predictor = weights.path("dlib_landmarks")
+        try:
+            import dlib
+        except ImportError as error:
+            raise ImportError(
+                f"Finding faces needs dlib, which does not load here ({error}): pip install dlib-bin."
+            ) from error
+        self._dlib = dlib
+        self._detector = dlib.get_frontal_face_detector()
+        self._predictor = dlib.shape_predictor(str(predictor))
+
+    def boxes(self, picture: Picture) -> list[NDArray[np.float64]]:
+        if min(picture.shape[:2]) < 20:  # smaller than the detector's window
+            return []
+        found = self._detector(np.ascontiguousarray(picture), 0)
+        return [np.array([r.left(), r.top(), r.right(), r.bottom()], dtype=np.float64) for r in found]
+
+    def landmarks(self, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        rectangle = self._dlib.rectangle(*(round(v) for v in box.tolist()))
+        return np.array([(p.x, p.y) for p in self._predictor(picture, rectangle).parts()], dtype=np.float64)
+
+
+class _FaceAlignment:
+    """The networks of the `face-alignment` package, loaded from our cache."""
+
+    def __init__(self) -> None:
+        fan, sfd = weights.path("fan_landmarks"), weights.path("fan_detector")
+        import face_alignment
+        import torch
+
+        class Fan(face_alignment.FaceAlignment):
+            """The package's own class, with the landmark network read from the checked file."""
+
+            def _load_native(self, _name: str, size: int, device: str, dtype: torch.dtype) -> Any:
+                network = face_alignment.api.FAN(size)
+                network.load_state_dict(torch.load(fan, map_location=device, weights_only=True))
+                return network.to(device, dtype=dtype).eval()
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._fan = Fan(
+            face_alignment.LandmarksType.TWO_D,
+            device=device,
+            flip_input=False,  # mirrored pictures are averaged here for both detectors
+            face_detector="sfd",
+            face_detector_kwargs={"path_to_detector": str(sfd)},
+            compile=False,
+        )
+
+    def boxes(self, picture: Picture) -> list[NDArray[np.float64]]:
+        return [
+            np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(picture)
+        ]
+
+    def landmarks(self, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = self._fan.get_landmarks_from_image(picture, detected_faces=[[*box.tolist(), 1.0]])
+        return np.asarray(found[0], dtype=np.float64)
+
+
+_Fitter = _Dlib | _FaceAlignment
+
+
+@cache
+def _fitter(detector: str) -> _Fitter:
+    return _Dlib() if detector == "dlib" else _FaceAlignment()

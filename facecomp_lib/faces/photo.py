@@ -1,0 +1,383 @@
+"""Photographs: a face is cut out, aligned like the training faces, and put back once it is completed.
+
+face = from_photo("me.jpg", size=256)             # the largest face
+completed = fc.classical.complete(face.image, mask, "telea")
+picture = face.paste(completed, mask)             # the whole photograph; only the hole has changed
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from facecomp_lib.faces import frame
+
+__all__ = ["MAX_MEGAPIXELS", "Face", "astronaut", "from_photo", "read_picture"]
+
+MAX_MEGAPIXELS = 50
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]"
+_Picture: TypeAlias = NDArray[np.uint8]
+_Matrix: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """An aligned face and the way back to its photograph.
+
+    Attributes:
+        image: float32 ``[1, 3, S, S]``, RGB in [0, 1]; beyond the photograph's edge its last pixels repeat.
+        landmarks: float32 ``[1, 68, 2]``, (x, y) in pixels of ``image``.
+        inside: float32 ``[1, 1, S, S]``, 1 where the photograph reaches, 0 beyond its edge.
+        picture: uint8 ``[H, W, 3]``, the whole photograph, upright.
+        picture_landmarks: float64 ``[68, 2]`` in pixels of ``picture``.
+        matrix: float64 ``[2, 3]``, from pixels of ``picture`` to pixels of ``image``.
+        detector: what found the landmarks: "face-alignment", "dlib", or "given".
+    """
+
+    image: Tensor
+    landmarks: Tensor
+    inside: Tensor
+    picture: _Picture
+    picture_landmarks: NDArray[np.float64]
+    matrix: _Matrix
+    detector: str
+
+    @property
+    def size(self) -> int:
+        """Side of the aligned image in pixels."""
+        return int(self.image.shape[-1])
+
+    def paste(self, completed: Tensor, mask: Tensor | None = None, feather: float | None = None) -> _Picture:
+        """The photograph with a completed crop put back where the hole was.
+
+        Known pixels of the photograph stay as they are, bit for bit: what falls on a known pixel of the mask
+        is not touched. Inside the hole the seam is feathered: it starts from the known colours around it and
+        goes over to the completed crop. What was under the hole has no influence.
+
+        Args:
+            completed: float ``[1, 3, S, S]``, RGB in [0, 1].
+            mask: ``[1, 1, S, S]``, 1 = known, 0 = hole; by default the hole is the whole crop.
+            feather: width of the seam in pixels of the crop, 0 for a hard seam; by default S / 64.
+
+        Returns:
+            uint8 ``[H, W, 3]``, a new array.
+
+        Raises:
+            ValueError: shapes do not fit, values are not finite, or the feather is negative.
+        """
+        crop = _checked(completed, (1, 3, self.size, self.size), "completed")[0].permute(1, 2, 0)
+        if mask is None:
+            hole = np.ones((self.size, self.size), dtype=np.uint8)
+        else:
+            known = _checked(mask, (1, 1, self.size, self.size), "mask")[0, 0].numpy()
+            if not np.isin(known, (0, 1)).all():
+                raise ValueError("mask must hold 1 (known) and 0 (hole) only.")
+            hole = (known == 0).astype(np.uint8)
+        if feather is None:
+            feather = self.size / 64
+        if not 0 <= feather < np.inf:
+            raise ValueError(f"feather is a width in pixels, 0 or more, not {feather}.")
+        return _paste(self.picture, self.matrix, crop.clamp(0, 1).numpy(), hole, feather)
+
+
+def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = None) -> Face:
+    """Find the largest face of a photograph and align it like the course's faces.
+
+    Args:
+        source: a file name, a file's bytes, a PIL picture, or an array (see `read_picture`). EXIF rotation is applied.
+        size: side of the aligned image in pixels.
+        landmarks: ``[68, 2]`` in pixels of the upright picture, iBUG order, if they are known; no detector is
+            needed then.
+
+    Raises:
+        ValueError: not a usable picture, no face in it, or unusable landmarks; the message says what to try.
+        FileNotFoundError: no such file, or the weights for finding faces are missing.
+    """
+    if not isinstance(size, int) or not 8 <= size <= 4096:
+        raise ValueError(f"size is the side of the aligned image, 8 to 4096 pixels, not {size!r}.")
+    picture = read_picture(source)
+    detector = "given"
+    if landmarks is None:
+        from facecomp_lib.faces.landmarks import best_detector, detect
+
+        detector = best_detector()
+        faces = detect(picture, detector)
+        if not faces:
+            raise ValueError(_no_face(source, picture, detector))
+        landmarks = faces[0].landmarks
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape != (68, 2) or not np.isfinite(points).all():
+        raise ValueError(f"landmarks must be 68 finite points, [68, 2], not {list(points.shape)}.")
+    return align(picture, points, size, detector)
+
+
+def align(picture: _Picture, landmarks: NDArray[np.float64], size: int, detector: str = "given") -> Face:
+    """The face with these landmarks in the aligned frame; antialiased where the picture is larger.
+
+    Args:
+        picture: uint8 ``[H, W, 3]``.
+        landmarks: float64 ``[68, 2]`` in pixels of the picture.
+        size: side of the aligned image in pixels.
+        detector: where the landmarks come from.
+    """
+    matrix = frame.align_matrix(landmarks, size)
+    corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5, size - 0.5]])
+    reach = frame.apply(frame.invert(matrix), corners)
+    height, width = picture.shape[:2]
+    if (reach.max(axis=0) < 0).any() or (reach.min(axis=0) > (width - 1, height - 1)).any():
+        raise ValueError("The landmarks lie outside the picture: they must be in its pixels, (x, y).")
+    crop = _warp(picture, matrix, (size, size))
+    grid = frame.apply(frame.invert(matrix), np.stack(np.meshgrid(range(size), range(size)), axis=-1))
+    inside = ((grid >= -0.5) & (grid <= (width - 0.5, height - 0.5))).all(axis=-1)
+    return Face(
+        image=torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255,
+        landmarks=torch.from_numpy(frame.apply(matrix, landmarks)).float()[None],
+        inside=torch.from_numpy(inside).float()[None, None],
+        picture=picture,
+        picture_landmarks=landmarks,
+        matrix=matrix,
+        detector=detector,
+    )
+
+
+def astronaut(size: int = 256) -> Face:
+    """Eileen Collins' portrait (NASA, public domain; inside scikit-image), aligned by landmarks that we ship.
+
+    Needs neither network nor detector.
+    """
+    from skimage import data
+
+    file = Path(__file__).parent / "data" / "astronaut_landmarks.json"
+    landmarks = json.loads(file.read_text(encoding="utf-8"))["landmarks"]
+    return from_photo(data.astronaut(), size=size, landmarks=landmarks)
+
+
+# ------------------------------------------------------------------------------------------ reading pictures
+
+
+def read_picture(source: Source) -> _Picture:
+    """Any picture as uint8 RGB ``[H, W, 3]``, upright.
+
+    Files: whatever Pillow reads (grey, palette, CMYK, 16 bit, EXIF rotation), the first frame of several;
+    transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1]; ``[H, W]``, ``[H, W, 1]``,
+    ``[H, W, 3]`` or ``[H, W, 4]``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a picture, damaged, or larger than `MAX_MEGAPIXELS`.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        return _decode(lambda: source.copy(), "The picture")
+    if isinstance(source, bytes):
+        return _decode(lambda: Image.open(io.BytesIO(source)), "The picture")
+    if not isinstance(source, (str, os.PathLike)):
+        raise ValueError(f"A photo is a file name, its bytes, a PIL picture or an array, not {type(source).__name__}.")
+    file = Path(source)
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder: name one picture in it.")
+    if not file.exists():
+        raise FileNotFoundError(f"There is no file {file}: check the name and the folder.")
+    return _decode(lambda: Image.open(file), str(file))
+
+
+def _decode(open_picture: Callable[[], Image.Image], name: str) -> _Picture:
+    """Open, check the size before any pixel is decoded, then decode; each failure becomes one sentence."""
+    limit = f"at most {MAX_MEGAPIXELS} megapixels are accepted: shrink it first"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            picture = open_picture()
+        with picture:
+            if picture.width * picture.height > MAX_MEGAPIXELS * 1e6:
+                raise ValueError(f"{name} has {picture.width} x {picture.height} pixels; {limit}.")
+            picture.load()
+            return _rgb(ImageOps.exif_transpose(picture), name)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} is far too large; {limit}.") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"{name} is not a picture that Pillow can read (JPEG, PNG, WebP, TIFF ...)."
+        ) from error
+    except (OSError, SyntaxError, EOFError) as error:  # SyntaxError is how Pillow reports a broken PNG
+        raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
+
+
+def _rgb(picture: Image.Image, name: str) -> _Picture:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        numbers = np.asarray(picture)
+        if picture.mode != "F":
+            if numbers.min() < 0 or numbers.max() > 65535:
+                raise ValueError(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
+            numbers = numbers.astype(np.uint16)
+        return _from_array(numbers, name)
+    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("RGB"))
+
+
+def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
+    layout = f"{array.dtype} {list(array.shape)}"
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
+        raise ValueError(f"{name} must be a picture [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
+    if array.shape[0] * array.shape[1] > MAX_MEGAPIXELS * 1e6:
+        raise ValueError(f"{name} is larger than {MAX_MEGAPIXELS} megapixels ({layout}): shrink it first.")
+    if array.dtype == np.uint16:
+        array = (array / 257.0).round().astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
+            raise ValueError(f"{name} holds floats that are not all in [0, 1]: scale it first.")
+        array = (array * 255.0).round().astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ValueError(f"{name} must hold uint8, uint16, or floats in [0, 1], not {layout}.")
+    array = array[..., None] if array.ndim == 2 else array
+    if array.shape[2] == 4:
+        alpha = array[..., 3:] / 255.0
+        array = (array[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+
+
+def _no_face(source: Source, picture: _Picture, detector: str) -> str:
+    name = str(source) if isinstance(source, (str, os.PathLike)) else "the picture"
+    height, width = picture.shape[:2]
+    return (
+        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try a picture where the "
+        "face is upright, looks towards the camera and is at least 40 px wide, or crop it so that the face "
+        "fills a third of it; or give 68 points yourself: from_photo(..., landmarks=points)."
+    )
+
+
+# ----------------------------------------------------------------------------------------- there and back
+
+
+def _warp(picture: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArray[Any]:
+    """Resample ``picture`` by a similarity: pixel p of the picture lands on ``matrix`` applied to p.
+
+    Where the picture shrinks, it is first resampled on a grid fine enough for its pixels and then averaged,
+    so that nothing aliases whatever the angle. Beyond the edge, the last pixels are repeated.
+
+    Args:
+        picture: ``[H, W, C]`` uint8 or float32.
+        matrix: ``[2, 3]``.
+        shape: height and width of the result.
+    """
+    import cv2
+
+    scale = np.sqrt(np.linalg.det(matrix[:, :2]))
+    fine = max(1, int(np.ceil(1 / scale - 1e-9)))
+    finer = matrix * fine
+    finer[:, 2] += (fine - 1) / 2  # pixel centres: x' = (x + 0.5) * fine - 0.5
+    height, width = shape
+    cut, origin = _needed_part(picture, finer, height * fine, width * fine)
+    finer[:, 2] += finer[:, :2] @ origin
+    how = cv2.INTER_CUBIC if fine == 1 and scale > 1 else cv2.INTER_LINEAR
+    result = cv2.warpAffine(
+        cut, finer, (width * fine, height * fine), flags=how, borderMode=cv2.BORDER_REPLICATE
+    )
+    if fine > 1:
+        result = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
+    return result.reshape(height, width, -1)
+
+
+def _needed_part(
+    picture: NDArray[Any], matrix: _Matrix, height: int, width: int
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The part of the picture that lands in a result of this size, with a margin; and its top left corner."""
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
+    reach = frame.apply(frame.invert(matrix), corners)
+    limits = np.array(picture.shape[1::-1])
+    low = np.clip(np.floor(reach.min(axis=0)).astype(int) - 4, 0, limits - 1)
+    high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 5, low + 1, limits)
+    return np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]]), low.astype(np.float64)
+
+
+def _paste(
+    picture: _Picture, matrix: _Matrix, crop: NDArray[np.float32], hole: _Picture, feather: float
+) -> _Picture:
+    """See `Face.paste`; works on the part of the picture around the hole."""
+    import cv2
+
+    result = picture.copy()
+    scale = np.sqrt(np.linalg.det(matrix[:, :2]))
+    width = feather / scale  # of the seam, in pixels of the picture
+    window = _hole_window(matrix, hole, picture.shape, margin=int(np.ceil(2 * width)) + 2)
+    if window is None:
+        return result
+    rows, columns = window
+    origin = np.array([columns.start, rows.start])
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    to_crop = matrix.copy()
+    to_crop[:, 2] += matrix[:, :2] @ origin
+
+    nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    missing = cv2.warpAffine(
+        hole, to_crop, shape[::-1], flags=nearest, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    new = _warp(crop, frame.invert(to_crop), shape) * 255
+    if width > 0:
+        around, weight = _known_colours(picture[rows, columns], missing, width)
+        depth = cv2.distanceTransform(missing, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        seam = np.clip(1 - depth / (width + 1), 0, 1) * weight
+        new += seam[..., None] * (around - new)
+    changed = missing.astype(bool)
+    result[rows, columns][changed] = new[changed].round().clip(0, 255).astype(np.uint8)
+    return result
+
+
+def _hole_window(
+    matrix: _Matrix, hole: _Picture, shape: tuple[int, ...], margin: int
+) -> tuple[slice, slice] | None:
+    """Rows and columns of the picture that hold the hole and a margin; None if the hole is not in it."""
+    ys, xs = np.nonzero(hole)
+    if not len(xs):
+        return None
+    corners = [(x, y) for x in (xs.min() - 0.5, xs.max() + 0.5) for y in (ys.min() - 0.5, ys.max() + 0.5)]
+    reach = frame.apply(frame.invert(matrix), np.array(corners))
+    low = np.maximum(np.floor(reach.min(axis=0)).astype(int) - margin, 0)
+    high = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + margin + 1, shape[1::-1])
+    if (low >= high).any():
+        return None
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+def _known_colours(part: _Picture, missing: NDArray[Any], width: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The known pixels' colours, spread into the hole, and how much they are worth there (0 ... 1)."""
+    import cv2
+
+    def spread(values: NDArray[Any]) -> NDArray[Any]:
+        side = (
+            2 * int(np.ceil(width / 2)) + 1
+        )  # two box blurs: a tent, at a cost that the width doesn't change
+        once = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
+        return cv2.blur(once, (side, side), borderType=cv2.BORDER_REPLICATE)
+
+    known = (1 - missing).astype(np.float32)
+    weight = spread(known)
+    return spread(part * known[..., None]) / np.maximum(weight, 1e-4)[..., None], np.clip(weight * 20, 0, 1)
+
+
+def _checked(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
+    """The tensor on the CPU as float32, if it has the wanted shape and finite values."""
+    if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
+        found = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise ValueError(f"{name} must be a tensor {list(shape)} like this face's image, not {found}.")
+    tensor = tensor.detach().float().cpu()
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError(f"{name} holds values that are not finite.")
+    return tensor
