@@ -22,7 +22,7 @@ from facecomp_lib.faces.codec import encode_record  # noqa: E402
 from facecomp_lib.faces.splits import SPLITS, split_of  # noqa: E402
 from facecomp_lib.faces.store import Writer  # noqa: E402
 
-PACK_VERSION = "1"
+PACK_VERSION = "2"
 PART = 250  # pictures in one file: what a stopped run may lose
 SCALARS = ("age", "gender", "tone", "weight")
 

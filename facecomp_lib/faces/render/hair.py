@@ -59,6 +59,7 @@ class Roots:
     rest: np.ndarray  # (N, 3) neutral position
     chance: np.ndarray  # (N,) fixed uniform numbers
     random: np.ndarray  # (N, 6) fixed normal numbers
+    tuft: np.ndarray  # (N,) number of the 14 mm cube that a root lies in
 
     def place(self, points, chosen):
         return np.einsum("nk,nkd->nd", self.bary[chosen], points[self.tri[chosen]])
@@ -77,13 +78,15 @@ def _scatter(inside, count, seed):
     bary = np.stack([1 - u, u * (1 - v), u * v], 1)
     rest = np.einsum("nk,nkd->nd", bary, corners[picked])
     keep = np.nonzero(inside(rest))[0][:count]
-    n = len(keep)
-    return Roots(tri[picked[keep]], bary[keep].astype(np.float32), rest[keep], rng.random(n), rng.normal(size=(n, 6)))
+    n, rest = len(keep), rest[keep]
+    cube = np.floor((rest - rest.min(0)) / 0.014).astype(int)
+    tuft = np.unique(cube @ [1, 1000, 1000000], return_inverse=True)[1]
+    return Roots(tri[picked[keep]], bary[keep].astype(np.float32), rest, rng.random(n), rng.normal(size=(n, 6)), tuft)
 
 
 @cache
 def scalp_roots():
-    return _scatter(lambda p: hairline(p) > -9, 16000, 1)
+    return _scatter(lambda p: hairline(p) > -9, 13000, 1)
 
 
 @cache
@@ -245,18 +248,11 @@ def scalp_hair(points, normals, person, look, rng, device):
     to_forehead = 0.9 * np.linalg.norm(rest[:, 1:] - [-0.135, 0.965], axis=1)  # hair from further back joins in
     hanging = np.minimum(look.fringe * (1 + 0.10 * random[:, 1]) + to_forehead, 0.13)
     length = np.where(fringe, hanging, length)
-    order = _cells(rest, 0.014)
-    shared = rng.normal(size=(order.max() + 1, 3))[order]
+    shared = rng.normal(size=(roots.tuft.max() + 1, 3))[roots.tuft[chosen]]  # neighbours move together
     comb = _unit(comb + 0.45 * look.clump * shared + 0.6 * look.frizz * random[:, 2:5])
     lift = np.deg2rad(np.clip(look.lift * (1 + 0.3 * random[:, 1:2]), 0, 88))
     start = comb * np.cos(lift) + normal * np.sin(lift)
     return _grow(root, start, length, table, look, shared, random, fringe, person, rng, device)
-
-
-def _cells(rest, size):
-    """Number of the cube of side `size` that each point lies in."""
-    cube = np.floor((rest - rest.min(0)) / size).astype(int)
-    return np.unique(cube @ [1, 1000, 1000000], return_inverse=True)[1]
 
 
 def _comb(rest, look):

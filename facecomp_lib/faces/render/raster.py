@@ -50,24 +50,24 @@ def barycentric(a: wp.vec3, b: wp.vec3, c: wp.vec3, x: float, y: float):
 
 @wp.kernel
 def draw_triangles(
-    points: wp.array(dtype=wp.vec3),
+    points: wp.array2d(dtype=wp.vec3),  # (views, vertices)
     faces: wp.array(dtype=wp.vec3i),
     first_item: int,
-    buffer: wp.array2d(dtype=wp.int64),
+    buffer: wp.array3d(dtype=wp.int64),  # (views, rows, columns)
 ):
-    """One thread a triangle: every sample whose centre it covers."""
-    t = wp.tid()
+    """One thread a view and triangle: every sample whose centre it covers."""
+    v, t = wp.tid()
     face = faces[t]
-    a = points[face[0]]
-    b = points[face[1]]
-    c = points[face[2]]
+    a = points[v, face[0]]
+    b = points[v, face[1]]
+    c = points[v, face[2]]
     area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    if wp.abs(area) < 1.0e-12:
+    if area > -1.0e-12:  # seen from behind: rows grow downwards, so faces turn clockwise on the screen
         return
     x0 = wp.max(int(wp.ceil(wp.min(a[0], wp.min(b[0], c[0])) - 0.5)), 0)
-    x1 = wp.min(int(wp.floor(wp.max(a[0], wp.max(b[0], c[0])) - 0.5)), buffer.shape[1] - 1)
+    x1 = wp.min(int(wp.floor(wp.max(a[0], wp.max(b[0], c[0])) - 0.5)), buffer.shape[2] - 1)
     y0 = wp.max(int(wp.ceil(wp.min(a[1], wp.min(b[1], c[1])) - 0.5)), 0)
-    y1 = wp.min(int(wp.floor(wp.max(a[1], wp.max(b[1], c[1])) - 0.5)), buffer.shape[0] - 1)
+    y1 = wp.min(int(wp.floor(wp.max(a[1], wp.max(b[1], c[1])) - 0.5)), buffer.shape[1] - 1)
     w1x = (c[1] - a[1]) / area
     w1y = -(c[0] - a[0]) / area
     w2x = -(b[1] - a[1]) / area
@@ -80,22 +80,22 @@ def draw_triangles(
             w2 = dx * w2x + dy * w2y
             if w1 >= 0.0 and w2 >= 0.0 and w1 + w2 <= 1.0:
                 depth = a[2] + w1 * (b[2] - a[2]) + w2 * (c[2] - a[2])
-                wp.atomic_min(buffer, y, x, pack(wp.max(depth, 1.0e-9), first_item + t))
+                wp.atomic_min(buffer, v, y, x, pack(wp.max(depth, 1.0e-9), first_item + t))
 
 
 @wp.kernel
 def draw_fibres(
-    points: wp.array(dtype=wp.vec3),
+    points: wp.array2d(dtype=wp.vec3),  # (views, nodes)
     starts: wp.array(dtype=int),
     widths: wp.array(dtype=float),
     samples_per_metre: float,
     first_item: int,
-    buffer: wp.array2d(dtype=wp.int64),
+    buffer: wp.array3d(dtype=wp.int64),
 ):
-    """One thread a segment (node `starts[t]` to the next): a line at least one sample wide."""
-    t = wp.tid()
-    a = points[starts[t]]
-    b = points[starts[t] + 1]
+    """One thread a view and segment (node `starts[t]` to the next): a line at least one sample wide."""
+    v, t = wp.tid()
+    a = points[v, starts[t]]
+    b = points[v, starts[t] + 1]
     dx = b[0] - a[0]
     dy = b[1] - a[1]
     steps = int(wp.max(wp.abs(dx), wp.abs(dy))) + 1
@@ -116,5 +116,5 @@ def draw_fibres(
                 x = int(wp.floor(px + off))
             else:
                 y = int(wp.floor(py + off))
-            if x >= 0 and y >= 0 and x < buffer.shape[1] and y < buffer.shape[0]:
-                wp.atomic_min(buffer, y, x, pack(depth, first_item + t))
+            if x >= 0 and y >= 0 and x < buffer.shape[2] and y < buffer.shape[1]:
+                wp.atomic_min(buffer, v, y, x, pack(depth, first_item + t))

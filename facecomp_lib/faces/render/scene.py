@@ -57,8 +57,6 @@ class Renderer:
         self.faces, self.kinds = model.faces[order], model.kind[order]
         self.outer, self.plain = int((rank == 0).sum()), int((rank < 2).sum())
         self._faces = self._array(self.faces, wp.vec3i)
-        self._plain_faces = self._array(self.faces[: self.plain], wp.vec3i)
-        self._cavity_faces = self._array(self.faces[self.plain :], wp.vec3i)
         self._kinds = self._array(self.kinds, int)
         self._neutral = self._array(model.neutral, wp.vec3)
         fields = np.stack([model.lip, model.lower_lip, model.ear, model.face_region], 1)
@@ -86,17 +84,19 @@ class Renderer:
         stage = _Stage(person, picture, self.device)
         camera = _Camera(stage, picture, size, unaligned)
         screen, fibre_screen = camera.project(stage.world), camera.project(stage.fibre_world)
-        d_screen, d_fibre_screen = self._array(screen, wp.vec3), self._array(fibre_screen, wp.vec3)
-        starts, widths = self._array(stage.starts, int), self._array(stage.widths, float)
 
         side = size * SAMPLES
-        solid = self._buffer(side, side)
-        self._draw(solid, screen, cavity=True)
+        solid = self._buffer(1, side, side)
+        self._draw_mesh(solid, screen[None], self._faces[: self.plain])
+        behind = screen.copy()
+        behind[:, 2] = 1 - (1 - behind[:, 2]) * 0.955  # the mouth's cavity about 4 cm further away
+        self._draw_mesh(solid, behind[None], self._faces[self.plain :], self.plain)
         seen = wp.clone(solid)
-        wp.launch(raster.draw_fibres, dim=len(stage.starts), device=self.device,
-                  inputs=[d_fibre_screen, starts, widths, camera.samples_per_metre, len(self.faces), seen])
+        fibres = stage.starts, stage.widths
+        self._draw_fibres(seen, fibre_screen[None], *fibres, camera.samples_per_metre, len(self.faces))
+        solid, seen = solid[0], seen[0]
 
-        lamp_solids, lamp_hairs, lamp_rows = self._lamp_maps(stage, picture, starts)
+        lamp_solids, lamp_hairs, lamp_rows = self._lamp_maps(stage, picture)
         world, normals = self._array(stage.world, wp.vec3), self._array(stage.normals, wp.vec3)
         openness = self._openness(stage, world, normals)
         image, light = (wp.empty((size, size), dtype=wp.vec3, device=self.device) for _ in range(2))
@@ -106,9 +106,9 @@ class Renderer:
         behind = self._array(background(rng, size), wp.vec3)
         look = _look(stage, picture, camera, lamp_rows)
         wp.launch(shade.shade_pixels, dim=(size, size), device=self.device, inputs=[
-            seen, solid, d_screen, world, normals, self._array(stage.rest, wp.vec3), self._neutral, self._fields,
-            openness, self._faces, self._kinds, d_fibre_screen, self._array(stage.fibre_world, wp.vec3),
-            self._array(stage.depth, float), starts, self._array(stage.kinds, int), self._array(stage.tints, float),
+            seen, solid, self._array(screen, wp.vec3), world, normals, self._array(stage.rest, wp.vec3), self._neutral, self._fields,
+            openness, self._faces, self._kinds, self._array(fibre_screen, wp.vec3), self._array(stage.fibre_world, wp.vec3),
+            self._array(stage.depth, float), self._array(stage.starts, int), self._array(stage.kinds, int), self._array(stage.tints, float),
             lamp_solids, lamp_hairs, self.noise, behind, look, image, light, label, surface, weights])
         flow = valid = ratio = None
         if mirror:
@@ -122,40 +122,35 @@ class Renderer:
             pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32), lamps=lamps.astype(np.float32),
             mirror_flow=flow, mirror_valid=valid, light_ratio=ratio)
 
-    def _draw(self, buffer, screen, cavity=False):
-        points = self._array(screen, wp.vec3)
-        wp.launch(raster.draw_triangles, dim=self.plain, inputs=[points, self._plain_faces, 0, buffer], device=self.device)
-        if cavity:
-            pushed = screen.copy()
-            pushed[:, 2] = 1 - (1 - pushed[:, 2]) * 0.955  # about 4 cm further away
-            wp.launch(raster.draw_triangles, dim=len(self.faces) - self.plain, device=self.device,
-                      inputs=[self._array(pushed, wp.vec3), self._cavity_faces, self.plain, buffer])
+    def _draw_mesh(self, buffer, points, faces, first=0):
+        """Draw triangles of the projected mesh (views, V, 3) into a buffer (views, rows, columns)."""
+        wp.launch(raster.draw_triangles, dim=(len(points), len(faces)), device=self.device,
+                  inputs=[self._array(points, wp.vec3), faces, first, buffer])
 
-    def _lamp_maps(self, stage, picture, starts):
+    def _draw_fibres(self, buffer, points, starts, widths, scale, first=0):
+        wp.launch(raster.draw_fibres, dim=(len(points), len(starts)), device=self.device, inputs=[
+            self._array(points, wp.vec3), self._array(starts, int), self._array(widths, float), scale, first, buffer])
+
+    def _lamp_maps(self, stage, picture):
+        """What the key lamp sees: depth of solids and of hair, and the map's (rows, scale)."""
         rows, scale = _basis(picture.lamps[0][0]), 0.5 * LAMP_MAP / REACH
-        solids, hairs = self._buffer(LAMP_MAP, LAMP_MAP), self._buffer(LAMP_MAP, LAMP_MAP)
-        self._draw(solids, _flatten(stage.world, rows[None], stage.centre, scale, LAMP_MAP)[0])
-        points = self._array(_flatten(stage.fibre_world, rows[None], stage.centre, scale, LAMP_MAP)[0], wp.vec3)
-        half = self._array(2 * stage.widths, float)  # every hair twice as thick: half of them will do
-        wp.launch(raster.draw_fibres, dim=stage.shading_fibres // 2, device=self.device,
-                  inputs=[points, starts, half, scale, 0, hairs])
-        return solids, hairs, (rows, scale)
+        solids, hairs = (self._buffer(1, LAMP_MAP, LAMP_MAP) for _ in range(2))
+        view = rows[None], stage.centre, scale, LAMP_MAP
+        self._draw_mesh(solids, _flatten(stage.world, *view), self._faces[: self.plain])
+        half = stage.scalp_segments // 2  # every hair twice as thick: half of them will do
+        points = _flatten(stage.fibre_world[: stage.scalp_nodes], *view)
+        self._draw_fibres(hairs, points, stage.starts[:half], 2 * stage.widths[:half], scale)
+        return solids[0], hairs[0], (rows, scale)
 
     def _openness(self, stage, world, normals):
         """Share of the sky seen by each vertex: one small depth map a direction, a part of the hair included."""
         directions, scale = _sky(), 0.5 * SKY_MAP / REACH
+        view = directions, stage.centre, scale, SKY_MAP
         maps = self._buffer(len(directions), SKY_MAP, SKY_MAP)
-        hairs, length = stage.scalp  # fibres come in random order: the first are a fair sample
-        few = hairs // SKY_FIBRES
-        mesh = _flatten(stage.world, directions, stage.centre, scale, SKY_MAP)
-        fibres = _flatten(stage.fibre_world[: few * length], directions, stage.centre, scale, SKY_MAP)
-        starts = self._array(stage.starts[: few * (length - 1)], int)
-        widths = self._array(stage.widths[: few * (length - 1)], float)
-        for k in range(len(directions)):
-            wp.launch(raster.draw_triangles, dim=self.outer, device=self.device,
-                      inputs=[self._array(mesh[k], wp.vec3), self._plain_faces, 0, maps[k]])
-            wp.launch(raster.draw_fibres, dim=len(starts), device=self.device,
-                      inputs=[self._array(fibres[k], wp.vec3), starts, widths, scale, 0, maps[k]])
+        self._draw_mesh(maps, _flatten(stage.world, *view), self._faces[: self.outer])
+        few = stage.scalp_segments // SKY_FIBRES  # roots come in random order: the first are a fair sample
+        nodes = stage.starts[few - 1] + 2 if few else 0
+        self._draw_fibres(maps, _flatten(stage.fibre_world[:nodes], *view), stage.starts[:few], stage.widths[:few], scale)
         openness = wp.empty(len(stage.world), dtype=float, device=self.device)
         wp.launch(shade.vertex_occlusion, dim=len(stage.world), device=self.device, inputs=[
             world, normals, maps, self._array(directions, wp.vec3), wp.vec3(*map(float, stage.centre)), scale, openness])
@@ -211,8 +206,8 @@ class _Stage:
         self.fibre_world[low] += (turned(rest[low], body) - self.fibre_world[low]) * share
         self.starts, self.kinds, self.tints = (np.concatenate(x) for x in (starts, kinds, tints))
         self.widths, self.depth = np.concatenate(widths), np.concatenate(depth)
-        self.scalp = (0, 2) if scalp is None else scalp.nodes.shape[:2]  # scalp hair comes first
-        self.shading_fibres = self.scalp[0] * (self.scalp[1] - 1)
+        hairs, length = (0, 1) if scalp is None else scalp.nodes.shape[:2]  # scalp hair comes first
+        self.scalp_nodes, self.scalp_segments = hairs * length, hairs * (length - 1)
 
 
 class _Camera:
@@ -256,11 +251,11 @@ def _random_frame(seed, size):
 
 
 def _basis(towards):
-    """Rows right, up (image rows grow with it), towards the lamp."""
+    """Orthonormal rows: right, down and towards the lamp, as the lamp sees the scene."""
     towards = towards / np.linalg.norm(towards)
     right = np.cross([0.05, 0.1, 1.0], towards)
     right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(towards, right), towards])
+    return np.stack([right, np.cross(right, towards), towards])
 
 
 @cache
@@ -290,7 +285,7 @@ def _look(stage, picture, camera, lamp):
     look.lamp1, look.colour1, look.lamp2, look.colour2 = vec(lamp1), vec(colour1), vec(lamp2), vec(colour2)
     look.ambient_up, look.ambient_down = vec(picture.ambient * 1.15), vec(picture.ambient * 0.65)
     look.shadow, look.map_scale, look.map_origin = picture.shadow, scale, vec(stage.centre)
-    look.map_right, look.map_up = vec(rows[0]), vec(rows[1])
+    look.map_right, look.map_down = vec(rows[0]), vec(rows[1])
     look.turn = wp.mat33(*stage.turn.reshape(-1).tolist())
     look.centre = vec(stage.centre)
     look.offset = vec(np.random.default_rng([person.seed, 4]).uniform(0, 32, 3))

@@ -28,7 +28,7 @@ class Look:
     shadow: float
     # the key lamp's map: column = dot(right, X) + origin ...
     map_right: wp.vec3
-    map_up: wp.vec3
+    map_down: wp.vec3
     map_origin: wp.vec3
     map_scale: float
     turn: wp.mat33  # rotation of the head
@@ -227,7 +227,7 @@ def lamp_shadow(
     """Light (0..1) of the key lamp at x: (what solids leave, what hair leaves), from 1 or 5 texels."""
     size = solids.shape[0]
     col = (wp.dot(look.map_right, x - look.map_origin)) * look.map_scale + 0.5 * float(size)
-    row = (wp.dot(look.map_up, x - look.map_origin)) * look.map_scale + 0.5 * float(size)
+    row = (wp.dot(look.map_down, x - look.map_origin)) * look.map_scale + 0.5 * float(size)
     depth = 1.0 - wp.dot(look.lamp1, x - look.map_origin)
     clear = float(0.0)
     thin = float(0.0)
@@ -254,7 +254,7 @@ def vertex_occlusion(
     points: wp.array(dtype=wp.vec3),
     normals: wp.array(dtype=wp.vec3),
     maps: wp.array3d(dtype=wp.int64),
-    rows: wp.array2d(dtype=wp.vec3),  # (directions, 3): right, up, towards
+    rows: wp.array2d(dtype=wp.vec3),  # (directions, 3): right, down, towards
     origin: wp.vec3,
     scale: float,
     openness: wp.array(dtype=float),

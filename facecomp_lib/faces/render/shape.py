@@ -36,7 +36,8 @@ class Head:
         self.neutral = pack["neutral"]  # (V, 3) average young adult: the coordinates that textures use
         self.names = [str(name) for name in pack["names"]]
         self.row = {name: k for k, name in enumerate(self.names)}
-        self.basis = pack["basis"].astype(np.float32).reshape(len(self.names), -1)  # (K, 3V)
+        basis = pack["basis"].astype(np.float32).reshape(len(self.names), -1)
+        self.basis = sparse.csc_matrix(basis.T)  # (3V, K): most changes move few vertices
         drawn = pack["kind"] != LASHES  # lashes are drawn as fibres
         self.faces = pack["faces"][drawn]
         self.kind = pack["kind"][drawn].astype(np.int32)
@@ -108,8 +109,7 @@ class Head:
 
     def vertices(self, coefficients):
         """Rest vertices (V, 3) float32, the head kept where the neutral head is."""
-        used = np.nonzero(coefficients)[0]
-        points = self.template + (coefficients[used] @ self.basis[used]).reshape(-1, 3)
+        points = self.template + (self.basis @ coefficients).reshape(-1, 3)
         points[self.upper_teeth] += np.float32([0, -0.0008, -0.0032])  # else lips hide them in every smile
         return points - (points[self.skull].mean(0) - self.neutral[self.skull].mean(0))
 
