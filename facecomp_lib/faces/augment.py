@@ -109,17 +109,14 @@ class Augment:
         return matrix, size
 
     def _relight(self, batch: FaceBatch, draws: dict[str, NDArray[np.float64]]) -> FaceBatch:
-        image = batch.image
-        if self.brightness:
-            image = image * _column(1 + _spread(draws["brightness"], self.brightness), image)
-        if self.contrast:
-            mean = image.mean((1, 2, 3), keepdim=True)
-            image = mean + (image - mean) * _column(1 + _spread(draws["contrast"], self.contrast), image)
-        if image is batch.image:
+        if not (self.brightness or self.contrast):
             return batch
-        return batch.replace(
-            image=image.clamp(0, 1), light_ratio=None if self.contrast else batch.light_ratio
-        )
+        image = batch.image
+        gain = _column(1 + _spread(draws["brightness"], self.brightness), image)
+        slope = _column(1 + _spread(draws["contrast"], self.contrast), image)
+        pivot = image.mean((1, 2, 3), keepdim=True) if self.contrast else 0
+        image = (image * (gain * slope)).add_(pivot * gain * (1 - slope)).clamp_(0, 1)
+        return batch.replace(image=image, light_ratio=None if self.contrast else batch.light_ratio)
 
 
 def warp(batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]) -> FaceBatch:
@@ -131,7 +128,7 @@ def warp(batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]) -
             similarity where pose and lamps are concerned.
         size: height and width of the new pictures.
     """
-    grid, inside = _source_grid(batch, matrix, size)
+    grid = _source_grid(batch.image, matrix, size)
     changes: dict[str, Any] = {"image": _sample(batch.image, grid)}
     if batch.parsing is not None:
         labels = _sample(batch.parsing[:, None].to(batch.image.dtype), grid, "nearest")
@@ -141,7 +138,7 @@ def warp(batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]) -
     if batch.light_ratio is not None:
         changes["light_ratio"] = _sample(batch.light_ratio, grid)
     if batch.mirror_flow is not None:
-        changes["mirror_flow"], changes["mirror_valid"] = _warp_flow(batch, matrix, grid, inside, size)
+        changes["mirror_flow"], changes["mirror_valid"] = _warp_flow(batch, matrix, grid, size)
     angle = np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0])  # clockwise on the screen, as y points down
     if batch.pose is not None:
         turn = np.stack([np.zeros_like(angle), np.zeros_like(angle), np.rad2deg(angle)], -1)
@@ -151,17 +148,16 @@ def warp(batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]) -
     return batch.replace(**changes)
 
 
-def _source_grid(
-    batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Where each new pixel comes from, ``[B, h, w, 2]`` in [-1, 1], and whether it is inside."""
-    image = batch.image
-    back = torch.as_tensor(_inverse(matrix), dtype=image.dtype, device=image.device)  # [B, 2, 3]
-    source = (_pixels(size, image).reshape(-1, 2) @ back[:, :, :2].transpose(1, 2)).unflatten(1, size)
-    source = source + back[:, None, None, :, 2]
-    height, width = batch.size
-    grid = source * source.new_tensor([2 / (width - 1), 2 / (height - 1)]) - 1
-    return grid, (grid.abs() <= 1).all(-1)
+def _source_grid(image: Tensor, matrix: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
+    """Where each new pixel comes from: ``[B, h, w, 2]`` in [-1, 1] for ``grid_sample``."""
+    halves = [(np.array([width, height]) - 1) / 2 for height, width in (image.shape[2:], size)]
+    back = _inverse(matrix)
+    back[:, :, 2] = (back[:, :, 2] + back[:, :, :2] @ halves[1]) / halves[
+        0
+    ] - 1  # where the centre comes from
+    back[:, :, :2] *= halves[1] / halves[0][:, None]
+    theta = torch.as_tensor(back, dtype=image.dtype, device=image.device)
+    return F.affine_grid(theta, [len(image), 1, *size], align_corners=True)
 
 
 def _sample(values: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
@@ -169,13 +165,14 @@ def _sample(values: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def _warp_flow(
-    batch: FaceBatch, matrix: NDArray[np.float64], grid: Tensor, inside: Tensor, size: tuple[int, int]
+    batch: FaceBatch, matrix: NDArray[np.float64], grid: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
     """The flow of the moved faces: un-flip each target, move it like the picture, flip it there."""
     assert batch.mirror_flow is not None and batch.mirror_valid is not None
     height, width = batch.size
     layers = torch.cat([batch.mirror_flow, batch.mirror_valid[..., None].to(grid)], -1).permute(0, 3, 1, 2)
     layers = _sample(layers, grid).permute(0, 2, 3, 1)  # [B, h, w, 3]
+    inside = (grid.abs() <= 1).all(-1)
     valid = inside & (layers[..., 2] > 0.999)  # no invalid neighbour took part in the interpolation
     half = layers.new_tensor([(width - 1) / 2, (height - 1) / 2])
     target = (layers[..., :2] * layers.new_tensor([-1.0, 1.0]) + 1) * half  # the partner, in old pixels

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,33 +96,41 @@ def decode_flow(data: memoryview, stored: int, size: int) -> tuple[NDArray[np.fl
     """
     import cv2
 
-    codes = _decode(data, stored, cv2.IMREAD_UNCHANGED, ("png",))
-    if codes.dtype != np.uint16 or codes.ndim != 3:
-        raise ValueError("the mirror flow must be a 16-bit PNG of three channels")
-    valid, y, x = cv2.split(codes)  # stored as RGB = x, y, valid; OpenCV reads BGR
-    offset: NDArray[Any] = np.stack([x, y], -1).astype(np.float32)
-    offset = (offset - FLOW_ZERO) / FLOW_STEPS
-    known: NDArray[Any] = (valid > 0).astype(np.float32)
+    codes = _decode(data, stored, cv2.IMREAD_UNCHANGED, ("png",), storeys=2)
+    if codes.dtype != np.uint16 or codes.ndim != 2:
+        raise ValueError("the mirror flow must be a 16-bit grey PNG")
+    valid = codes[:stored] > 0
+    codes[codes == 0] = FLOW_ZERO
+    offset: NDArray[Any] = cv2.merge([codes[:stored], codes[stored:]]).astype(np.float32)
+    offset -= FLOW_ZERO
     if size != stored:
+        known = valid.astype(np.float32)
         share = cv2.resize(known, (size, size), interpolation=cv2.INTER_AREA)
         total = cv2.resize(offset * known[..., None], (size, size), interpolation=cv2.INTER_AREA)
-        offset = total / np.maximum(share, 1e-6)[..., None] * (size / stored)
-        known = (share >= 0.5).astype(np.float32)
-    offset *= known[..., None]
-    return _own_pixels(size) + offset * np.float32(2 / (size - 1)), known > 0
+        valid = share >= 0.5
+        offset = total / np.maximum(share, 1e-6)[..., None] * np.float32(size / stored) * valid[..., None]
+    offset *= 2 / (FLOW_STEPS * (size - 1))
+    offset += _own_pixels(size)
+    return offset, valid
 
 
-def decode_light(data: memoryview, stored: int, size: int) -> NDArray[np.float32]:
-    """Light ratio float32 ``[size, size, 3]``; stored at half size, resized as logarithms."""
+def decode_light(data: memoryview, stored: int, size: int) -> NDArray[Any]:
+    """Light ratio float32 ``[size, size, 3]``; stored at half size."""
     import cv2
 
     half = max(stored // 2, 1)
     codes = cv2.cvtColor(_decode(data, half, cv2.IMREAD_COLOR, ("png",)), cv2.COLOR_BGR2RGB)
-    logs: NDArray[Any] = (codes.astype(np.float32) - LIGHT_ZERO) / LIGHT_STEPS
-    if size != half:
-        how = cv2.INTER_LINEAR if size > half else cv2.INTER_AREA
-        logs = cv2.resize(logs, (size, size), interpolation=how)
-    return np.exp2(logs)
+    ratio = cv2.LUT(codes, _light_table())
+    if size == half:
+        return ratio
+    how = cv2.INTER_LINEAR if size > half else cv2.INTER_AREA
+    return cv2.resize(ratio, (size, size), interpolation=how)
+
+
+@lru_cache(maxsize=1)
+def _light_table() -> NDArray[np.float32]:
+    """The ratio of each code."""
+    return np.exp2((np.arange(256, dtype=np.float32) - LIGHT_ZERO) / LIGHT_STEPS)
 
 
 def picture_size(data: memoryview) -> tuple[str, int, int]:
@@ -165,16 +174,19 @@ def _jpeg_size(data: memoryview) -> tuple[int, int]:
     raise ValueError("its JPEG header is damaged")
 
 
-def _decode(data: memoryview, side: int, flag: int, formats: tuple[str, ...]) -> NDArray[Any]:
+def _decode(
+    data: memoryview, side: int, flag: int, formats: tuple[str, ...], storeys: int = 1
+) -> NDArray[Any]:
+    """Pixels of a picture that must be ``side`` wide and ``storeys`` times as high."""
     import cv2
 
     kind, width, height = picture_size(data)
     if kind not in formats:
         raise ValueError(f"it is {kind.upper()} where {' or '.join(formats).upper()} is expected")
-    if (width, height) != (side, side):
-        raise ValueError(f"it is {width}x{height} px where {side}x{side} is expected")
+    if (width, height) != (side, side * storeys):
+        raise ValueError(f"it is {width}x{height} px where {side}x{side * storeys} is expected")
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
-    if decoded is None or decoded.shape[:2] != (side, side):
+    if decoded is None or decoded.shape[:2] != (side * storeys, side):
         raise ValueError("its picture cannot be decoded: the bytes are damaged")
     return decoded
 
@@ -215,10 +227,10 @@ def _encode_flow(flow: NDArray[Any], valid: NDArray[Any], size: int) -> bytes:
         raise ValueError(f"mirror_flow must be [{size}, {size}, 2], with mirror_valid bool [{size}, {size}].")
     offset = (flow - _own_pixels(size)) * ((size - 1) / 2)
     codes = np.where(valid[..., None], np.round(offset * FLOW_STEPS), 0) + FLOW_ZERO
-    if not np.isfinite(codes).all() or codes.min() < 0 or codes.max() >= 2**16:
+    if not np.isfinite(codes).all() or codes.min() < 1 or codes.max() >= 2**16:
         raise ValueError("mirror_flow must be finite and reach less than 512 px where mirror_valid is set.")
-    x, y = codes[..., 0], codes[..., 1]
-    return _png(np.stack([valid, y, x], -1).astype(np.uint16))  # OpenCV writes BGR: RGB = x, y, valid
+    codes = np.where(valid[..., None], codes, 0).astype(np.uint16)
+    return _png(np.concatenate([codes[..., 0], codes[..., 1]]))  # x offsets above y offsets
 
 
 def _encode_light(light: NDArray[Any], size: int) -> bytes:
@@ -232,7 +244,10 @@ def _encode_light(light: NDArray[Any], size: int) -> bytes:
     return _png(cv2.cvtColor(codes, cv2.COLOR_RGB2BGR))
 
 
+@lru_cache(maxsize=4)
 def _own_pixels(size: int) -> NDArray[np.float32]:
-    """Each pixel's own place in the flow's coordinates, float32 ``[size, size, 2]``: -1 and 1 at the borders."""
+    """Each pixel's own place in the flow's coordinates: ``[size, size, 2]``, -1 and 1 at the borders."""
     line = np.linspace(-1, 1, size, dtype=np.float32)
-    return np.stack(np.meshgrid(line, line), -1)
+    pixels = np.stack(np.meshgrid(line, line), -1)
+    pixels.flags.writeable = False  # shared by all callers
+    return pixels

@@ -168,7 +168,7 @@ class FaceBatch:
 
     @staticmethod
     def cat(batches: Sequence[FaceBatch]) -> FaceBatch:
-        """One batch of all faces, in order. A field or attribute that one batch lacks is unknown in the result."""
+        """One batch of all faces, in order; a field or attribute that one batch lacks becomes unknown."""
         if not batches:
             raise ValueError("cat needs at least one batch.")
         sizes = sorted({batch.size for batch in batches})

@@ -11,7 +11,7 @@ landmarks       136 x float32 / null 68 times (x, y)
 parsing         binary / null        8-bit PNG of class numbers
 pose            3 x float32 / null   yaw, pitch, roll in degrees
 lamps           12 x float32 / null  two lamps: direction and colour
-mirror_flow     binary / null        16-bit PNG: x and y offset in 1/64 px (biased by 2**15), valid
+mirror_flow     binary / null        16-bit PNG, x above y offsets: 2**15 + 64 times pixels, 0 = invalid
 light_ratio     binary / null        8-bit PNG at half size: 128 + 40 log2(ratio)
 attributes      k x bool             in the order of ``attribute_names`` (column absent where there are none)
 (each scalar)   float32 / null       further numbers, named in ``scalars``
@@ -290,6 +290,11 @@ class Store:
         """Which faces have this column, bool ``[N]``."""
         return np.asarray(self._table.column(name).is_valid().to_numpy(), bool)
 
+    def encoded(self, name: str, row: int) -> memoryview:
+        """The stored bytes of one picture, empty where there is none; a view of the mapped file."""
+        data = self._table.column(name)[row].as_buffer()
+        return memoryview(b"" if data is None else data).cast("B")  # Arrow's buffers count as signed bytes
+
     def image(self, row: int, size: int) -> NDArray[np.uint8]:
         return self._decode("image", row, size, codec.decode_image)
 
@@ -313,10 +318,8 @@ class Store:
     def _decode(
         self, name: str, row: int, size: int, decoder: Callable[[memoryview, int, int], Decoded]
     ) -> Decoded:
-        data = self._table.column(name)[row].as_buffer()
         try:
-            # Arrow's buffers count as signed bytes
-            return decoder(memoryview(b"" if data is None else data).cast("B"), self.size, size)
+            return decoder(self.encoded(name, row), self.size, size)
         except ValueError as error:
             raise ValueError(f"{name} of {self.where(row)}: {error}.") from error
 
