@@ -10,7 +10,7 @@ def preset(name: str = "lesson") -> str:
     """The preset a lesson should use: `name`, unless the environment variable FACECOMP_PRESET says another.
 
     `smoke` takes seconds and only shows that every cell runs, `lesson` trains at most some two minutes on two
-    CPU cores, `full` has the paper's sizes and schedule and wants a GPU. Raises ValueError for any other name,
+    CPU cores, `full` has the paper's sizes and schedule and wants a GPU. Raises ValueError for another name,
     whether it came from the argument or from the variable.
     """
     _check(name, "preset")

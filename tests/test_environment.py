@@ -14,7 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
 FROM_PIP = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
@@ -50,6 +51,12 @@ def test_conda_takes_the_rest_from_pyproject():
 
 def test_torch_and_torchvision_are_pinned_exactly():
     assert {"torch", "torchvision", "lpips"} <= {name for name, bounds in wanted().items() if "==" in bounds}
+
+
+def test_the_readme_tells_pip_users_what_is_installed_without_dependencies():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pins = PYPROJECT["tool"]["facecomp"]["without-dependencies"]
+    assert pins and all(f"pip install --no-deps {pin}" in readme for pin in pins)
 
 
 def test_the_installed_package_has_the_version_of_pyproject():
