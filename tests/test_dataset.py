@@ -183,3 +183,45 @@ def test_the_names_of_the_package_load_when_used():
     assert "embedded" in dir(fc.faces)
     with pytest.raises(AttributeError, match="no 'from_video'; it has .*embedded"):
         _ = fc.faces.from_video
+
+
+# The pack that travels with the course
+
+
+@pytest.fixture(scope="module")
+def pack():
+    return {split: fc.faces.embedded(split) for split in ("train", "val", "test")}
+
+
+def test_the_packs_splits_share_nobody_and_test_has_four_pictures_of_each(pack):
+    people = {split: faces.column("identity") for split, faces in pack.items()}
+    assert min(people["test"].min(), people["train"].min()) >= 0
+    together = np.concatenate([np.unique(numbers) for numbers in people.values()])
+    assert len(np.unique(together)) == len(together)
+    assert np.unique(people["test"], return_counts=True)[1].min() >= 4
+
+
+def test_every_face_of_the_pack_has_its_labels(pack):
+    for split, faces in pack.items():
+        batch = faces[:4]
+        assert batch.size == (128, 128) and faces.version
+        assert ((batch.image >= 0) & (batch.image <= 1)).all() and batch.image.std() > 0.1
+        for name in ("landmarks", "parsing", "identity", "attributes", "pose", "lamps"):
+            assert getattr(batch, name) is not None, (split, name)
+    test = pack["test"][:4]
+    assert test.mirror_flow is not None and test.light_ratio is not None
+
+
+def test_the_packs_flow_leads_landmarks_to_their_partners(pack):
+    """Phi(x_k) = (W - 1 - x_m(k), y_m(k)), wherever the partner is seen; inner points, not the jaw's edge."""
+    test = pack["test"][:]
+    gaps = []
+    for face in (test[i] for i in range(len(test))):
+        points = face.landmarks[0]
+        partner = points[torch.as_tensor(fc.faces.LANDMARK_MIRROR)]
+        wanted = torch.stack([127 - partner[:, 0], partner[:, 1]], -1)
+        x, y = points.round().long().clamp(0, 127).T
+        led = (face.mirror_flow[0, y, x] + 1) * 63.5 + points - points.round()
+        inner = torch.arange(68) > 16
+        gaps.append((led - wanted).norm(dim=-1)[face.mirror_valid[0, y, x] & inner])
+    assert torch.cat(gaps).median() < 1  # half a pixel of it is the rounding of the landmark to a pixel
