@@ -223,9 +223,8 @@ def run_step(title, command, remark=""):
 
 def news(line):
     """What to show of a line of pip's: downloads of 50 MB or more, the long unpacking; else None."""
-    unpacking = re.match(r"Installing collected packages: (.+)", line)
-    if unpacking:
-        return "unpacking %d packages" % len(unpacking.group(1).split(","))
+    if line.startswith("Installing collected packages:") and line.count(",") > 20:
+        return "unpacking %d packages" % (line.count(",") + 1)
     download = re.match(r"\s*Downloading (?:\S*/)?(\S+) \(([\d.]+) ([MG])B\)", line)
     if download and (download.group(3) == "G" or float(download.group(2)) >= 50):
         return "downloading %s (%s %sB)" % download.groups()

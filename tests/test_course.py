@@ -140,6 +140,11 @@ def test_a_named_python_is_used_where_it_is(monkeypatch):
     assert environment.folder == Path(sys.prefix) and not environment.ours
 
 
+def test_an_environments_python_is_asked_for_its_version(tmp_path):
+    assert course.Environment(tmp_path, PYTHON, True).version() == sys.version_info[:2]
+    assert course.Environment(tmp_path, tmp_path / "python", True).version() is None
+
+
 # ---- what fails on the way ---------------------------------------------------------------------------------
 
 OFFLINE = """WARNING: Retrying after connection broken by 'NewConnectionError("Failed to establish a new conn
@@ -180,11 +185,13 @@ def test_an_index_that_cannot_be_reached_is_recognised_from_what_pip_really_prin
 def test_a_step_shows_its_title_its_seconds_and_large_downloads(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(course, "LOG", tmp_path / "setup.log")
     lines = "  Downloading https://x/torch-2.13.0.whl (526.6 MB)\nDownloading six-1.whl (11 kB)\n"
+    lines += "Installing collected packages: " + ", ".join(["six"] * 30)
     course.run_step("installing packages", [PYTHON, "-c", f"print({lines!r})"], " (minutes)")
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "set-up: installing packages (minutes) ..."
     assert shown[1].strip() == "downloading torch-2.13.0.whl (526.6 MB)"
-    assert re.fullmatch(r"set-up: installing packages: \d+\.\d s", shown[2]) and len(shown) == 3
+    assert shown[2].strip() == "unpacking 30 packages"
+    assert re.fullmatch(r"set-up: installing packages: \d+\.\d s", shown[3]) and len(shown) == 4
 
 
 # ---- when it installs --------------------------------------------------------------------------------------
