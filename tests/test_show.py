@@ -48,7 +48,7 @@ def pixels(png: bytes) -> np.ndarray:
 
 
 def cell(sheet: show.Sheet, index: int, size: int = SIZE) -> np.ndarray:
-    """The pixels [size, size, 3] of a sheet's picture number `index`, one sample for each of its data pixels."""
+    """Picture number `index` of a sheet, [size, size, 3]: one sample for each of its data pixels."""
     drawn = pixels(sheet.png())
     box = sheet.axes[index].get_position()
     height, width = drawn.shape[:2]
@@ -174,7 +174,7 @@ def test_matrices_write_every_number() -> None:
 def test_photos_are_averaged_down_not_skipped_over() -> None:
     stripes = np.zeros((400, 300, 3), np.uint8)
     stripes[::2] = 255
-    drawn = cell(show.photo_row([stripes], ["stripes"], height=100), 0, size=150)
+    drawn = cell(show.photo_row([stripes], ["stripes"], height=100), 0, size=75)
     assert np.abs(drawn.astype(int) - 127).max() <= 1
 
 
@@ -232,3 +232,40 @@ def test_cells_cover_whole_device_pixels() -> None:
         for target in (64, 96, 128, 192, 320):
             width, _ = canvas.cell_size((side, side), target)
             assert width * canvas.DENSITY % side == 0 or side % 2
+
+
+def test_the_turntable_has_a_frame_at_every_stop_and_says_so_elsewhere() -> None:
+    from facecomp_lib.show.turntable import positions
+
+    frames = torch.stack([show.turntable(*place) for place in positions()])
+    assert frames.shape == (7 * 5 * 4, 3, 128, 128)
+    assert len(np.unique(frames.flatten(1).mean(1).numpy())) == len(frames)
+    with pytest.raises(ValueError, match="no frame at yaw=7"):
+        show.turntable(7, 0, 0.55)
+
+
+def test_turning_left_and_right_brings_other_sides_into_view() -> None:
+    # the lamp's side is the brighter half of a frontal face
+    for light, side in ((-70, slice(36, 60)), (70, slice(68, 92))):
+        face = show.turntable(0, light, 0.55)[:, 50:110]
+        other = slice(128 - side.stop, 128 - side.start)
+        assert face[:, :, side].mean() > face[:, :, other].mean() + 0.05
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed", "right"),
+    [
+        (None, ["exercise 1: not done yet"], False),
+        (4, ["[OK] exercise 1: it is even", "[OK] exercise 1: it is small"], True),
+        (104, ["[OK] exercise 1: it is even", "[--] exercise 1: it is small"], False),
+    ],
+)
+def test_a_verdict_names_what_holds(answer: int | None, printed: list[str], right: bool, capsys) -> None:
+    result = show.verdict("1", answer, lambda n: {"it is even": n % 2 == 0, "it is small": n < 100})
+    assert capsys.readouterr().out.splitlines() == printed
+    assert result is right
+
+
+def test_a_verdict_survives_an_answer_of_another_kind(capsys) -> None:
+    assert not show.verdict("2", "text", lambda tensor: {"it is large": tensor.sum() > 3})
+    assert capsys.readouterr().out.startswith("[--] exercise 2: the answer can be checked (AttributeError")

@@ -42,7 +42,8 @@ SHOWS = """wanted => {
     canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
     const context = canvas.getContext('2d');
     context.drawImage(image, 0, 0);
-    return [...context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data].slice(0, 3).join() === wanted;
+    const middle = context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
+    return [...middle].slice(0, 3).join() === wanted;
 }"""
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

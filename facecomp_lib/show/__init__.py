@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from facecomp_lib.show.canvas import Sheet
+from facecomp_lib.show.exercises import verdict
 from facecomp_lib.show.figures import (
     balance,
     completion,
@@ -23,6 +24,7 @@ from facecomp_lib.show.labels import (
     overlay_landmarks,
     overlay_parsing,
 )
+from facecomp_lib.show.turntable import turntable
 
 _WIDGETS = ("FaceExplorer", "FrameSlider", "Panel")  # loaded when used: figures need no Jupyter
 
@@ -45,6 +47,8 @@ __all__ = [
     "overlay_parsing",
     "photo_row",
     "sweep",
+    "turntable",
+    "verdict",
 ]
 
 

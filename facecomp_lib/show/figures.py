@@ -165,7 +165,7 @@ def photo_row(
     height: int = 256,
 ) -> Sheet:
     """Photos of one size side by side, scaled down to at most `height` px (before | hole | completed)."""
-    shown = [shrink(photo, 2 * height) for photo in photos]
+    shown = [shrink(photo, height) for photo in photos]
     width = round(shown[0].shape[1] * height / shown[0].shape[0])
     return contact_sheet(shown, titles, len(shown), notes=notes, cell=width)
 

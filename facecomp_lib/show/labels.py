@@ -71,14 +71,9 @@ def overlay_landmarks(
         landmarks: [B, 68, 2], (x, y) in pixels.
     """
     shown = pictures(images)
-    narrow = len(shown) < 3
-    sheet, axes = grid(
-        1,
-        len(shown),
-        cell_size(shown[0].shape, cell),
-        head=16 if titles else 0,
-        bottom=38 if narrow else 20,
-    )
+    size = cell_size(shown[0].shape, cell)
+    columns = next(n for n, needed in ((6, 560), (3, 320), (2, 0)) if len(shown) * size[0] >= needed)
+    sheet, axes = grid(1, len(shown), size, head=16 if titles else 0, bottom=4 + 17 * (6 // columns))
     for index, ax in enumerate(axes[0]):
         put(ax, shown[index], titles[index] if titles else "")
         draw_landmarks(ax, landmarks[index])
@@ -91,7 +86,7 @@ def overlay_landmarks(
     }
     keys = [Line2D([], [], color=colour, label=name, **dot) for name, _, _, colour in LANDMARK_GROUPS]
     keys.append(Line2D([], [], linestyle="", label="R, L: the person's right, left"))
-    _legend(sheet, keys, columns=3 if narrow else 6)
+    _legend(sheet, keys, columns)
     return sheet
 
 
