@@ -31,7 +31,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 LOG = ROOT / "runs" / "setup.log"
-NEEDED = 4e9  # bytes: with PyTorch's CPU build all packages unpack to 2.6 GB, and pip needs room beside that
+NEEDED = 4e9  # bytes: with PyTorch's CPU build and all extras 2.8 GB, and pip needs room beside that
 EXTRAS = ("render", "test")
 EXTRAS_OF = {"test": ("render", "test")}
 
@@ -100,11 +100,12 @@ class Environment:
         if not named:
             folder = ROOT / ".venv"
             return cls(folder, folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), True)
-        python = shutil.which(named)
-        if not python:
-            raise Trouble("FACECOMP_PYTHON is %r, and there is no such program." % named)
-        prefix = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"], text=True).strip()
-        return cls(prefix, python, False)
+        try:
+            python = shutil.which(named) or named
+            prefix = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"], text=True)
+        except (OSError, subprocess.CalledProcessError):
+            raise Trouble("FACECOMP_PYTHON is %r, which is no Python that runs." % named) from None
+        return cls(prefix.strip(), python, False)
 
     def version(self):
         """(major, minor) of its Python, or None where there is none that works and has pip."""
@@ -129,7 +130,8 @@ class Environment:
 
 
 def fingerprint():
-    return hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    """What an installation depends on: the requirements, and where this clone lies (it is not copied)."""
+    return hashlib.sha256(str(ROOT).encode() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
 
 
 def prepare(environment, extras=()):
@@ -176,7 +178,7 @@ def needs_making(environment):
         check_space(shutil.disk_usage(str(ROOT)).free)
         return True
     if version is None:
-        raise Trouble("FACECOMP_PYTHON is %s, which does not run or has no pip." % environment.python)
+        raise Trouble("FACECOMP_PYTHON is %s, which has no pip." % environment.python)
     check_python(version)
     return False
 

@@ -128,9 +128,10 @@ def test_help_names_every_command(capsys, arguments, code):
     assert all(f"course.py {command}" in shown for command in COMMANDS)
 
 
-def test_a_named_python_that_is_missing_is_refused(clone, monkeypatch):
-    monkeypatch.setenv("FACECOMP_PYTHON", str(clone.folder / "nowhere" / "python"))
-    with pytest.raises(Trouble, match="FACECOMP_PYTHON"):
+@pytest.mark.parametrize("named", ["nowhere/python", "git"])
+def test_a_named_python_that_is_none_is_refused(clone, monkeypatch, named):
+    monkeypatch.setenv("FACECOMP_PYTHON", named)
+    with pytest.raises(Trouble, match=f"FACECOMP_PYTHON is '{named}', which is no Python"):
         course.Environment.find()
 
 
@@ -207,6 +208,14 @@ def test_another_pyproject_is_installed_into_the_same_environment(clone):
     with (clone.folder / "pyproject.toml").open("a") as file:
         file.write("# another pin\n")
     assert clone.prepare() == 2 and not any(step.startswith("making") for step in clone.steps)
+
+
+def test_a_clone_that_was_moved_is_installed_from_where_it_is_now(clone, monkeypatch):
+    clone.prepare()
+    moved = clone.folder.rename(clone.folder.with_name("moved"))
+    monkeypatch.setattr(course, "ROOT", moved)
+    monkeypatch.setattr(course, "LOG", moved / "setup.log")
+    assert clone.prepare() == 2
 
 
 def test_extras_add_up(clone):
