@@ -3,8 +3,8 @@
 
     python data_scripts/render_faces.py faces256 --size 256 --train 20000 --val 1000 --test 1000
 
-The same arguments give the same bytes, whatever the number of workers. A run that was stopped goes on where it was
-when started again. The embedded pack is `facecomp_lib/faces/pack --train 2000 --val 200 --test 300`, size 128.
+The same arguments give the same bytes, whatever the number of workers. A run that was stopped goes on where
+it was when started again. Called with nothing but a folder it renders the embedded pack.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from facecomp_lib.faces.codec import encode_record  # noqa: E402
-from facecomp_lib.faces.splits import SPLITS, split_of  # noqa: E402
-from facecomp_lib.faces.store import Writer  # noqa: E402
+from facecomp_lib.faces.codec import encode_record
+from facecomp_lib.faces.splits import SPLITS, split_of
+from facecomp_lib.faces.store import Writer
 
 PACK_VERSION = "2"
 PART = 250  # pictures in one file: what a stopped run may lose
@@ -61,32 +61,56 @@ def draw(job):
     person = render.sample_person(np.random.default_rng([options.seed, identity]))
     picture = render.sample_picture(np.random.default_rng([options.seed, identity, k + 1]), person)
     keeps_flow = options.flow in (split, "all")
-    face = _renderer(options.device).render(person, picture, options.size, options.unaligned, mirror=keeps_flow)
+    face = _renderer(options.device).render(
+        person, picture, options.size, options.unaligned, mirror=keeps_flow
+    )
     return encode_record(
-        dict(
-            name=f"face-{identity:06d}-{k}", split=split, identity=identity, image=face.image, landmarks=face.landmarks,
-            parsing=face.parsing, attributes=render.attributes(person, picture), pose=face.pose, lamps=face.lamps,
-            mirror_flow=face.mirror_flow, mirror_valid=face.mirror_valid, light_ratio=face.light_ratio,
-            scalars=dict(age=person.age, gender=person.gender, tone=person.tone, weight=person.weight),
-        ),
+        {
+            "name": f"face-{identity:06d}-{k}",
+            "split": split,
+            "identity": identity,
+            "image": face.image,
+            "landmarks": face.landmarks,
+            "parsing": face.parsing,
+            "attributes": render.attributes(person, picture),
+            "pose": face.pose,
+            "lamps": face.lamps,
+            "mirror_flow": face.mirror_flow,
+            "mirror_valid": face.mirror_valid,
+            "light_ratio": face.light_ratio,
+            "scalars": {
+                "age": person.age,
+                "gender": person.gender,
+                "tone": person.tone,
+                "weight": person.weight,
+            },
+        },
         quality=options.quality,
     )
 
 
 def parse(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path, help="folder of the data set")
     parser.add_argument("--size", type=int, default=128, help="side in pixels (128)")
-    for split, count in zip(SPLITS, (2000, 200, 300)):
+    for split, count in zip(SPLITS, (2000, 200, 300), strict=False):
         parser.add_argument(f"--{split}", type=int, default=count, help=f"pictures for {split} ({count})")
     parser.add_argument("--per-person", type=int, default=4, help="pictures of each person (4)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--flow", choices=[*SPLITS, "all", "none"], default="test",
-                        help="which split keeps mirror flow and light ratio (test)")
-    parser.add_argument("--quality", type=int, default=86, help="of the WebP pictures, 1 to 100 (86)")
+    parser.add_argument(
+        "--flow",
+        choices=[*SPLITS, "all", "none"],
+        default="test",
+        help="which split keeps mirror flow and light ratio (test)",
+    )
+    parser.add_argument("--quality", type=int, default=88, help="of the WebP pictures, 1 to 100 (88)")
     parser.add_argument("--unaligned", action="store_true", help="random shift, scale and rotation")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (untested)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (all cores; 1 on CUDA)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count(), help="processes (all cores; 1 on CUDA)"
+    )
     options = parser.parse_args(arguments)
     for name, low in (("size", 16), ("per_person", 1), ("workers", 1), ("train", 0), ("val", 0), ("test", 0)):
         if getattr(options, name) < low:
@@ -105,10 +129,21 @@ def main(arguments=None):
     from tqdm import tqdm
 
     faces = plan({split: getattr(options, split) for split in SPLITS}, options.per_person)
-    writer = Writer(options.out, "rendered faces", options.size, ATTRIBUTES, SCALARS, quality=options.quality,
-                    version=PACK_VERSION, seed=options.seed, flow=options.flow, unaligned=options.unaligned,
-                    per_person=options.per_person, planned=len(faces),
-                    licence="CC0-1.0; shapes from MakeHuman/MPFB2 and Face Units (CC0)")
+    writer = Writer(
+        options.out,
+        "rendered faces",
+        options.size,
+        ATTRIBUTES,
+        SCALARS,
+        quality=options.quality,
+        version=PACK_VERSION,
+        seed=options.seed,
+        flow=options.flow,
+        unaligned=options.unaligned,
+        per_person=options.per_person,
+        planned=len(faces),
+        licence="CC0-1.0; shapes from MakeHuman/MPFB2 and Face Units (CC0)",
+    )
     _renderer(options.device)  # compile once, before the workers need it
     parts = [faces[start : start + PART] for start in range(0, len(faces), PART)]
     workers = options.workers if options.device == "cpu" else 1

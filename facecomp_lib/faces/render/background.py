@@ -27,7 +27,9 @@ def _box(picture, colour, x0, x1, y0, y1, strength=1.0):
 def _studio(rng):
     colour = _tone(rng, rng.random(), 0, rng.beta(1, 3) * 0.7, rng.beta(1.2, 1.5))
     yy, xx = np.mgrid[:GRID, :GRID] / GRID
-    glow = np.exp(-(((xx - rng.uniform(0.2, 0.8)) ** 2 + (yy - rng.uniform(0.2, 0.8)) ** 2) / rng.uniform(0.1, 0.5)))
+    glow = np.exp(
+        -(((xx - rng.uniform(0.2, 0.8)) ** 2 + (yy - rng.uniform(0.2, 0.8)) ** 2) / rng.uniform(0.1, 0.5))
+    )
     return colour * (rng.uniform(0.25, 0.8) + rng.uniform(0.3, 0.8) * glow[..., None])
 
 
@@ -40,8 +42,22 @@ def _outdoors(rng):
     picture = sky + (land - sky) / (1 + np.exp(-(yy - horizon) * rng.uniform(8, 30)))
     for _ in range(rng.integers(10, 30)):  # leaves and gaps of light
         bright = rng.random() < 0.3
-        colour = _tone(rng, season, 0.04, rng.uniform(0.2, 0.7), rng.uniform(0.35, 0.8) if bright else rng.uniform(0.01, 0.25))
-        _disc(picture, rng, colour, rng.random(), rng.uniform(horizon - 0.3, 1.1), rng.uniform(0.02, 0.14), rng.uniform(0.3, 0.9))
+        colour = _tone(
+            rng,
+            season,
+            0.04,
+            rng.uniform(0.2, 0.7),
+            rng.uniform(0.35, 0.8) if bright else rng.uniform(0.01, 0.25),
+        )
+        _disc(
+            picture,
+            rng,
+            colour,
+            rng.random(),
+            rng.uniform(horizon - 0.3, 1.1),
+            rng.uniform(0.02, 0.14),
+            rng.uniform(0.3, 0.9),
+        )
     return picture
 
 
@@ -52,10 +68,24 @@ def _indoors(rng):
     for _ in range(rng.integers(2, 6)):  # doors, shelves, frames, windows
         x, width = rng.uniform(-0.1, 1), rng.uniform(0.05, 0.4)
         y, height = rng.choice([-0.1, rng.uniform(0, 0.6)]), rng.uniform(0.2, 1.2)
-        colour = _tone(rng, rng.choice([hue, 0.08, 0.06, rng.random()]), 0.05, rng.uniform(0, 0.6), rng.choice([0.03, 0.12, 0.3, 0.9]))
+        colour = _tone(
+            rng,
+            rng.choice([hue, 0.08, 0.06, rng.random()]),
+            0.05,
+            rng.uniform(0, 0.6),
+            rng.choice([0.03, 0.12, 0.3, 0.9]),
+        )
         _box(picture, colour, x, x + width, y, y + height, rng.uniform(0.4, 1))
     for _ in range(rng.integers(0, 5)):  # lamps
-        _disc(picture, rng, _tone(rng, 0.10, 0.03, 0.3, 1.0) * 1.5, rng.random(), rng.uniform(0, 0.6), rng.uniform(0.01, 0.05), 0.9)
+        _disc(
+            picture,
+            rng,
+            _tone(rng, 0.10, 0.03, 0.3, 1.0) * 1.5,
+            rng.random(),
+            rng.uniform(0, 0.6),
+            rng.uniform(0.01, 0.05),
+            0.9,
+        )
     return picture
 
 

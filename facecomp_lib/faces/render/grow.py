@@ -22,7 +22,7 @@ class Growth:
 
 @wp.func
 def skin_radius(table: wp.array2d(dtype=float), q: wp.vec3):
-    """Distance of the skin from the skull's centre in direction q; fades out below the jaw, where hair hangs free."""
+    """Distance of the skin from the skull's centre in direction q, bilinear in the table."""
     azimuths = table.shape[0]
     elevations = table.shape[1]
     a = (wp.atan2(q[0], -q[1]) + 3.14159265) * (float(azimuths - 1) / 6.2831853)

@@ -1,8 +1,8 @@
 """Who is drawn, and how the picture is taken: random people and random pictures of them.
 
-A `Person` is what stays the same over several pictures (shape, pigments, brows, hair colour, beard); a `Picture` is
-what changes (pose, expression, light, hairstyle, glasses, background). Ranges are chosen so that nothing drawn from
-them needs to be thrown away.
+A `Person` is what stays the same over several pictures (shape, pigments, brows, hair colour, beard); a
+`Picture` is what changes (pose, expression, light, hairstyle, glasses, background). Ranges are chosen so that
+nothing drawn from them needs to be thrown away.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,34 +13,94 @@ from .shape import head
 
 #: Skin albedo from light to dark, linear RGB.
 SKIN_TONES = np.array(
-    [(.70, .49, .38), (.67, .45, .335), (.62, .40, .28), (.55, .335, .215),
-     (.48, .28, .17), (.35, .20, .12), (.235, .13, .08), (.155, .088, .057)]
+    [
+        (0.70, 0.49, 0.38),
+        (0.67, 0.45, 0.335),
+        (0.62, 0.40, 0.28),
+        (0.55, 0.335, 0.215),
+        (0.48, 0.28, 0.17),
+        (0.35, 0.20, 0.12),
+        (0.235, 0.13, 0.08),
+        (0.155, 0.088, 0.057),
+    ]
 )
 HAIR_COLOURS = {
-    "black": (.014, .011, .010), "dark brown": (.032, .019, .012), "brown": (.075, .042, .023),
-    "light brown": (.16, .092, .050), "blond": (.38, .26, .13), "platinum": (.55, .45, .31),
-    "red": (.21, .062, .024), "grey": (.30, .29, .28), "white": (.58, .57, .55),
+    "black": (0.014, 0.011, 0.010),
+    "dark brown": (0.032, 0.019, 0.012),
+    "brown": (0.075, 0.042, 0.023),
+    "light brown": (0.16, 0.092, 0.050),
+    "blond": (0.38, 0.26, 0.13),
+    "platinum": (0.55, 0.45, 0.31),
+    "red": (0.21, 0.062, 0.024),
+    "grey": (0.30, 0.29, 0.28),
+    "white": (0.58, 0.57, 0.55),
 }
-IRISES = np.array([(.10, .045, .018), (.055, .025, .012), (.16, .10, .035), (.10, .13, .07), (.12, .20, .30), (.20, .24, .26)])
-LIPSTICKS = np.array([(.42, .06, .07), (.36, .09, .11), (.48, .16, .14), (.30, .05, .10)])
+IRISES = np.array(
+    [
+        (0.10, 0.045, 0.018),
+        (0.055, 0.025, 0.012),
+        (0.16, 0.10, 0.035),
+        (0.10, 0.13, 0.07),
+        (0.12, 0.20, 0.30),
+        (0.20, 0.24, 0.26),
+    ]
+)
+LIPSTICKS = np.array([(0.42, 0.06, 0.07), (0.36, 0.09, 0.11), (0.48, 0.16, 0.14), (0.30, 0.05, 0.10)])
 
 # Changes that move a whole part out of place, or that only make caricatures.
 _LEFT_OUT = ("trans-out", "angle-out", "head-age", "neck-", "head-scale", "head-trans", "measure", "head-fat")
-_CALMER = {"forehead-nubian-incr": 0.6, "forehead-scale-vert-incr": 0.6, "head-back-scale-depth-incr": 0.6,
-           "mouth-trans-up": 0.6, "mouth-scale-horiz-incr": 0.7, "mouth-trans-forward": 0.7, "nose-trans-up": 0.7}
-_WHOLE_HEAD = {"head-scale-horiz-incr": 0.13, "head-scale-vert-incr": 0.12, "head-fat-incr": 0.16, "head-age-incr": 0.10}
+_CALMER = {
+    "forehead-nubian-incr": 0.6,
+    "forehead-scale-vert-incr": 0.6,
+    "head-back-scale-depth-incr": 0.6,
+    "mouth-trans-up": 0.6,
+    "mouth-scale-horiz-incr": 0.7,
+    "mouth-trans-forward": 0.7,
+    "nose-trans-up": 0.7,
+}
+_WHOLE_HEAD = {
+    "head-scale-horiz-incr": 0.13,
+    "head-scale-vert-incr": 0.12,
+    "head-fat-incr": 0.16,
+    "head-age-incr": 0.10,
+}
 
 #: Expression units that belong together, with the range of each: (unit, low, high); sided units end in '*'.
 EXPRESSIONS = {
     "neutral": (0.30, []),
-    "smile": (0.22, [("mouthSmile*", .25, .75), ("cheekSquint*", .15, .45), ("eyeSquint*", .05, .30)]),
-    "open smile": (0.20, [("mouthSmile*", .45, .85), ("cheekSquint*", .25, .55), ("eyeSquint*", .10, .40),
-                          ("mouthUpperUp*", .25, .45), ("mouthLowerDown*", .10, .25), ("jawOpen", .03, .13)]),
-    "surprise": (0.06, [("jawOpen", .15, .40), ("browInnerUp", .4, .9), ("browOuterUp*", .3, .8), ("eyeWide*", .2, .6)]),
-    "sad": (0.07, [("mouthFrown*", .2, .55), ("browInnerUp", .3, .8), ("mouthShrugLower", .0, .2)]),
-    "angry": (0.06, [("browDown*", .4, .9), ("eyeSquint*", .1, .4), ("mouthPress*", .1, .5), ("noseSneer*", .0, .3)]),
-    "talking": (0.06, [("jawOpen", .05, .22), ("mouthLowerDown*", .05, .25)]),
-    "pout": (0.03, [("mouthPucker", .15, .5)]),
+    "smile": (0.22, [("mouthSmile*", 0.25, 0.75), ("cheekSquint*", 0.15, 0.45), ("eyeSquint*", 0.05, 0.30)]),
+    "open smile": (
+        0.20,
+        [
+            ("mouthSmile*", 0.45, 0.85),
+            ("cheekSquint*", 0.25, 0.55),
+            ("eyeSquint*", 0.10, 0.40),
+            ("mouthUpperUp*", 0.25, 0.45),
+            ("mouthLowerDown*", 0.10, 0.25),
+            ("jawOpen", 0.03, 0.13),
+        ],
+    ),
+    "surprise": (
+        0.06,
+        [
+            ("jawOpen", 0.15, 0.40),
+            ("browInnerUp", 0.4, 0.9),
+            ("browOuterUp*", 0.3, 0.8),
+            ("eyeWide*", 0.2, 0.6),
+        ],
+    ),
+    "sad": (0.07, [("mouthFrown*", 0.2, 0.55), ("browInnerUp", 0.3, 0.8), ("mouthShrugLower", 0.0, 0.2)]),
+    "angry": (
+        0.06,
+        [
+            ("browDown*", 0.4, 0.9),
+            ("eyeSquint*", 0.1, 0.4),
+            ("mouthPress*", 0.1, 0.5),
+            ("noseSneer*", 0.0, 0.3),
+        ],
+    ),
+    "talking": (0.06, [("jawOpen", 0.05, 0.22), ("mouthLowerDown*", 0.05, 0.25)]),
+    "pout": (0.03, [("mouthPucker", 0.15, 0.5)]),
 }
 
 
@@ -104,7 +164,9 @@ class Picture:
     cloth: np.ndarray
     neckline: float
     field_of_view: float
-    jitter: np.ndarray = field(default_factory=lambda: np.zeros((3, 2)))  # residual of alignment, fractions of the side
+    jitter: np.ndarray = field(
+        default_factory=lambda: np.zeros((3, 2))
+    )  # residual of alignment, fractions of the side
     seed: int = 0
 
 
@@ -137,9 +199,21 @@ def _local_changes(rng):
 
 
 HAIRSTYLES = {  # weights: (men, women)
-    "buzz": (.12, .01), "crop": (.20, .02), "side part": (.20, .02), "swept back": (.13, .01), "messy": (.14, .02),
-    "curly": (.07, .08), "afro": (.02, .03), "bald": (.07, 0), "longish": (.05, .06),
-    "pixie": (0, .09), "bob": (0, .15), "long": (0, .26), "wavy": (0, .17), "fringe": (0, .10), "tied back": (.0, .13),
+    "buzz": (0.12, 0.01),
+    "crop": (0.20, 0.02),
+    "side part": (0.20, 0.02),
+    "swept back": (0.13, 0.01),
+    "messy": (0.14, 0.02),
+    "curly": (0.07, 0.08),
+    "afro": (0.02, 0.03),
+    "bald": (0.07, 0),
+    "longish": (0.05, 0.06),
+    "pixie": (0, 0.09),
+    "bob": (0, 0.15),
+    "long": (0, 0.26),
+    "wavy": (0, 0.17),
+    "fringe": (0, 0.10),
+    "tied back": (0.0, 0.13),
 }
 
 
@@ -150,7 +224,7 @@ def _hairstyle(rng, male, african, curled=1):
     if african > 0.55:  # tightly curled hair is rarely combed flat
         for name in ("side part", "swept back", "messy", "longish", "pixie", "bob", "long", "wavy", "fringe"):
             weights[name] *= 0.35
-        weights.update(afro=.25, curly=.22, buzz=weights["buzz"] * 2)
+        weights.update(afro=0.25, curly=0.22, buzz=weights["buzz"] * 2)
     return _choose(rng, weights)
 
 
@@ -170,28 +244,51 @@ def sample_person(rng):
     skin = _mix_skin(tone) * [1, 1 + rng.normal(0, 0.025), 1 + rng.normal(0, 0.04)]
     old = float(np.clip((age - 0.70) / 0.27, 0, 1))
     dark = ancestry[2] < 0.55
-    colours = dict(zip(list(HAIR_COLOURS)[:7], (.62, .28, .08, .01, .005, 0, .005) if dark else (.2, .26, .22, .12, .11, .02, .07)))
+    colours = dict(
+        zip(
+            list(HAIR_COLOURS)[:7],
+            (0.62, 0.28, 0.08, 0.01, 0.005, 0, 0.005) if dark else (0.2, 0.26, 0.22, 0.12, 0.11, 0.02, 0.07),
+            strict=False,
+        )
+    )
     hair = np.array(HAIR_COLOURS[_choose(rng, colours)]) * rng.uniform(0.75, 1.25)
     grey = float(np.clip(rng.normal(1.25 * old - 0.25, 0.2), 0, 1)) if old > 0.1 else 0.0
     hair = hair * (1 - grey) + np.array(HAIR_COLOURS["white" if rng.random() < old else "grey"]) * grey
-    beard = _choose(rng, dict(none=.42, stubble=.25, full=.17, goatee=.09, moustache=.07)) if male else "none"
-    irises = (.36, .58, .06, 0, 0, 0) if dark else (.2, .15, .15, .12, .28, .1)
+    beard = (
+        _choose(rng, {"none": 0.42, "stubble": 0.25, "full": 0.17, "goatee": 0.09, "moustache": 0.07})
+        if male
+        else "none"
+    )
+    irises = (0.36, 0.58, 0.06, 0, 0, 0) if dark else (0.2, 0.15, 0.15, 0.12, 0.28, 0.1)
     return Person(
-        age=age, gender=gender, weight=float(np.clip(rng.normal(0.48, 0.19), 0.05, 0.95)), ancestry=ancestry,
-        local=_local_changes(rng), tone=tone, skin=skin,
+        age=age,
+        gender=gender,
+        weight=float(np.clip(rng.normal(0.48, 0.19), 0.05, 0.95)),
+        ancestry=ancestry,
+        local=_local_changes(rng),
+        tone=tone,
+        skin=skin,
         lip=skin * [0.86, 0.54, 0.54] * (1 - 0.1 * tone),
         blood=float(np.clip(rng.normal(0.75, 0.3), 0.15, 1.5)) * (1 - 0.45 * tone),
         freckles=rng.uniform(0.3, 0.9) if tone < 0.35 and rng.random() < 0.18 else 0.0,
         spots=rng.uniform(0.3, 0.8) * (0.4 + old) if rng.random() < 0.25 + 0.4 * old else 0.0,
-        oil=rng.uniform(0.5, 1.5), hair=hair, grey=grey,
+        oil=rng.uniform(0.5, 1.5),
+        hair=hair,
+        grey=grey,
         iris=IRISES[rng.choice(6, p=irises)] * rng.uniform(0.8, 1.3),
         brow_height=rng.uniform(0.0032, 0.0046) if male else rng.uniform(0.0022, 0.0036),
-        brow_density=rng.uniform(0.6, 1.0), brow_arch=rng.uniform(0, 1),
-        beard=beard, beard_length=rng.uniform(0.004, 0.014),
-        hairline=(rng.normal(0, 2.2) + (6 * old + 1.5 if male else 0), rng.uniform(-2, 5) + (rng.uniform(0, 8) + 8 * old if male else 0)),
+        brow_density=rng.uniform(0.6, 1.0),
+        brow_arch=rng.uniform(0, 1),
+        beard=beard,
+        beard_length=rng.uniform(0.004, 0.014),
+        hairline=(
+            rng.normal(0, 2.2) + (6 * old + 1.5 if male else 0),
+            rng.uniform(-2, 5) + (rng.uniform(0, 8) + 8 * old if male else 0),
+        ),
         thinning=float(np.clip(rng.normal(0.9 * old - 0.35, 0.35), 0, 1)) if male else 0.0,
         hairstyle=_hairstyle(rng, male, ancestry[0]),
-        glasses=bool(rng.random() < 0.12 + 0.2 * old), seed=int(rng.integers(1 << 30)),
+        glasses=bool(rng.random() < 0.12 + 0.2 * old),
+        seed=int(rng.integers(1 << 30)),
     )
 
 
@@ -206,7 +303,10 @@ def _expression(rng):
         else:
             units[unit] = float(value)
     blink = abs(rng.normal(0, 0.07)) if rng.random() < 0.97 else rng.uniform(0.85, 1.0)
-    for unit, high in (("browInnerUp", 0.35), ("browOuterUpLeft", 0.25)):  # no two calm faces hold their brows alike
+    for unit, high in (
+        ("browInnerUp", 0.35),
+        ("browOuterUpLeft", 0.25),
+    ):  # no two calm faces hold their brows alike
         lifted = rng.uniform(0, high) * ("browDownLeft" not in units)
         units.setdefault(unit, lifted)
         if unit.endswith("Left"):
@@ -251,16 +351,24 @@ def sample_picture(rng, person):
     restyled = rng.random() < 0.25 and not keeps
     makeup = 0.0 if person.male or rng.random() < 0.45 else rng.uniform(0.2, 1)
     return Picture(
-        yaw=float(np.clip(rng.normal(0, 14), -45, 45)), pitch=float(np.clip(rng.normal(0, 5.5), -15, 15)),
-        gaze=(float(rng.normal(0, 0.10)), float(rng.normal(0, 0.05))), expression_name=name, expression=units,
-        lamps=_lamps(rng), ambient=rng.uniform(0.20, 0.42) * _tint(rng, 0.05, -0.1, 0.1),
-        shadow=rng.uniform(0.5, 0.95), exposure=rng.uniform(0.9, 1.15),
+        yaw=float(np.clip(rng.normal(0, 14), -45, 45)),
+        pitch=float(np.clip(rng.normal(0, 5.5), -15, 15)),
+        gaze=(float(rng.normal(0, 0.10)), float(rng.normal(0, 0.05))),
+        expression_name=name,
+        expression=units,
+        lamps=_lamps(rng),
+        ambient=rng.uniform(0.20, 0.42) * _tint(rng, 0.05, -0.1, 0.1),
+        shadow=rng.uniform(0.5, 0.95),
+        exposure=rng.uniform(0.9, 1.15),
         hairstyle=_hairstyle(rng, person.male, 0, curled=0) if restyled else person.hairstyle,
-        makeup=makeup, lipstick=LIPSTICKS[rng.integers(len(LIPSTICKS))],
+        makeup=makeup,
+        lipstick=LIPSTICKS[rng.integers(len(LIPSTICKS))],
         glasses=person.glasses and rng.random() < 0.8,
-        cloth=_colour(rng, rng.beta(1.2, 2.5), rng.choice([.04, .12, .3, .6], p=[.3, .3, .25, .15])),
-        neckline=rng.uniform(0, 0.045), field_of_view=rng.uniform(12, 24),
-        jitter=rng.normal(0, 1, (3, 2)) * [[0.003], [0.003], [0.006]], seed=int(rng.integers(1 << 30)),
+        cloth=_colour(rng, rng.beta(1.2, 2.5), rng.choice([0.04, 0.12, 0.3, 0.6], p=[0.3, 0.3, 0.25, 0.15])),
+        neckline=rng.uniform(0, 0.045),
+        field_of_view=rng.uniform(12, 24),
+        jitter=rng.normal(0, 1, (3, 2)) * [[0.003], [0.003], [0.006]],
+        seed=int(rng.integers(1 << 30)),
     )
 
 
@@ -274,10 +382,14 @@ def attributes(person, picture):
     """
     smile = picture.expression.get("mouthSmileLeft", 0.0)
     return {
-        "male": person.male, "young": person.age < 0.75, "smiling": smile > 0.2,
+        "male": person.male,
+        "young": person.age < 0.75,
+        "smiling": smile > 0.2,
         "mouth_open": picture.expression_name in ("open smile", "surprise", "talking"),
-        "beard": person.beard in ("full", "goatee", "moustache"), "makeup": picture.makeup > 0.0,
-        "glasses": picture.glasses, "bald": picture.hairstyle == "bald",
+        "beard": person.beard in ("full", "goatee", "moustache"),
+        "makeup": picture.makeup > 0.0,
+        "glasses": picture.glasses,
+        "bald": picture.hairstyle == "bald",
         "long_hair": picture.hairstyle in ("longish", "long", "wavy", "fringe", "bob"),
     }
 

@@ -7,7 +7,8 @@ import numpy as np
 import warp as wp
 
 from .. import frame
-from . import hair, person as people, raster, shade
+from . import hair, raster, shade
+from . import person as people
 from .background import background
 from .shape import MOUTH, SKIN, TORSO, head, pose, rotation, turned
 
@@ -20,10 +21,11 @@ REACH = 0.20  # metres around the skull's centre that shadow maps cover
 class Rendering:
     """One picture and what is known about it. S is the side in pixels.
 
-    image: uint8 (S, S, 3). parsing: uint8 (S, S), 0..10. landmarks: float32 (68, 2) px. pose: yaw, pitch, roll in
-    degrees. lamps: float32 (2, 6), unit direction towards the lamp (x right, y up, z to the viewer) and linear RGB.
-    mirror_flow: float32 (S, S, 2) in [-1, 1]: where, in the flipped picture, the mirror point lies. mirror_valid:
-    bool (S, S). light_ratio: float32 (S, S, 3): shading here over shading at the mirror point, 1 where unknown.
+    image: uint8 (S, S, 3). parsing: uint8 (S, S), 0..10. landmarks: float32 (68, 2) px. pose: yaw, pitch,
+    roll in degrees. lamps: float32 (2, 6), unit direction towards the lamp (x right, y up, z to the viewer)
+    and linear RGB. mirror_flow: float32 (S, S, 2) in [-1, 1]: where, in the flipped picture, the mirror point
+    lies. mirror_valid: bool (S, S). light_ratio: float32 (S, S, 3): shading here over shading at the mirror
+    point, 1 where unknown. The last three are None where they were not asked for.
     """
 
     image: np.ndarray
@@ -44,14 +46,14 @@ class Renderer:
     """
 
     def __init__(self, device="cpu"):
-        wp.config.quiet = True
+        wp.config.quiet = True  # type: ignore[attr-defined]
         wp.init()
         self.device = wp.get_device(device)
         model = head()
         table = np.random.default_rng(7).uniform(-1, 1, (32**3, 4)).astype(np.float32)
         self.noise = self._array(table, wp.vec4)
-        # skin and clothes, which darken and shade, then eyes and teeth; the mouth's cavity comes last: in the mesh it
-        # lies before the teeth, and is drawn behind them
+        # skin and clothes, which darken and shade, then eyes and teeth; the mouth's cavity comes last: in the
+        # mesh it lies before the teeth, and is drawn behind them
         rank = np.select([np.isin(model.kind, (SKIN, TORSO)), model.kind != MOUTH], [0, 1], 2)
         order = np.argsort(rank, kind="stable")
         self.faces, self.kinds = model.faces[order], model.kind[order]
@@ -105,31 +107,81 @@ class Renderer:
         rng = np.random.default_rng([picture.seed, 2])
         behind = self._array(background(rng, size), wp.vec3)
         look = _look(stage, picture, camera, lamp_rows)
-        wp.launch(shade.shade_pixels, dim=(size, size), device=self.device, inputs=[
-            seen, solid, self._array(screen, wp.vec3), world, normals, self._array(stage.rest, wp.vec3), self._neutral, self._fields,
-            openness, self._faces, self._kinds, self._array(fibre_screen, wp.vec3), self._array(stage.fibre_world, wp.vec3),
-            self._array(stage.depth, float), self._array(stage.starts, int), self._array(stage.kinds, int), self._array(stage.tints, float),
-            lamp_solids, lamp_hairs, self.noise, behind, look, image, light, label, surface, weights])
+        wp.launch(
+            shade.shade_pixels,
+            dim=(size, size),
+            device=self.device,
+            inputs=[
+                seen,
+                solid,
+                self._array(screen, wp.vec3),
+                world,
+                normals,
+                self._array(stage.rest, wp.vec3),
+                self._neutral,
+                self._fields,
+                openness,
+                self._faces,
+                self._kinds,
+                self._array(fibre_screen, wp.vec3),
+                self._array(stage.fibre_world, wp.vec3),
+                self._array(stage.depth, float),
+                self._array(stage.starts, int),
+                self._array(stage.kinds, int),
+                self._array(stage.tints, float),
+                lamp_solids,
+                lamp_hairs,
+                self.noise,
+                behind,
+                look,
+                image,
+                light,
+                label,
+                surface,
+                weights,
+            ],
+        )
         flow = valid = ratio = None
         if mirror:
-            flow, valid = _mirror_flow(self, stage, camera, seen.numpy(), solid.numpy(), screen, surface.numpy(), weights.numpy())
+            flow, valid = _mirror_flow(
+                self, stage, camera, seen.numpy(), solid.numpy(), screen, surface.numpy(), weights.numpy()
+            )
             ratio = _light_ratio(develop(light.numpy() * person.skin.astype(np.float32), 1.0), flow, valid)
-        directions = np.array([lamp for lamp, _ in picture.lamps])
-        lamps = np.concatenate([directions[:, [0, 2, 1]] * [1, 1, -1], [c for _, c in picture.lamps]], 1)
+        lamps = np.array([[*camera.seen_from(lamp), *colour] for lamp, colour in picture.lamps], np.float32)
         return Rendering(
             image=(develop(image.numpy(), picture.exposure) * 255 + 0.5).astype(np.uint8),
-            parsing=label.numpy().astype(np.uint8), landmarks=camera.pixels(stage.landmarks).astype(np.float32),
-            pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32), lamps=lamps.astype(np.float32),
-            mirror_flow=flow, mirror_valid=valid, light_ratio=ratio)
+            parsing=label.numpy().astype(np.uint8),
+            landmarks=camera.pixels(stage.landmarks).astype(np.float32),
+            pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32),
+            lamps=lamps,
+            mirror_flow=flow,
+            mirror_valid=valid,
+            light_ratio=ratio,
+        )
 
     def _draw_mesh(self, buffer, points, faces, first=0):
         """Draw triangles of the projected mesh (views, V, 3) into a buffer (views, rows, columns)."""
-        wp.launch(raster.draw_triangles, dim=(len(points), len(faces)), device=self.device,
-                  inputs=[self._array(points, wp.vec3), faces, first, buffer])
+        wp.launch(
+            raster.draw_triangles,
+            dim=(len(points), len(faces)),
+            device=self.device,
+            inputs=[self._array(points, wp.vec3), faces, first, buffer],
+        )
 
     def _draw_fibres(self, buffer, points, starts, widths, scale, first=0):
-        wp.launch(raster.draw_fibres, dim=(len(points), len(starts)), device=self.device, inputs=[
-            self._array(points, wp.vec3), self._array(starts, int), self._array(widths, float), scale, first, buffer])
+        wp.launch(
+            raster.draw_fibres,
+            dim=(len(points), len(starts)),
+            device=self.device,
+            inputs=[
+                self._array(points, wp.vec3),
+                self._array(starts, int),
+                self._array(widths, float),
+                scale,
+                first,
+                buffer,
+            ],
+        )
 
     def _lamp_maps(self, stage, picture):
         """What the key lamp sees: depth of solids and of hair, and the map's (rows, scale)."""
@@ -150,10 +202,24 @@ class Renderer:
         self._draw_mesh(maps, _flatten(stage.world, *view), self._faces[: self.outer])
         few = stage.scalp_segments // SKY_FIBRES  # roots come in random order: the first are a fair sample
         nodes = stage.starts[few - 1] + 2 if few else 0
-        self._draw_fibres(maps, _flatten(stage.fibre_world[:nodes], *view), stage.starts[:few], stage.widths[:few], scale)
+        self._draw_fibres(
+            maps, _flatten(stage.fibre_world[:nodes], *view), stage.starts[:few], stage.widths[:few], scale
+        )
         openness = wp.empty(len(stage.world), dtype=float, device=self.device)
-        wp.launch(shade.vertex_occlusion, dim=len(stage.world), device=self.device, inputs=[
-            world, normals, maps, self._array(directions, wp.vec3), wp.vec3(*map(float, stage.centre)), scale, openness])
+        wp.launch(
+            shade.vertex_occlusion,
+            dim=len(stage.world),
+            device=self.device,
+            inputs=[
+                world,
+                normals,
+                maps,
+                self._array(directions, wp.vec3),
+                wp.vec3(*map(float, stage.centre)),
+                scale,
+                openness,
+            ],
+        )
         return openness
 
 
@@ -168,7 +234,9 @@ class _Stage:
 
     def __init__(self, person, picture, device):
         model, self.person = head(), person
-        coefficients = model.coefficients(person.age, person.gender, person.weight, person.ancestry, person.local, picture.expression)
+        coefficients = model.coefficients(
+            person.age, person.gender, person.weight, person.ancestry, person.local, picture.expression
+        )
         self.rest = model.vertices(coefficients)
         turn, body = rotation(picture.yaw, picture.pitch, 0), rotation(0.25 * picture.yaw, 0, 0)
         self.turn = turn
@@ -183,8 +251,12 @@ class _Stage:
         rng = np.random.default_rng([person.seed, sum(map(ord, picture.hairstyle))])
         self.style = hair.style(picture.hairstyle, rng)
         scalp = hair.scalp_hair(self.rest, normals, person, self.style, rng, device)
-        groups = [scalp, hair.beard(self.rest, normals, person),
-                  hair.brows(self.rest, normals, person), hair.lashes(landmarks, picture.makeup)]
+        groups = [
+            scalp,
+            hair.beard(self.rest, normals, person),
+            hair.brows(self.rest, normals, person),
+            hair.lashes(landmarks, picture.makeup),
+        ]
         groups = [g for g in groups if g is not None]
         if picture.glasses:
             groups.append(hair.spectacles(landmarks, np.random.default_rng([person.seed, 5])))
@@ -231,6 +303,12 @@ class _Camera:
         offset = points - self.position.astype(np.float32)
         return np.stack([offset[..., 0] / offset[..., 1], -offset[..., 2] / offset[..., 1]], -1)
 
+    def seen_from(self, direction):
+        """A world direction in the picture's axes: x right, y up, z to the viewer."""
+        x, y, z = direction
+        c, s = np.cos(np.deg2rad(self.roll)), np.sin(np.deg2rad(self.roll))
+        return c * x + s * z, c * z - s * x, -y
+
     def pixels(self, points):
         """World points (..., 3) to pixel coordinates (..., 2)."""
         return frame.apply(self.matrix, self._plane(points))
@@ -270,7 +348,7 @@ def _sky():
 
 
 def _flatten(points, directions, origin, scale, size):
-    """Orthographic (column, row, depth) of world points (N, 3) for maps of `size` in D directions: (D, N, 3)."""
+    """Orthographic (column, row, depth) of points (N, 3) for maps of `size` in D directions: (D, N, 3)."""
     rows = directions.astype(np.float32) * np.array([[scale], [scale], [-1]], np.float32)
     shift = np.array([0.5 * size, 0.5 * size, 1], np.float32)
     return np.matmul(points - origin.astype(np.float32), rows.transpose(0, 2, 1)) + shift
@@ -289,9 +367,16 @@ def _look(stage, picture, camera, lamp):
     look.turn = wp.mat33(*stage.turn.reshape(-1).tolist())
     look.centre = vec(stage.centre)
     look.offset = vec(np.random.default_rng([person.seed, 4]).uniform(0, 32, 3))
-    look.skin, look.blood, look.freckles, look.spots = vec(person.skin), person.blood, person.freckles, person.spots
+    look.skin, look.blood, look.freckles, look.spots = (
+        vec(person.skin),
+        person.blood,
+        person.freckles,
+        person.spots,
+    )
     look.oil, look.old, look.tone = person.oil, person.old, person.tone
-    look.frown = picture.expression.get("browDownLeft", 0.0) + 0.4 * picture.expression.get("browInnerUp", 0.0)
+    look.frown = picture.expression.get("browDownLeft", 0.0) + 0.4 * picture.expression.get(
+        "browInnerUp", 0.0
+    )
     look.smile = picture.expression.get("mouthSmileLeft", 0.0)
     paint = 0.6 * picture.makeup
     look.lip = vec(person.lip * (1 - paint) + picture.lipstick * paint)
@@ -299,17 +384,28 @@ def _look(stage, picture, camera, lamp):
     look.stubble = {"none": 0.0, "stubble": 0.42, "full": 0.55}.get(person.beard, 0.18)
     look.beard = vec(person.hair * 0.6 + person.skin * 0.10)
     look.brow = vec(person.hair * 0.7 + person.skin * 0.07)
-    look.brow_height, look.brow_arch, look.brow_paint = person.brow_height, person.brow_arch, 0.32 * person.brow_density
+    look.brow_height, look.brow_arch, look.brow_paint = (
+        person.brow_height,
+        person.brow_arch,
+        0.32 * person.brow_density,
+    )
     bald = picture.hairstyle == "bald"
     look.hair, look.scalp = vec(person.hair), 0.12 if bald else 0.9
     look.thinning = person.thinning
     look.recession, look.temples = (float(x) for x in person.hairline)
-    look.frame = vec(np.random.default_rng([person.seed, 6]).choice([(0.02, 0.02, 0.02), (0.12, 0.06, 0.03), (0.25, 0.24, 0.23), (0.06, 0.07, 0.12)]))
+    look.frame = vec(
+        np.random.default_rng([person.seed, 6]).choice(
+            [(0.02, 0.02, 0.02), (0.12, 0.06, 0.03), (0.25, 0.24, 0.23), (0.06, 0.07, 0.12)]
+        )
+    )
     look.iris = vec(person.iris)
     x, z = picture.gaze
     look.gaze = vec(np.array([x, -1, z]) / np.linalg.norm([x, -1, z]))
     model = head()
-    look.right_eye, look.left_eye = vec(stage.rest[model.right_eye].mean(0)), vec(stage.rest[model.left_eye].mean(0))
+    look.right_eye, look.left_eye = (
+        vec(stage.rest[model.right_eye].mean(0)),
+        vec(stage.rest[model.left_eye].mean(0)),
+    )
     look.cloth, look.neckline = vec(picture.cloth), picture.neckline
     return look
 
@@ -365,7 +461,9 @@ def _light_ratio(glow, flow, valid):
 
     size = len(glow)
     at = ((flow + 1) * (0.5 * (size - 1))).astype(np.float32)
-    other = cv2.remap(glow[:, ::-1].copy(), at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    other = cv2.remap(
+        glow[:, ::-1].copy(), at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     ratio = np.clip(glow / np.maximum(other, 0.02), 0.125, 8)
     return np.where(valid[..., None], ratio, 1).astype(np.float32)
 

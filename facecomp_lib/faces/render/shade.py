@@ -1,8 +1,8 @@
 """Shading: what colour a pixel of the visibility buffer has.
 
-One thread a pixel walks over its samples. Procedural noise is looked up once a pixel and shared by its samples; edges
-(lips, iris, lids) are decided sample by sample. Light: a key lamp with shadows, a fill lamp, a hemisphere of ambient
-light dimmed by occlusion; skin scatters red light further than blue.
+One thread a pixel walks over its samples. Procedural noise is looked up once a pixel and shared by its
+samples; edges (lips, iris, lids) are decided sample by sample. Light: a key lamp with shadows, a fill lamp, a
+hemisphere of ambient light dimmed by occlusion; skin scatters red light further than blue.
 """
 
 import warp as wp
@@ -129,7 +129,9 @@ def brow_cover(p: wp.vec3, look: Look):
         return 0.0
     t = wp.clamp((x - 0.013) / 0.038, 0.0, 1.0)
     bow = wp.pow(wp.sin(3.14159 * wp.clamp(t * 0.78 + 0.06, 0.0, 1.0)), 1.2)
-    middle = 0.9168 + 0.0075 * bow * (0.6 + 0.8 * look.brow_arch) + 0.0012 * t - 0.0072 * wp.max(t - 0.75, 0.0)
+    middle = (
+        0.9168 + 0.0075 * bow * (0.6 + 0.8 * look.brow_arch) + 0.0012 * t - 0.0072 * wp.max(t - 0.75, 0.0)
+    )
     height = look.brow_height * wp.min(sst(-0.12, 0.12, along), 1.0 - 0.75 * sst(0.45, 1.05, along))
     away = (p[2] - middle) / wp.max(height, 0.0003)
     return (1.0 - sst(0.55, 1.15, wp.abs(away))) * sst(-0.12, 0.08, along) * (1.0 - sst(0.95, 1.08, along))
@@ -158,14 +160,25 @@ def creases(p: wp.vec3, look: Look, wobble: float):
     up = float(0.0)
     side = float(0.0)
     # forehead
-    weight = (0.5 * look.old + 0.25 * look.frown) * sst(0.055, 0.035, x) * sst(0.927, 0.936, z) * sst(0.985, 0.965, z)
+    weight = (
+        (0.5 * look.old + 0.25 * look.frown)
+        * sst(0.055, 0.035, x)
+        * sst(0.927, 0.936, z)
+        * sst(0.985, 0.965, z)
+    )
     if weight > 0.01:
         phase = (z + 0.0012 * wobble + 1.2 * x * x) * 640.0
         ridge = wp.sin(phase)
         dark = dark + weight * 0.16 * sst(0.45, 1.0, ridge)
         up = up + weight * 0.32 * wp.cos(phase)
     # crow's feet
-    weight = (0.9 * look.old + 0.4 * look.smile * look.old + 0.15 * look.smile) * sst(0.047, 0.053, x) * sst(0.068, 0.060, x) * sst(0.888, 0.894, z) * sst(0.918, 0.910, z)
+    weight = (
+        (0.9 * look.old + 0.4 * look.smile * look.old + 0.15 * look.smile)
+        * sst(0.047, 0.053, x)
+        * sst(0.068, 0.060, x)
+        * sst(0.888, 0.894, z)
+        * sst(0.918, 0.910, z)
+    )
     if weight > 0.01:
         phase = wp.atan2(z - 0.902, x - 0.040) * 16.0 + wobble
         dark = dark + weight * 0.14 * sst(0.3, 1.0, wp.sin(phase))
@@ -204,7 +217,15 @@ def skin_colour(p: wp.vec3, ear: float, look: Look, low: wp.vec4, mid: wp.vec4, 
     cheek = bump(x, 0.043, 0.018) * bump(z, 0.868, 0.017)
     nose = bump(x, 0.0, 0.014) * bump(z, 0.863, 0.012) * sst(-0.14, -0.16, y)
     chin = 0.4 * bump(x, 0.0, 0.016) * bump(z, 0.802, 0.010)
-    b = look.blood * (0.5 * cheek * (1.0 + 0.5 * low[1]) + 0.6 * nose + chin + 0.55 * ear + 0.15 + 0.14 * low[1] + 0.10 * mid[1])
+    b = look.blood * (
+        0.5 * cheek * (1.0 + 0.5 * low[1])
+        + 0.6 * nose
+        + chin
+        + 0.55 * ear
+        + 0.15
+        + 0.14 * low[1]
+        + 0.10 * mid[1]
+    )
     b = b + look.makeup * 0.3 * cheek
     c = wp.vec3(c[0] * (1.0 + 0.10 * b), c[1] * (1.0 - 0.24 * b), c[2] * (1.0 - 0.22 * b))
     under = bump(x, 0.0315, 0.016) * bump(z, 0.8905, 0.0055)
@@ -212,17 +233,32 @@ def skin_colour(p: wp.vec3, ear: float, look: Look, low: wp.vec4, mid: wp.vec4, 
     c = c * (1.0 - (0.10 + 0.14 * look.old) * under - (1.0 - 0.3 * look.tone) * 0.16 * lid)
     c = mix(c, wp.cw_mul(c, wp.vec3(0.72, 0.56, 0.66)), look.makeup * lid)
     if look.freckles > 0.01:
-        f = sst(0.30, 0.65, mid[2] + 0.6 * fine[0]) * look.freckles * 0.6 * sst(0.05, 0.02, wp.abs(z - 0.878)) * sst(-0.09, -0.12, y)
+        f = (
+            sst(0.30, 0.65, mid[2] + 0.6 * fine[0])
+            * look.freckles
+            * 0.6
+            * sst(0.05, 0.02, wp.abs(z - 0.878))
+            * sst(-0.09, -0.12, y)
+        )
         c = mix(c, wp.cw_mul(c, wp.vec3(0.72, 0.56, 0.45)), f)
     if look.spots > 0.01:
-        c = mix(c, wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)), sst(0.50, 0.80, low[3] * 0.4 + mid[3] * 0.7) * look.spots * 0.45)
+        c = mix(
+            c,
+            wp.cw_mul(c, wp.vec3(0.62, 0.50, 0.44)),
+            sst(0.50, 0.80, low[3] * 0.4 + mid[3] * 0.7) * look.spots * 0.45,
+        )
     pore = sst(0.25, 0.9, fine[2]) * (0.4 + 0.6 * wp.max(cheek, nose))
     return c * (1.0 - 0.10 * pore)
 
 
 @wp.func
 def lamp_shadow(
-    solids: wp.array2d(dtype=wp.int64), hairs: wp.array2d(dtype=wp.int64), look: Look, x: wp.vec3, slack: float, taps: int
+    solids: wp.array2d(dtype=wp.int64),
+    hairs: wp.array2d(dtype=wp.int64),
+    look: Look,
+    x: wp.vec3,
+    slack: float,
+    taps: int,
 ):
     """Light (0..1) of the key lamp at x: (what solids leave, what hair leaves), from 1 or 5 texels."""
     size = solids.shape[0]
@@ -281,12 +317,22 @@ def vertex_occlusion(
 
 
 @wp.func
-def lit(albedo: wp.vec3, n: wp.vec3, wrap: wp.vec3, shade: wp.vec3, open: float, ambient_open: wp.vec3, look: Look):
+def lit(
+    albedo: wp.vec3, n: wp.vec3, wrap: wp.vec3, shade: wp.vec3, open: float, ambient_open: wp.vec3, look: Look
+):
     """Diffuse light of both lamps and the hemisphere; `wrap` lets light creep round the edge per colour."""
     a = wp.dot(n, look.lamp1)
     b = wp.dot(n, look.lamp2)
-    d1 = wp.vec3(wp.max(0.0, (a + wrap[0]) / (1.0 + wrap[0])), wp.max(0.0, (a + wrap[1]) / (1.0 + wrap[1])), wp.max(0.0, (a + wrap[2]) / (1.0 + wrap[2])))
-    d2 = wp.vec3(wp.max(0.0, (b + wrap[0]) / (1.0 + wrap[0])), wp.max(0.0, (b + wrap[1]) / (1.0 + wrap[1])), wp.max(0.0, (b + wrap[2]) / (1.0 + wrap[2])))
+    d1 = wp.vec3(
+        wp.max(0.0, (a + wrap[0]) / (1.0 + wrap[0])),
+        wp.max(0.0, (a + wrap[1]) / (1.0 + wrap[1])),
+        wp.max(0.0, (a + wrap[2]) / (1.0 + wrap[2])),
+    )
+    d2 = wp.vec3(
+        wp.max(0.0, (b + wrap[0]) / (1.0 + wrap[0])),
+        wp.max(0.0, (b + wrap[1]) / (1.0 + wrap[1])),
+        wp.max(0.0, (b + wrap[2]) / (1.0 + wrap[2])),
+    )
     light = wp.cw_mul(look.colour1, wp.cw_mul(d1, shade)) + wp.cw_mul(look.colour2, d2) * (0.35 + 0.65 * open)
     light = light + wp.cw_mul(mix(look.ambient_down, look.ambient_up, 0.5 + 0.5 * n[2]), ambient_open)
     return wp.cw_mul(albedo, light)
@@ -297,7 +343,14 @@ def gloss(n: wp.vec3, d: wp.vec3, lamp: wp.vec3, strength: float, power: float):
     """Specular highlight towards a lamp, stronger at grazing angles."""
     h = wp.normalize(lamp - d)
     rim = 1.0 + 4.0 * wp.pow(1.0 - wp.max(0.0, -wp.dot(n, d)), 4.0)
-    return strength * rim * (power + 2.0) * 0.125 * wp.pow(wp.max(0.0, wp.dot(n, h)), power) * sst(-0.05, 0.2, wp.dot(n, lamp))
+    return (
+        strength
+        * rim
+        * (power + 2.0)
+        * 0.125
+        * wp.pow(wp.max(0.0, wp.dot(n, h)), power)
+        * sst(-0.05, 0.2, wp.dot(n, lamp))
+    )
 
 
 @wp.func
@@ -384,7 +437,9 @@ def shade_pixels(
             p = fibre_screen[a]
             q = fibre_screen[a + 1]
             run = (q[0] - p[0]) * (q[0] - p[0]) + (q[1] - p[1]) * (q[1] - p[1])
-            f = wp.clamp(((px - p[0]) * (q[0] - p[0]) + (py - p[1]) * (q[1] - p[1])) / wp.max(run, 1.0e-6), 0.0, 1.0)
+            f = wp.clamp(
+                ((px - p[0]) * (q[0] - p[0]) + (py - p[1]) * (q[1] - p[1])) / wp.max(run, 1.0e-6), 0.0, 1.0
+            )
             x = mix(fibre_world[a], fibre_world[a + 1], f)
             tangent = wp.normalize(fibre_world[a + 1] - fibre_world[a])
             d = wp.normalize(x - look.camera)
@@ -420,8 +475,14 @@ def shade_pixels(
             dot1 = wp.dot(tangent, half)
             half2 = wp.normalize(look.lamp2 - d)
             dot2 = wp.dot(tangent, half2)
-            shine1 = wp.pow(wp.sqrt(wp.max(0.0, 1.0 - dot1 * dot1)), 60.0) * sst(-0.1, 0.6, wp.dot(n, look.lamp1)) * clear
-            shine2 = wp.pow(wp.sqrt(wp.max(0.0, 1.0 - dot2 * dot2)), 60.0) * sst(-0.1, 0.6, wp.dot(n, look.lamp2))
+            shine1 = (
+                wp.pow(wp.sqrt(wp.max(0.0, 1.0 - dot1 * dot1)), 60.0)
+                * sst(-0.1, 0.6, wp.dot(n, look.lamp1))
+                * clear
+            )
+            shine2 = wp.pow(wp.sqrt(wp.max(0.0, 1.0 - dot2 * dot2)), 60.0) * sst(
+                -0.1, 0.6, wp.dot(n, look.lamp2)
+            )
             sheen = wp.vec3(0.045, 0.042, 0.038) + albedo * 0.35
             strength = 0.55 * inside
             if kind == 1 or kind == 2:
@@ -436,7 +497,9 @@ def shade_pixels(
             b = face[1]
             c = face[2]
             flat = barycentric(screen[a], screen[b], screen[c], px, py)
-            w = wp.vec3(flat[0] * (1.0 - screen[a][2]), flat[1] * (1.0 - screen[b][2]), flat[2] * (1.0 - screen[c][2]))
+            w = wp.vec3(
+                flat[0] * (1.0 - screen[a][2]), flat[1] * (1.0 - screen[b][2]), flat[2] * (1.0 - screen[c][2])
+            )
             w = w / (w[0] + w[1] + w[2])
             kind = kinds[under]
             p = neutral[a] * w[0] + neutral[b] * w[1] + neutral[c] * w[2]
@@ -469,8 +532,12 @@ def shade_pixels(
                 albedo = skin_colour(p, field[2], look, low, mid, fine)
                 albedo = albedo * (1.0 - crease[0])
                 sideways = wp.sign(p[0])
-                n = wp.normalize(n + look.turn * wp.vec3(sideways * crease[1], 0.0, crease[2]) * (1.0 - field[0]))
-                n = wp.normalize(n + wp.vec3(fine[0], fine[1], fine[2]) * 0.055 + wp.vec3(mid[0], mid[1], mid[2]) * 0.03)
+                n = wp.normalize(
+                    n + look.turn * wp.vec3(sideways * crease[1], 0.0, crease[2]) * (1.0 - field[0])
+                )
+                n = wp.normalize(
+                    n + wp.vec3(fine[0], fine[1], fine[2]) * 0.055 + wp.vec3(mid[0], mid[1], mid[2]) * 0.03
+                )
                 shine = 0.035 * look.oil * (1.0 + 0.6 * fine[1])
                 power = 14.0
                 # stubble and beard shadow the skin below
@@ -478,7 +545,9 @@ def shade_pixels(
                     t0 = wp.abs(p[0])
                     jaw = sst(0.866, 0.842, p[2] + 0.05 * (t0 - 0.045) * sst(0.03, 0.06, t0))
                     whisker = sst(0.052, 0.066, t0) * sst(0.893, 0.86, p[2])
-                    cheek = 1.0 - sst(0.832, 0.852, p[2]) * sst(0.015, 0.030, t0) * (1.0 - sst(0.054, 0.068, t0))
+                    cheek = 1.0 - sst(0.832, 0.852, p[2]) * sst(0.015, 0.030, t0) * (
+                        1.0 - sst(0.054, 0.068, t0)
+                    )
                     area = wp.max(jaw * cheek, whisker) * sst(-0.043, -0.058, p[1])
                     upper = wp.exp(-wp.pow((p[2] - 0.8475) / 0.0062, 4.0)) * sst(0.033, 0.022, t0)
                     m = wp.max(area, upper) * look.stubble * (0.8 + 0.25 * fine[0]) * (1.0 - field[0])
@@ -548,7 +617,9 @@ def shade_pixels(
                 if theta < 0.55:  # the cornea mirrors the key lamp
                     bulge = wp.normalize(n * 0.9 + wp.normalize(look.turn * look.gaze) * 0.45)
                     mirrored = d - bulge * (2.0 * wp.dot(d, bulge))
-                    sparkle = wp.vec3(0.55, 0.57, 0.6) * sst(0.965, 0.985, wp.dot(wp.normalize(mirrored), look.lamp1))
+                    sparkle = wp.vec3(0.55, 0.57, 0.6) * sst(
+                        0.965, 0.985, wp.dot(wp.normalize(mirrored), look.lamp1)
+                    )
             if kind == 7:
                 albedo = wp.vec3(0.64, 0.59, 0.50) * sst(-0.09, -0.135, p[1])
                 gap = wp.abs(wp.sin(wp.atan2(p[0], -(p[1] + 0.105)) * 9.0))
@@ -574,7 +645,9 @@ def shade_pixels(
                 if kind == 7 or kind == 9 or kind == 1:
                     clear = 0.35 + 0.65 * clear
                 clear = 1.0 - look.shadow * (1.0 - clear * sh[1])
-                shade = wp.vec3(clear + (1.0 - clear) * 0.12 * scatter, clear + (1.0 - clear) * 0.03 * scatter, clear)
+                shade = wp.vec3(
+                    clear + (1.0 - clear) * 0.12 * scatter, clear + (1.0 - clear) * 0.03 * scatter, clear
+                )
                 sky = wp.vec3(open, open, open)
                 if scatter > 0.5:
                     sky = wp.vec3(wp.pow(open, 0.75), open, wp.pow(open, 1.1))

@@ -29,7 +29,9 @@ class Head:
 
     def __init__(self, path=PACK):
         if not path.exists():
-            raise FileNotFoundError(f"{path.name} is missing; rebuild it with data_scripts/build_shape_pack.py.")
+            raise FileNotFoundError(
+                f"{path.name} is missing; rebuild it with data_scripts/build_shape_pack.py."
+            )
         with np.load(path, allow_pickle=False) as data:
             pack = {key: data[key] for key in data.files}
         self.template = pack["template"]  # (V, 3)
@@ -91,7 +93,7 @@ class Head:
             local: {local change: -1..1}; expression: {unit: 0..1}.
         """
         out = np.zeros(len(self.names), np.float32)
-        ancestry = np.asarray(ancestry, float) / np.sum(ancestry)
+        ancestry = np.divide(ancestry, np.sum(ancestry))
         a, w = np.clip((age - 1 / 3) * 3, 0, 2), np.clip(2 * weight, 0, 2)
         ages = {"child": max(0, 1 - a), "young": 1 - abs(a - 1), "old": max(0, a - 1)}
         weights = {"minweight": max(0, 1 - w), "averageweight": 1 - abs(w - 1), "maxweight": max(0, w - 1)}
@@ -99,7 +101,7 @@ class Head:
             for age_name, age_share in ages.items():
                 for weight_name, weight_share in weights.items():
                     out[self.row[f"u:{sex}:{age_name}:{weight_name}"]] = share * age_share * weight_share
-                for name, part in zip(ANCESTRIES, ancestry):
+                for name, part in zip(ANCESTRIES, ancestry, strict=False):
                     out[self.row[f"r:{sex}:{age_name}:{name}"]] = share * age_share * part
         for name, value in (local or {}).items():
             out[self.row[("l+:" if value >= 0 else "l-:") + name]] = abs(value)

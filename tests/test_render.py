@@ -1,0 +1,201 @@
+"""What the renderer promises: exact labels, true mirror flow, the same picture for the same seed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("warp", reason="the renderer needs the extra 'render' (warp-lang)")
+
+from data_scripts import render_faces
+from facecomp_lib.faces import frame
+from facecomp_lib.faces.render import (
+    ATTRIBUTES,
+    HAIRSTYLES,
+    Renderer,
+    attributes,
+    sample_person,
+    sample_picture,
+)
+from facecomp_lib.faces.render.person import direction
+from facecomp_lib.faces.store import Store
+
+SIZE = 96
+SKIN_CLASSES = np.arange(1, 10)
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return Renderer()
+
+
+def someone(seed, **changes):
+    rng = np.random.default_rng(seed)
+    person = sample_person(rng)
+    return person, replace(sample_picture(rng, person), **changes)
+
+
+def still(seed, **changes):
+    """A symmetric bald person who looks straight at the camera with open eyes."""
+    person, picture = someone(seed)
+    person = replace(person, local=dict.fromkeys(person.local, 0.0), beard="none")
+    plain = {
+        "yaw": 0.0,
+        "pitch": 0.0,
+        "gaze": (0.0, 0.0),
+        "expression": {},
+        "hairstyle": "bald",
+        "glasses": False,
+        "jitter": np.zeros((3, 2)),
+    }
+    return person, replace(picture, **plain | changes)
+
+
+def pixels(flow):
+    return (flow + 1) * 0.5 * (flow.shape[0] - 1)
+
+
+def test_the_same_seed_gives_the_same_picture(renderer):
+    first, second = renderer.render(*someone(3), SIZE), Renderer().render(*someone(3), SIZE)
+    assert np.array_equal(first.image, second.image) and np.array_equal(first.parsing, second.parsing)
+    assert np.array_equal(first.mirror_flow, second.mirror_flow)
+
+
+@pytest.mark.parametrize("size", [64, 100, 160])
+def test_every_size_shows_the_same_scene(renderer, size):
+    person, picture = someone(4)
+    small, face = renderer.render(person, picture, 64), renderer.render(person, picture, size)
+    assert face.image.shape == (size, size, 3) and face.image.dtype == np.uint8
+    assert face.parsing.max() <= 10
+    fraction = lambda f, s: (f.landmarks + 0.5) / s  # noqa: E731
+    assert np.allclose(fraction(face, size), fraction(small, 64), atol=1e-5)
+
+
+def test_faces_lie_in_the_aligned_frame(renderer):
+    anchors = [
+        frame.anchors((renderer.render(*someone(k), SIZE, mirror=False).landmarks + 0.5) / SIZE)
+        for k in range(12)
+    ]
+    assert np.abs(np.mean(anchors, 0) - frame.TEMPLATE).max() < 0.012
+    assert np.std(anchors, 0).max() < 0.03
+
+
+def test_landmarks_agree_with_the_parsing(renderer):
+    for seed in range(6):
+        face = renderer.render(*still(seed), 128)
+        at = lambda points: face.parsing[tuple(np.round(points.mean(0)[::-1]).astype(int))]  # noqa: E731
+        assert at(face.landmarks[36:42]) == 5, "the subject's right eye is on the image's left"
+        assert at(face.landmarks[42:48]) == 4
+        assert at(face.landmarks[29:31]) == 6
+        assert at(face.landmarks[[50, 52, 62]]) == 7
+        assert at(face.landmarks[[57, 66]]) == 9
+
+
+def test_a_symmetric_face_seen_from_the_front_mirrors_onto_itself(renderer):
+    face = renderer.render(*still(5), SIZE)
+    own = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1)
+    off = np.linalg.norm(pixels(face.mirror_flow) - own, axis=-1)[face.mirror_valid]
+    assert (
+        np.median(off) < 0.35 and np.percentile(off, 95) < 0.8
+    )  # shape morphs are symmetric to a millimetre
+
+
+def test_mirror_flow_leads_there_and_back(renderer):
+    """Median round trip <= 0.5 px and 95th percentile <= 1.5 px up to 30 degrees."""
+    import cv2
+
+    for seed, yaw in ((1, 0), (2, 15), (3, -22), (4, 30), (6, -30)):
+        face = renderer.render(*someone(seed, yaw=float(yaw), pitch=0.0), SIZE)
+        x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)
+        x = SIZE - 1 - x  # in the picture itself
+        sample = lambda a: cv2.remap(a.astype(np.float32), x, y, cv2.INTER_LINEAR)  # noqa: E731
+        sure = face.mirror_valid & (sample(face.mirror_valid) > 0.999)
+        own = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1)
+        trip = np.hypot(sample(x) - own[..., 0], sample(y) - own[..., 1])[sure]
+        assert sure.sum() > 300
+        assert np.median(trip) <= 0.5 and np.percentile(trip, 95) <= 1.5
+
+
+def test_light_ratio_relights_the_mirrored_side(renderer):
+    import cv2
+
+    lamps = ((direction(55, 25), np.ones(3) * 1.2), (direction(-60, 20), np.ones(3) * 0.1))
+    face = renderer.render(*still(8, lamps=lamps), SIZE)
+    x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)
+    mirrored = cv2.remap(face.image[:, ::-1].astype(np.float32), x, y, cv2.INTER_LINEAR)
+    error = lambda picture: np.abs(picture - face.image)[face.mirror_valid].mean()  # noqa: E731
+    assert error(mirrored * face.light_ratio) < 0.4 * error(mirrored)
+
+
+def test_the_lit_side_is_the_brighter_one(renderer):
+    for azimuth in (-50, 50):
+        lamps = ((direction(azimuth, 20), np.ones(3)), (direction(-azimuth, 20), np.ones(3) * 0.05))
+        face = renderer.render(*still(9, lamps=lamps), SIZE)
+        skin = np.isin(face.parsing, SKIN_CLASSES)
+        columns = np.arange(SIZE)[None] < SIZE / 2
+        left, right = face.image[skin & columns].mean(), face.image[skin & ~columns].mean()
+        assert (right > left) == (azimuth > 0)
+        assert np.sign(face.lamps[0, 0]) == np.sign(azimuth)
+
+
+def test_hair_hides_what_it_covers(renderer):
+    person, picture = still(10)
+    bald = renderer.render(person, picture, SIZE)
+    fringe = renderer.render(person, replace(picture, hairstyle="fringe"), SIZE)
+    assert (fringe.parsing == 10).mean() > (bald.parsing == 10).mean() + 0.15
+    assert fringe.mirror_valid.sum() < bald.mirror_valid.sum()
+
+
+def test_every_hairstyle_grows(renderer):
+    person, picture = someone(11)
+    for name in HAIRSTYLES:
+        face = renderer.render(
+            replace(person, thinning=0.0), replace(picture, hairstyle=name), 64, mirror=False
+        )
+        assert ((face.parsing == 10).mean() > 0.02) == (name != "bald"), name
+
+
+def test_people_are_adults_and_attributes_complete():
+    for seed in range(200):
+        person, picture = someone(seed)
+        assert 0.5 <= person.age <= 1.0
+        assert tuple(attributes(person, picture)) == ATTRIBUTES
+        assert not (picture.makeup and person.male)
+
+
+def test_a_plan_gives_exact_counts_of_whole_people():
+    counts = {"train": 40, "val": 8, "test": 12}
+    plan = render_faces.plan(counts, 4)
+    people = {split: {i for s, i, _ in plan if s == split} for split in counts}
+    assert {split: sum(s == split for s, _, _ in plan) for split in counts} == counts
+    assert not people["train"] & people["test"] and not people["val"] & people["test"]
+    assert sorted(k for _, i, k in plan if i == min(people["test"])) == [0, 1, 2, 3]
+
+
+def test_a_data_set_is_the_same_for_any_number_of_workers_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr(render_faces, "PART", 4)
+    few = ["--size", "32", "--train", "4", "--val", "0", "--test", "4"]
+    render_faces.main([str(tmp_path / "one"), *few, "--workers", "1"])
+    render_faces.main([str(tmp_path / "two"), *few, "--workers", "2"])
+    for part in sorted((tmp_path / "one").iterdir()):
+        assert part.read_bytes() == (tmp_path / "two" / part.name).read_bytes()
+    kept = tmp_path / "one" / "part-00000.arrow"
+    before, written = kept.read_bytes(), kept.stat().st_mtime_ns
+    (tmp_path / "one" / "part-00001.arrow").unlink()
+    render_faces.main([str(tmp_path / "one"), *few, "--workers", "1"])
+    assert kept.read_bytes() == before and kept.stat().st_mtime_ns == written
+    assert (tmp_path / "one" / "part-00001.arrow").read_bytes() == (
+        tmp_path / "two" / "part-00001.arrow"
+    ).read_bytes()
+    assert len(Store(tmp_path / "one")) == 8
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--size", "4"], ["--train", "-1"], ["--train", "0", "--val", "0", "--test", "0"]]
+)
+def test_impossible_orders_are_refused(wrong, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        render_faces.main([str(tmp_path / "x"), *wrong])
+    said = capsys.readouterr().err
+    assert "must be at least" in said or "nothing to render" in said
+    assert not (tmp_path / "x").exists()
