@@ -355,7 +355,8 @@ def _unpack(file: Path, archive: Archive) -> None:
             if member.convert is not None:
                 from safetensors.numpy import save
 
-                data = save(member.convert(data), {"source": archive.filename, "licence": weight.licence})
+                # one key: safetensors writes several in any order, and equal weights should be equal bytes
+                data = save(member.convert(data), {"origin": f"{archive.filename}; {weight.licence}"})
             with _fetch.new_file(_cached(weight)) as target:
                 target.write(data)
 
