@@ -61,7 +61,9 @@ def write_page(notebook: Path) -> Path:
     """Write a notebook as a static HTML page beside it."""
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_notebook_node(nbformat.read(notebook, as_version=4))
+    book = nbformat.read(notebook, as_version=4)
+    book.metadata.pop("widgets", None)  # without their state, the page shows each widget's static twin
+    body, _ = HTMLExporter().from_notebook_node(book)
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")
     return page
