@@ -88,6 +88,24 @@ def test_the_residual_grows_as_the_eyes_move_together_and_ignores_where_the_face
     assert residuals == sorted(residuals) and residuals[-1] > 0.03
 
 
+def test_turning_to_either_side_is_told_by_its_sign_whatever_the_roll():
+    points = landmarks_with((40, 50), (60, 50), (50, 70))
+    points[[0, 16]], points[30] = [(25, 55), (75, 55)], (50, 60)
+    for nose, expected in ((50, 0.0), (60, 0.4), (35, -0.6)):
+        points[30, 0] = nose
+        rolled = frame.apply(similarity_by_hand(0.7, 50, (3, 4)), points)
+        assert frame.turn(rolled) == pytest.approx(expected)
+
+
+def test_zooming_enlarges_about_a_fixed_point_and_one_is_the_plain_frame():
+    np.testing.assert_array_equal(frame.template(128, 1.0), frame.template(128))
+    wide, tight = frame.template(128), frame.template(128, 1.5)
+    np.testing.assert_allclose(np.diff(tight, axis=0), 1.5 * np.diff(wide, axis=0))
+    np.testing.assert_allclose(
+        1.5 * wide - tight, np.tile(0.5 * np.array([0.5 * 128 - 0.5, 0.81 * 128 - 0.5]), (3, 1))
+    )
+
+
 def test_invert_undoes_apply():
     m = similarity_by_hand(0.3, 100, (5, 6))
     points = np.random.default_rng(3).normal(size=(4, 7, 2)) * 100

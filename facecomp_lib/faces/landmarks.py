@@ -28,6 +28,7 @@ Picture = NDArray[np.uint8]  # [H, W, 3], RGB
 DETECTORS = ("face-alignment", "dlib")
 
 _SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this; dlib sees faces from 80 px on
+_SMALLEST = 32  # below this, both detectors have nothing to look at
 _FACE_SIDE = 300  # landmarks are fitted in a copy where the face's box has this side
 
 
@@ -149,7 +150,7 @@ def _find_boxes(fit: _Fitter, picture: Picture) -> list[NDArray[np.float64]]:
         )
         margin = round(border * max(copy.shape[:2]))
         copy = np.pad(copy, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        found = fit.boxes(copy)
+        found = fit.boxes(copy) if min(copy.shape[:2]) >= _SMALLEST else []
         if found:
             inner = np.array([copy.shape[1] - 2 * margin, copy.shape[0] - 2 * margin] * 2)
             return [(box - margin + 0.5) * np.array([width, height] * 2) / inner - 0.5 for box in found]
@@ -212,8 +213,6 @@ class _Dlib:
         self._predictor = dlib.shape_predictor(str(predictor))
 
     def boxes(self, picture: Picture) -> list[NDArray[np.float64]]:
-        if min(picture.shape[:2]) < 20:  # smaller than the detector's window
-            return []
         found = self._detector(np.ascontiguousarray(picture), 0)
         return [np.array([r.left(), r.top(), r.right(), r.bottom()], dtype=np.float64) for r in found]
 

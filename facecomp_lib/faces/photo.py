@@ -7,11 +7,8 @@ picture = face.paste(completed, mask)             # the whole photograph; only t
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,16 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from facecomp_lib.faces import frame
+from facecomp_lib.faces.picture import Source, read_picture
 
-__all__ = ["MAX_MEGAPIXELS", "Face", "astronaut", "from_photo", "read_picture"]
+__all__ = ["Face", "align", "astronaut", "from_photo"]
 
-MAX_MEGAPIXELS = 50
-
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]"
 _Picture: TypeAlias = NDArray[np.uint8]
 _Matrix: TypeAlias = NDArray[np.float64]
 
@@ -97,7 +91,7 @@ def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = No
     """Find the largest face of a photograph and align it like the course's faces.
 
     Args:
-        source: a file name, a file's bytes, a PIL picture, or an array (see `read_picture`). EXIF rotation is applied.
+        source: a file name, a file's bytes, a PIL picture or an array (see `read_picture`).
         size: side of the aligned image in pixels.
         landmarks: ``[68, 2]`` in pixels of the upright picture, iBUG order, if they are known; no detector is
             needed then.
@@ -124,7 +118,9 @@ def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = No
     return align(picture, points, size, detector)
 
 
-def align(picture: _Picture, landmarks: NDArray[np.float64], size: int, detector: str = "given") -> Face:
+def align(
+    picture: _Picture, landmarks: NDArray[np.float64], size: int, detector: str = "given", zoom: float = 1.0
+) -> Face:
     """The face with these landmarks in the aligned frame; antialiased where the picture is larger.
 
     Args:
@@ -132,8 +128,9 @@ def align(picture: _Picture, landmarks: NDArray[np.float64], size: int, detector
         landmarks: float64 ``[68, 2]`` in pixels of the picture.
         size: side of the aligned image in pixels.
         detector: where the landmarks come from.
+        zoom: above 1 cuts tighter than the course's frame, see `frame.template`.
     """
-    matrix = frame.align_matrix(landmarks, size)
+    matrix = frame.align_matrix(landmarks, size, zoom)
     corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5, size - 0.5]])
     reach = frame.apply(frame.invert(matrix), corners)
     height, width = picture.shape[:2]
@@ -163,94 +160,6 @@ def astronaut(size: int = 256) -> Face:
     file = Path(__file__).parent / "data" / "astronaut_landmarks.json"
     landmarks = json.loads(file.read_text(encoding="utf-8"))["landmarks"]
     return from_photo(data.astronaut(), size=size, landmarks=landmarks)
-
-
-# ------------------------------------------------------------------------------------------ reading pictures
-
-
-def read_picture(source: Source) -> _Picture:
-    """Any picture as uint8 RGB ``[H, W, 3]``, upright.
-
-    Files: whatever Pillow reads (grey, palette, CMYK, 16 bit, EXIF rotation), the first frame of several;
-    transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1]; ``[H, W]``, ``[H, W, 1]``,
-    ``[H, W, 3]`` or ``[H, W, 4]``.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a picture, damaged, or larger than `MAX_MEGAPIXELS`.
-    """
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return _decode(lambda: source.copy(), "The picture")
-    if isinstance(source, bytes):
-        return _decode(lambda: Image.open(io.BytesIO(source)), "The picture")
-    if not isinstance(source, (str, os.PathLike)):
-        raise ValueError(f"A photo is a file name, its bytes, a PIL picture or an array, not {type(source).__name__}.")
-    file = Path(source)
-    if file.is_dir():
-        raise ValueError(f"{file} is a folder: name one picture in it.")
-    if not file.exists():
-        raise FileNotFoundError(f"There is no file {file}: check the name and the folder.")
-    return _decode(lambda: Image.open(file), str(file))
-
-
-def _decode(open_picture: Callable[[], Image.Image], name: str) -> _Picture:
-    """Open, check the size before any pixel is decoded, then decode; each failure becomes one sentence."""
-    limit = f"at most {MAX_MEGAPIXELS} megapixels are accepted: shrink it first"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = open_picture()
-        with picture:
-            if picture.width * picture.height > MAX_MEGAPIXELS * 1e6:
-                raise ValueError(f"{name} has {picture.width} x {picture.height} pixels; {limit}.")
-            picture.load()
-            return _rgb(ImageOps.exif_transpose(picture), name)
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{name} is far too large; {limit}.") from error
-    except UnidentifiedImageError as error:
-        raise ValueError(
-            f"{name} is not a picture that Pillow can read (JPEG, PNG, WebP, TIFF ...)."
-        ) from error
-    except (OSError, SyntaxError, EOFError) as error:  # SyntaxError is how Pillow reports a broken PNG
-        raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
-
-
-def _rgb(picture: Image.Image, name: str) -> _Picture:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        numbers = np.asarray(picture)
-        if picture.mode != "F":
-            if numbers.min() < 0 or numbers.max() > 65535:
-                raise ValueError(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
-            numbers = numbers.astype(np.uint16)
-        return _from_array(numbers, name)
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.asarray(picture.convert("RGB"))
-
-
-def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
-    layout = f"{array.dtype} {list(array.shape)}"
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise ValueError(f"{name} must be a picture [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
-    if array.shape[0] * array.shape[1] > MAX_MEGAPIXELS * 1e6:
-        raise ValueError(f"{name} is larger than {MAX_MEGAPIXELS} megapixels ({layout}): shrink it first.")
-    if array.dtype == np.uint16:
-        array = (array / 257.0).round().astype(np.uint8)
-    elif np.issubdtype(array.dtype, np.floating):
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise ValueError(f"{name} holds floats that are not all in [0, 1]: scale it first.")
-        array = (array * 255.0).round().astype(np.uint8)
-    elif array.dtype != np.uint8:
-        raise ValueError(f"{name} must hold uint8, uint16, or floats in [0, 1], not {layout}.")
-    array = array[..., None] if array.ndim == 2 else array
-    if array.shape[2] == 4:
-        alpha = array[..., 3:] / 255.0
-        array = (array[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
 
 
 def _no_face(source: Source, picture: _Picture, detector: str) -> str:

@@ -1,0 +1,381 @@
+"""Turn a folder or zip of photographs into a prepared data set of aligned faces.
+
+Every picture is read, its largest face found and aligned; it is kept or rejected, and ``manifest.csv`` in the
+data set says which and why. The work is cut into parts that are written whole, so that a killed run goes on
+where it stopped; the result's bytes do not depend on interruptions or on the number of processes.
+`data_scripts/prepare_folder.py` is the command.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecomp_lib.faces import frame, photo
+from facecomp_lib.faces.codec import encode_record
+from facecomp_lib.faces.collection import SUFFIXES, Pictures, Table, read_side_files, sha256
+from facecomp_lib.faces.picture import read_picture
+from facecomp_lib.faces.splits import split_of
+
+__all__ = ["MANIFEST", "Options", "prepare"]
+
+MANIFEST = "manifest.csv"
+
+_COLUMNS = ("file", "kept", "reason", "split", "identity", "side", "outside", "turn", "residual", "doubt")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the result. A data set that was begun goes on only under equal options.
+
+    Attributes:
+        size: side of the aligned pictures in pixels.
+        zoom: 1 is the course's frame; more cuts tighter (see `frame.template`).
+        min_face: least side, in pixels of the photograph, of the square that is cut out; by default half of
+            ``size``, so that nothing is enlarged more than twofold.
+        max_outside: largest share of the aligned picture that may lie beyond the photograph's edge.
+        max_turn: largest turn of the head to either side (`frame.turn`); 0.8 is some 45 degrees.
+        max_residual: largest misfit of eyes and mouth (`frame.residual`).
+        max_doubt: largest disagreement of the detector with itself (`landmarks.FoundFace.doubt`).
+        detector: "dlib", "face-alignment", or None for the best one to be had.
+        limit: look at the first so many pictures only.
+        part_length: pictures per written part; a killed run loses at most so much work per process.
+    """
+
+    size: int = 256
+    zoom: float = 1.0
+    min_face: int | None = None
+    max_outside: float = 0.25
+    max_turn: float = 0.8
+    max_residual: float = 0.04
+    max_doubt: float = 0.08
+    detector: str | None = None
+    limit: int | None = None
+    part_length: int = 256
+
+    def __post_init__(self) -> None:
+        limits = {"size": (16, 2048), "zoom": (0.5, 4), "max_outside": (0, 1), "part_length": (1, 100_000)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must lie in {low} ... {high}, not {getattr(self, name)}.")
+
+    @property
+    def least_side(self) -> int:
+        """``min_face`` with its default filled in."""
+        return (self.size + 1) // 2 if self.min_face is None else self.min_face
+
+
+def prepare(
+    source: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    options: Options | None = None,
+    labels: str | None = None,
+    landmarks: str | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> dict[str, int]:
+    """Prepare a data set from photographs; see the module's text.
+
+    Args:
+        source: a folder (searched with its subfolders) or a zip file of pictures.
+        folder: where the data set goes: a fresh folder, or one with an unfinished run of the same kind.
+        options: see `Options`.
+        labels: CSV file with a column ``file`` and any others: ``identity`` (number or name of the person);
+            columns of 0/1, -1/1 or true/false (attributes); columns of numbers (scalars); text is left out.
+            Looked for on disk, then inside the zip. Without identities every picture is a person of its own.
+        landmarks: ``.npy`` file ``[N, 68, 2]`` in pixels of the pictures, one row per row of ``labels``, or
+            per picture in alphabetical order; then no detector is used.
+        workers: processes.
+        progress: draw a progress bar.
+
+    Returns:
+        How many pictures were kept and rejected: ``{"kept": ..., reason: ..., ...}``.
+
+    Raises:
+        FileNotFoundError, ValueError: the source, a side file, or the target folder is not usable.
+    """
+    from facecomp_lib.faces.store import Writer
+
+    options = options or Options()
+    job = _plan(Path(source), options, labels, landmarks)
+    out = Path(folder)
+    writer = Writer(
+        out,
+        Path(source).stem,
+        options.size,
+        job.table.attributes,
+        job.table.scalars,
+        preparation=job.fingerprint,
+    )
+    parts = range(-(-len(job.names) // options.part_length))
+    pieces = out / "unfinished"
+    if not _finished(out):
+        pieces.mkdir(exist_ok=True)
+        todo = [part for part in parts if not (writer.has_part(part) and _piece(pieces, part).is_file())]
+        for part, (records, rows) in _run(job, todo, workers, progress):
+            _write_atomically(_piece(pieces, part), _csv_text(rows))
+            writer.add_part(part, records)
+        rows = [row for part in parts for row in _read_csv(_piece(pieces, part))]
+        _write_atomically(out / MANIFEST, _csv_text(rows))
+        writer.finish(manifest=MANIFEST)
+    shutil.rmtree(pieces, ignore_errors=True)
+    return _count(_read_csv(out / MANIFEST))
+
+
+def _finished(folder: Path) -> bool:
+    return "parts" in json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+
+
+def _count(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    reasons = collections.Counter(_kind(row["reason"]) for row in rows if row["kept"] == "0")
+    return {"kept": len(rows) - reasons.total()} | dict(reasons.most_common())
+
+
+def _kind(reason: str) -> str:
+    """The reason without its details."""
+    return reason.split(":")[0]
+
+
+# ---------------------------------------------------------------------------------------- what is to be done
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything a worker process needs to know."""
+
+    source: Path
+    options: Options
+    detector: str
+    names: list[str]
+    duplicate_of: dict[str, str]
+    table: Table
+    fingerprint: dict[str, Any]  # what must be equal for a run to go on
+
+    def part(self, number: int) -> range:
+        """The pictures of one part, as indices into ``names``."""
+        length = self.options.part_length
+        return range(number * length, min((number + 1) * length, len(self.names)))
+
+
+def _plan(source: Path, options: Options, labels: str | None, landmarks: str | None) -> _Job:
+    with Pictures(source) as pictures:
+        names = pictures.names[: options.limit]
+        if not names:
+            raise ValueError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
+        hashes = {name: pictures.digest(name) for name in names}
+        side_files = {name: pictures.side_file(name) for name in (labels, landmarks) if name is not None}
+        table = read_side_files(side_files, labels, landmarks, pictures.names)
+    first: dict[str, str] = {}
+    duplicates = {name: first[key] for name, key in hashes.items() if first.setdefault(key, name) != name}
+    detector = "given" if landmarks is not None else _detector(options)
+    digests = {"pictures_sha256": sha256(json.dumps(hashes).encode())}
+    digests |= {f"side_file_{i}_sha256": sha256(data) for i, data in enumerate(side_files.values())}
+    fingerprint = asdict(options) | {"detector": detector, "pictures": len(names)} | digests
+    return _Job(source, options, detector, names, duplicates, table, fingerprint)
+
+
+def _detector(options: Options) -> str:
+    from facecomp_lib.faces.landmarks import DETECTORS, best_detector
+
+    if options.detector is None:
+        return best_detector()
+    if options.detector not in DETECTORS:
+        raise ValueError(f"There is no detector {options.detector!r}; choose one of {', '.join(DETECTORS)}.")
+    return options.detector
+
+
+# ----------------------------------------------------------------------------------------------- doing it
+
+_Done = tuple[list[dict[str, Any]], list[dict[str, Any]]]  # encoded records, manifest rows
+
+
+def _run(job: _Job, parts: Sequence[int], workers: int, progress: bool) -> Iterator[tuple[int, _Done]]:
+    """Each part's records and manifest rows, as they are done."""
+    from tqdm.auto import tqdm
+
+    done_before = len(job.names) - sum(len(job.part(part)) for part in parts)
+    kept = seen = 0
+    with tqdm(total=len(job.names), initial=done_before, unit="picture", disable=not progress) as bar:
+        for part, done in _results(job, parts, workers, bar.update):
+            seen, kept = seen + len(done[1]), kept + len(done[0])
+            bar.set_postfix_str(f"rejected {(seen - kept) / seen:.1%}")
+            yield part, done
+
+
+def _results(
+    job: _Job, parts: Sequence[int], workers: int, advance: Callable[[int], Any]
+) -> Iterator[tuple[int, _Done]]:
+    if workers <= 1:
+        _start(job)
+        for part in parts:
+            yield part, _do_part(part, advance)
+        return
+    # Fresh processes: a forked copy of a process that has used threads may hang.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, max(len(parts), 1)), context, _start_process, (job,))
+    waiting = {pool.submit(_do_part, part): part for part in parts}
+    try:
+        for future in as_completed(waiting):
+            done = future.result()
+            advance(len(done[1]))
+            yield waiting.pop(future), done
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: tuple[_Job, Pictures] | None = None
+
+
+def _start(job: _Job) -> None:
+    global _worker
+    _worker = job, Pictures(job.source)
+
+
+def _start_process(job: _Job) -> None:
+    """A worker process: one thread, leaves Ctrl-C to the main process, and ends with it however it ends."""
+    import cv2
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    _start(job)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:
+    assert _worker is not None, "_start comes first"
+    job, pictures = _worker
+    records, rows = [], []
+    for index in job.part(part):
+        record, row = _do_picture(job, pictures, index)
+        rows.append(row)
+        if record is not None:
+            records.append(encode_record(record))
+        if advance is not None:
+            advance(1)
+    return records, rows
+
+
+def _do_picture(job: _Job, pictures: Pictures, index: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The record of one picture, or None; and its row of the manifest."""
+    name = job.names[index]
+    row: dict[str, Any] = dict.fromkeys(_COLUMNS, "") | {"file": name, "kept": 0}
+    if job.table.labelled and name not in job.table.row_of:
+        return None, row | {"reason": "no labels"}
+    if name in job.duplicate_of:
+        return None, row | {"reason": f"duplicate: same file as {job.duplicate_of[name]}"}
+    try:
+        picture = read_picture(pictures.read(name))
+    except ValueError as error:
+        return None, row | {"reason": f"unreadable: {error}"}
+    points, doubt = _find(job, name, picture)
+    if points is None:
+        return None, row | {"reason": "no face"}
+    try:
+        face = photo.align(picture, points, job.options.size, job.detector, job.options.zoom)
+    except ValueError as error:
+        return None, row | {"reason": f"poor landmarks: {error}"}
+    measures = {
+        "side": job.options.size / float(np.sqrt(np.linalg.det(face.matrix[:, :2]))),
+        "outside": 1 - float(face.inside.mean()),
+        "turn": frame.turn(points),
+        "residual": frame.residual(points),
+        "doubt": doubt,
+    }
+    row |= {key: f"{value:.4f}" for key, value in measures.items()}
+    reason = _reason(job.options, **measures)
+    if reason:
+        return None, row | {"reason": reason}
+    record = {
+        "name": name,
+        "image": (face.image[0].permute(1, 2, 0) * 255).round().byte().numpy(),
+        "landmarks": face.landmarks[0].numpy(),
+    } | _known_of(job.table, name, index)
+    return record, row | {"kept": 1, "split": record["split"], "identity": record["identity"]}
+
+
+def _known_of(table: Table, name: str, index: int) -> dict[str, Any]:
+    """Identity, split, attributes and scalars; a picture of nobody known is a person of its own."""
+    row = table.row_of[name]
+    person = None if table.people is None else int(table.people[row])
+    known: dict[str, Any] = {
+        "identity": index if person is None else person,
+        "split": split_of(name if person is None else person),
+    }
+    if table.truths is not None:
+        known["attributes"] = dict(zip(table.attributes, table.truths[row].tolist(), strict=True))
+    if table.numbers is not None:
+        numbers = (None if np.isnan(value) else float(value) for value in table.numbers[row])
+        known["scalars"] = dict(zip(table.scalars, numbers, strict=True))
+    return known
+
+
+def _find(job: _Job, name: str, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
+    """Landmarks of the largest face, and the detector's doubt; given landmarks are not doubted."""
+    if job.table.landmarks is not None:
+        return job.table.landmarks[job.table.row_of[name]].astype(np.float64), 0.0
+    from facecomp_lib.faces.landmarks import detect
+
+    faces = detect(picture, job.detector)
+    return (faces[0].landmarks, faces[0].doubt) if faces else (None, 0.0)
+
+
+def _reason(options: Options, side: float, outside: float, turn: float, residual: float, doubt: float) -> str:
+    """Why a face is rejected; empty if it is kept."""
+    faults = {
+        "too small": side < options.least_side,
+        "poor landmarks": doubt > options.max_doubt,
+        "poor alignment": residual > options.max_residual,
+        "head turned away": abs(turn) > options.max_turn,
+        "leaves the picture": outside > options.max_outside,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
+
+
+# --------------------------------------------------------------------------------------------------- files
+
+
+def _piece(folder: Path, part: int) -> Path:
+    return folder / f"manifest-{part:05d}.csv"
+
+
+def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _read_csv(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _write_atomically(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.unfinished-{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(temporary, file)

@@ -1,0 +1,43 @@
+"""Shared by the tests on photographs: photos made from the astronaut, and the reason for skipping."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import facecomp_lib as fc
+from facecomp_lib import weights
+from facecomp_lib.faces import frame
+
+
+def need_dlib(*names):
+    """Skip unless dlib and these weights of its are here; nothing is fetched."""
+    pytest.importorskip("dlib", reason="dlib does not load here: pip install dlib-bin")
+    absent = [name for name in names or ("dlib_landmarks",) if not weights.available(name)]
+    if absent:
+        pytest.skip(f"{absent} not in {weights.cache_dir()}: 'python3 course.py setup' brings them")
+
+
+def snapshot(seed, side=160):
+    """A small photo of the astronaut, turned and shifted a little: picture and landmarks."""
+    import cv2
+
+    face = fc.faces.astronaut(64)
+    rng = np.random.default_rng(seed)
+    angle, zoom = rng.uniform(-0.3, 0.3), side / 512 * rng.uniform(1.5, 1.9)
+    c, s = zoom * np.cos(angle), zoom * np.sin(angle)
+    move = np.array([[c, -s, 0], [s, c, 0]])
+    middle = face.picture_landmarks.mean(axis=0)
+    move[:, 2] = side / 2 + rng.uniform(-3, 3, 2) + (0, side / 12) - move[:, :2] @ middle
+    picture = cv2.warpAffine(face.picture, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return picture, frame.apply(move, face.picture_landmarks)
+
+
+def save_snapshots(folder, count, **options):
+    """``00.png`` ... in ``folder``; returns their landmarks float64 [count, 68, 2]."""
+    folder.mkdir(parents=True, exist_ok=True)
+    every = []
+    for i in range(count):
+        picture, points = snapshot(i, **options)
+        Image.fromarray(picture).save(folder / f"{i:02}.png")
+        every.append(points)
+    return np.array(every)

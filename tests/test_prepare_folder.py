@@ -1,0 +1,358 @@
+"""Preparing photographs: what is kept and why not, resuming to equal bytes, and clear refusals."""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_help import need_dlib, save_snapshots, snapshot
+from PIL import Image
+
+import facecomp_lib as fc
+from facecomp_lib.faces import frame
+from facecomp_lib.faces import prepare as preparing
+from facecomp_lib.faces.prepare import MANIFEST, Options, prepare
+
+SCRIPT = Path(__file__).resolve().parents[1] / "data_scripts" / "prepare_folder.py"
+SMALL = Options(size=48, zoom=1.2, part_length=3)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of seven photos; their landmarks lie beside it."""
+    points = save_snapshots(tmp_path / "photos", 7)
+    np.save(tmp_path / "points.npy", points.astype(np.float32))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def points(photos):
+    return str(photos.parent / "points.npy")
+
+
+def manifest(folder):
+    with (folder / MANIFEST).open(encoding="utf-8", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def run(source, folder, points=None, options=SMALL, **rest):
+    return prepare(source, folder, options, landmarks=points, progress=False, **rest)
+
+
+# --------------------------------------------------------------------------------------------- what comes out
+
+
+def test_photos_become_aligned_faces_with_their_landmarks(photos, points, tmp_path):
+    assert run(photos, tmp_path / "out", points) == {"kept": 7}
+    faces = fc.faces.folder(tmp_path / "out")
+    assert len(faces) == 7 and faces.size == 48
+    batch = faces.batch(range(7))
+    assert batch.image.shape == (7, 3, 48, 48)
+    off = frame.anchors(batch.landmarks.numpy()) - frame.template(48, 1.2)
+    assert np.abs(off).max() < 1.5
+    direct = fc.faces.photo.align(*snapshot(0), 48, zoom=1.2)
+    mine = batch[list(faces.column("name")).index("00.png")]
+    assert (mine.image - direct.image).abs().mean() < 0.03  # WebP
+    assert (mine.landmarks - direct.landmarks).abs().max() < 1e-3
+    assert len(set(batch.identity.tolist())) == 7, "nobody is known: everyone is a person of its own"
+
+
+def test_labels_give_people_attributes_and_numbers(photos, points, tmp_path):
+    people = ["ann", "bob", "ann", "cy", "bob", "ann", "ann"]
+    rows = [f"{i:02}.png,{person},{i % 2},{2 * (i % 2) - 1},{20 + i},{'' if i == 3 else i / 10},text {i}"
+            for i, person in enumerate(people)]  # fmt: skip
+    (tmp_path / "labels.csv").write_text(
+        "file,identity,male,smiling,age,tone,note\n" + "\n".join(rows) + "\n"
+    )
+    run(photos, tmp_path / "out", points, labels=str(tmp_path / "labels.csv"))
+    faces = fc.faces.folder(tmp_path / "out")
+    assert tuple(faces.attribute_names) == ("male", "smiling")
+    order = [int(name[:2]) for name in faces.column("name")]
+    batch = faces.batch(range(7))
+    assert (
+        batch.attributes["male"].tolist()
+        == batch.attributes["smiling"].tolist()
+        == [bool(i % 2) for i in order]
+    )
+    assert faces.column("age").tolist() == [20 + i for i in order]
+    assert np.isnan(faces.column("tone")).tolist() == [i == 3 for i in order]
+    by_person = {
+        (people[i], int(n), split)
+        for i, n, split in zip(order, batch.identity, faces.column("split"), strict=True)
+    }
+    assert len(by_person) == 3, "one number and one split for each person"
+
+
+def test_every_rejected_picture_is_in_the_manifest_with_its_reason(photos, points, tmp_path):
+    good = np.load(points)
+    (photos / "a.png").write_bytes((photos / "00.png").read_bytes())
+    (photos / "b.jpg").write_bytes(b"not a picture")
+    (photos / "c.png").write_bytes((photos / "01.png").read_bytes()[:2000])
+    for name, seed in (("d", 90), ("e", 91), ("f", 92), ("g", 93)):
+        Image.fromarray(snapshot(seed)[0]).save(photos / f"{name}.png")
+    edge = good[0] + (110, 0)
+    profile = good[0].copy()
+    profile[30] = profile[16]
+    odd = good[0].copy()
+    odd[36:48, 1] += 25
+    nan = np.full((68, 2), np.nan)
+    (photos / "notes.txt").write_text("no picture at all: not listed")
+    np.save(points, np.concatenate([good, good[:3], [edge, profile, odd, nan]]).astype(np.float32))
+    counts = run(photos, tmp_path / "out", points)
+    rows = manifest(tmp_path / "out")
+    assert list(rows) == sorted(file.name for file in photos.iterdir() if file.suffix != ".txt")
+    reasons = {name: row["reason"] for name, row in rows.items() if row["kept"] == "0"}
+    assert reasons.pop("a.png") == "duplicate: same file as 00.png"
+    assert reasons.pop("b.jpg").startswith("unreadable: ") and reasons.pop("c.png").startswith("unreadable: ")
+    assert reasons.pop("d.png") == "leaves the picture"
+    assert reasons.pop("e.png") == "head turned away"
+    assert reasons.pop("f.png") == "poor alignment"
+    assert reasons.pop("g.png").startswith("poor landmarks: ")
+    assert not reasons
+    once = ("duplicate", "leaves the picture", "head turned away", "poor alignment", "poor landmarks")
+    assert counts == {"kept": 7, "unreadable": 2} | dict.fromkeys(once, 1)
+    assert len(fc.faces.folder(tmp_path / "out")) == 7
+
+
+def test_small_faces_are_rejected_unless_asked_for(photos, points, tmp_path):
+    large = Options(size=400, zoom=1.2)
+    assert run(photos, tmp_path / "a", points, large) == {"kept": 0, "too small": 7}
+    assert run(photos, tmp_path / "b", points, Options(size=400, zoom=1.2, min_face=50)) == {"kept": 7}
+
+
+def test_pictures_that_the_labels_do_not_name_are_rejected(photos, tmp_path):
+    (tmp_path / "labels.csv").write_text("file,age\n00.png,30\nsub/nowhere.png,31\n")
+    np.save(tmp_path / "two.npy", np.load(tmp_path / "points.npy")[:2])
+    counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
+    assert counts == {"kept": 1, "no labels": 6}
+
+
+def test_dlib_finds_the_faces_where_no_landmarks_are_given(photos, tmp_path):
+    need_dlib()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90, 3), dtype=np.uint8)).save(
+        photos / "x.png"
+    )
+    counts = run(photos, tmp_path / "out", options=Options(size=48, zoom=1.2, detector="dlib"))
+    assert counts == {"kept": 7, "no face": 1}
+    found = {
+        row["file"]: float(row["doubt"]) for row in manifest(tmp_path / "out").values() if row["kept"] == "1"
+    }
+    assert all(0 < doubt < 0.08 for doubt in found.values())
+
+
+# -------------------------------------------------------------------------------------- the same bytes always
+
+
+def test_processes_and_the_kind_of_source_do_not_change_a_byte(photos, points, tmp_path):
+    run(photos, tmp_path / "alone", points)
+    run(photos, tmp_path / "together", points, workers=2)
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for file in sorted(photos.iterdir(), reverse=True):
+            archive.write(file, file.name)
+    run(tmp_path / "photos.zip", tmp_path / "zipped", points)
+    assert contents(tmp_path / "alone") == contents(tmp_path / "together") == contents(tmp_path / "zipped")
+
+
+@pytest.mark.parametrize("stop_after", range(9))
+def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(stop_after, photos, points, tmp_path, monkeypatch):
+    """Stops before the n-th file is put in place: meta.json, pieces and parts, manifest, meta.json."""
+    run(photos, tmp_path / "whole", points)
+    calls = []
+    replace = os.replace
+
+    def stopping(source, target):
+        if len(calls) == stop_after:
+            raise KeyboardInterrupt
+        calls.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, tmp_path / "cut", points)
+    monkeypatch.setattr(os, "replace", replace)
+    if stop_after:  # before that there is not even a meta.json
+        with pytest.raises(ValueError, match="unfinished"):
+            fc.faces.folder(tmp_path / "cut")
+    else:
+        shutil.rmtree(tmp_path / "cut")
+    run(photos, tmp_path / "cut", points)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
+    first = run(photos, tmp_path / "out", points)
+    monkeypatch.setattr(preparing, "_do_picture", None)
+    assert run(photos, tmp_path / "out", points) == first
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups to look at")
+def test_a_killed_command_goes_on_and_leaves_no_processes(photos, points, tmp_path):
+    program = f"""
+import sys, time
+sys.path.insert(0, {str(SCRIPT.parents[1])!r})
+from facecomp_lib.faces import prepare as p
+if __name__ == "__main__":
+    at_once = p._write_atomically
+    p._write_atomically = lambda *arguments: (time.sleep(0.5), at_once(*arguments))
+    options = p.Options(size=48, zoom=1.2, part_length=1)
+    p.prepare({str(photos)!r}, {str(tmp_path / "cut")!r}, options, None, {points!r}, workers=2)
+"""
+    (tmp_path / "job.py").write_text(program)
+    process = subprocess.Popen([sys.executable, tmp_path / "job.py"], start_new_session=True)
+    patience = time.monotonic() + 120
+    while not list((tmp_path / "cut").glob("part-*.arrow")) and time.monotonic() < patience:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert 1 <= len(list((tmp_path / "cut").glob("part-*.arrow"))) < 7
+    while _group_lives(process.pid) and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert not _group_lives(process.pid)
+    for folder in ("cut", "whole"):
+        run(photos, tmp_path / folder, points, Options(size=48, zoom=1.2, part_length=1))
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def _group_lives(group):
+    try:
+        os.killpg(group, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_zip_cannot_write_outside_and_hidden_files_are_left_out(photos, tmp_path):
+    picture = (photos / "00.png").read_bytes()
+    bad = ["../evil.png", "/abs.png", "a/../../up.png", "C:\\win.png"]
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        for name in [*bad, "__MACOSX/x.png", ".hidden/x.png", "._x.png"]:
+            archive.writestr(name, picture)
+    np.save(tmp_path / "p.npy", np.repeat(np.load(tmp_path / "points.npy")[:1], 4, axis=0))
+    before = contents(tmp_path)
+    counts = run(tmp_path / "bad.zip", tmp_path / "made" / "out", str(tmp_path / "p.npy"))
+    assert counts == {"kept": 1, "duplicate": 3}
+    assert set(manifest(tmp_path / "made" / "out")) == set(bad), "names are only names"
+    shutil.rmtree(tmp_path / "made")
+    assert contents(tmp_path) == before
+    assert not (tmp_path.parent / "evil.png").exists() and not Path("/abs.png").exists()
+
+
+def test_damaged_members_and_giant_members_are_rejected_not_fatal(photos, tmp_path, monkeypatch):
+    names = [f"{i:02}.png" for i in range(3)]
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, (photos / name).read_bytes())
+        giant = io.BytesIO()
+        Image.new("RGB", (1, 1)).save(giant, "PNG")
+        archive.writestr(zipfile.ZipInfo("giant.png"), giant.getvalue() + b"\0" * 5_000_000)
+        place = archive.getinfo("01.png").header_offset
+    raw = bytearray((tmp_path / "p.zip").read_bytes())
+    raw[place + 2000 : place + 2100] = bytes(100)
+    (tmp_path / "p.zip").write_bytes(raw)
+    monkeypatch.setattr("facecomp_lib.faces.collection.MAX_FILE_MEGABYTES", 4)
+    np.save(tmp_path / "p.npy", np.load(tmp_path / "points.npy")[[0, 1, 2, 0]])
+    assert run(tmp_path / "p.zip", tmp_path / "out", str(tmp_path / "p.npy")) == {"kept": 2, "unreadable": 2}
+
+
+def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp_path):
+    run(photos, tmp_path / "out", points)
+    before = contents(tmp_path / "out")
+    Image.fromarray(snapshot(50)[0]).save(photos / "99.png")
+    np.save(tmp_path / "more.npy", np.concatenate([np.load(points), np.load(points)[:1]]))
+    for source, options, given in (
+        (photos, SMALL, str(tmp_path / "more.npy")),  # another picture
+        (photos, Options(size=64, zoom=1.2), str(tmp_path / "more.npy")),
+    ):
+        with pytest.raises(ValueError, match="fresh folder"):
+            run(source, tmp_path / "out", given, options)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear diary")
+    with pytest.raises(ValueError, match="fresh folder"):
+        run(photos, tmp_path / "mine", str(tmp_path / "more.npy"))
+    assert contents(tmp_path / "out") == before and len(contents(tmp_path / "mine")) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda p: {"source": p / "nowhere"}, "no folder or zip file"),
+        (lambda p: {"source": p / "points.npy"}, "neither a folder nor a whole zip"),
+        (lambda p: {"source": _empty(p)}, "holds no pictures"),
+        (lambda p: {"labels": str(p / "none.csv")}, "There is no file"),
+        (lambda p: {"labels": _text(p, "name,age\n00.png,3\n")}, "column 'file'"),
+        (lambda p: {"labels": _text(p, "file,age\n00.png\n")}, "equal length"),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 pictures"),
+        (lambda p: {"points": _text(p, "hello")}, "not an array file"),
+        (lambda p: {"points": _array(p, np.zeros((7, 5, 2)))}, r"\[N, 68, 2\]"),
+        (lambda p: {"points": _array(p, np.array([{}, {}]))}, "not an array file"),
+        (lambda p: {"points": None, "options": Options(size=48, detector="magic")}, "no detector 'magic'"),
+    ],
+)
+def test_unusable_arguments_get_one_clear_sentence_and_leave_nothing(spoil, says, photos, points, tmp_path):
+    arguments = {"source": photos, "points": points} | spoil(tmp_path)
+    with pytest.raises((ValueError, FileNotFoundError), match=says) as caught:
+        run(folder=tmp_path / "out", **arguments)
+    assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def _empty(folder):
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _text(folder, text):
+    (folder / "side.txt").write_text(text)
+    return str(folder / "side.txt")
+
+
+def _array(folder, array):
+    np.save(folder / "side.npy", array, allow_pickle=True)
+    return str(folder / "side.npy")
+
+
+def test_options_out_of_range_are_refused():
+    for wrong in ({"size": 3}, {"zoom": 0}, {"max_outside": 2}):
+        with pytest.raises(ValueError, match="must lie in"):
+            Options(**wrong)
+
+
+# ---------------------------------------------------------------------------------------------- the command
+
+
+def command(*arguments):
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_the_command_prepares_reports_and_resumes(photos, points, tmp_path):
+    arguments = (photos, tmp_path / "out", "--size", 48, "--zoom", 1.2, "--landmarks", points, "--workers", 1)
+    result = command(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "7 of 7 pictures kept" in result.stdout
+    other = command(*arguments[:3], 64, *arguments[4:])
+    assert other.returncode == 1 and "fresh folder" in other.stderr and "Traceback" not in other.stderr
+
+
+def test_the_command_helps_with_tightly_cut_sources(photos, points, tmp_path):
+    result = command(
+        *(photos, tmp_path / "out", "--size", 48, "--landmarks", points, "--workers", 1),
+        *("--zoom", 0.5, "--max-outside", 0),
+    )
+    assert (
+        result.returncode == 1
+        and "7 rejected: leaves the picture" in result.stdout
+        and "--zoom" in result.stdout
+    )
