@@ -9,7 +9,7 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# > **You will** check that everything works, complete a face that has a hole, and repair a real photograph.<br>
+# > **You will** check that everything works, complete a face with a hole, and repair a real photograph.<br>
 # > **You need** some Python. Nothing else yet: no GPU, no data set, no network.<br>
 # > **It takes** about 10 minutes to read; all cells together run in some 10 seconds on two CPU cores.<br>
 # > **What is simplified:** nothing in this lesson has ever learned what a face is. That is its point.
@@ -26,8 +26,8 @@ face_number = 0  # which of the test faces loses its middle
 # %% [markdown]
 # ## 1. Does everything work?
 #
-# `[OK]` is there. `[--]` is left out for now: this lesson and the next do without it, and the line says how to
-# get it.
+# `[OK]` is there. `[--]` is left out for now: this lesson and the next do without it, and the line says how
+# to get it.
 
 # %%
 import importlib.util
@@ -42,23 +42,24 @@ def report(there, what, otherwise=""):
 
 faces = fc.faces.embedded("test")
 device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-needed = {"cv2": "OpenCV", "skimage": "scikit-image", "pyarrow": "Arrow", "kornia": "kornia", "anywidget": "anywidget"}
+needed = {"cv2": "OpenCV", "skimage": "scikit-image", "pyarrow": "Arrow", "anywidget": "widgets"}
+setup = "python3 course.py setup"
 
 report(True, f"Python {platform.python_version()}")
 report(True, f"PyTorch {torch.__version__.split('+')[0]}, the device for training is {device}")
 for module, name in needed.items():
-    report(importlib.util.find_spec(module), name, "python3 course.py setup")
+    report(importlib.util.find_spec(module), name, setup)
 report(len(faces), f"{len(faces)} rendered test faces of {faces.size} px travel with the course")
 weights = [name for name in fc.weights.REGISTRY if fc.weights.available(name)]
-report(weights, f"{len(weights)} of {len(fc.weights.REGISTRY)} sets of weights from outside", "python3 course.py setup")
-report(importlib.util.find_spec("warp"), "the renderer of new faces", "optional; python3 course.py setup render")
+report(weights, f"{len(weights)} of {len(fc.weights.REGISTRY)} sets of weights from outside", setup)
+report(importlib.util.find_spec("warp"), "the renderer of new faces", f"optional; {setup} render")
 
 # %% [markdown]
 # ## 2. A face with a hole
 #
-# We take a face, cut out a square as large as a quarter of the picture, and let a classical method fill it. The
-# method (Telea, 2004) walks inwards from the rim of the hole and gives each missing pixel a weighted average of
-# the known pixels around it.
+# We take a face, cut out a square as large as a quarter of the picture, and let a classical method fill it.
+# The method (Telea, 2004) walks inwards from the rim of the hole and gives each missing pixel a weighted
+# average of the known pixels around it.
 #
 # **Predict before you run:** what will be where the eyes were?
 
@@ -70,11 +71,12 @@ completed = fc.classical.complete(face.image, mask, kind="telea")
 fc.show.completion(face.image, mask, completed.raw, completed.composite)
 
 # %% [markdown]
-# Skin, smeared together from four sides, and no face. Nothing in the method knows that a face has two eyes, a nose
-# and a mouth, where they belong, or that the left half resembles the right one. **That knowledge is what the five
-# papers of this course put into networks**, each in its own way.
+# Skin, smeared together from four sides, and no face. Nothing in the method knows that a face has two eyes,
+# a nose and a mouth, where they belong, or that the left half resembles the right one. **That knowledge is
+# what the five papers of this course put into networks**, each in its own way.
 #
-# The last picture is a promise that every method of the course keeps: outside the hole *not one pixel* changes.
+# The last picture is a promise that every method of the course keeps: outside the hole *not one pixel*
+# changes.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -83,15 +85,17 @@ print("missing:", f"{1 - mask.mean().item():.0%} of the picture")
 print("known pixels are bit for bit the same:", torch.equal(completed.composite[known], face.image[known]))
 
 # %% [markdown]
-# Three classical fills on the same hole. PSNR (peak signal-to-noise ratio, in decibels) compares them with the
-# true picture, more is better: PSNR = −10 log₁₀(mean squared error), with pixels between 0 and 1.
+# Three classical fills on the same hole. PSNR (peak signal-to-noise ratio, in decibels) compares them with
+# the true picture, more is better: PSNR = −10 log₁₀(mean squared error), with pixels between 0 and 1.
 #
 # **Predict:** one of the three simply paints the mean colour of the known pixels. Will it be the worst?
 
 # %%
-fills = {kind: fc.classical.complete(face.image, mask, kind).composite for kind in ("mean", "telea", "biharmonic")}
+kinds = ("mean", "telea", "biharmonic")
+fills = {kind: fc.classical.complete(face.image, mask, kind).composite for kind in kinds}
 pictures = {"input": fc.show.masked(face.image, mask), **fills, "truth": face.image}
-notes = [f"PSNR {fc.evaluation.psnr(fills[name], face.image).item():.1f} dB" if name in fills else " " for name in pictures]
+psnr = {kind: fc.evaluation.psnr(fills[kind], face.image).item() for kind in kinds}
+notes = ["", *[f"PSNR {value:.1f} dB" for value in psnr.values()], ""]
 
 fc.show.contact_sheet(torch.cat(list(pictures.values())), list(pictures), columns=5, notes=notes, cell=192)
 
@@ -100,13 +104,14 @@ fc.show.contact_sheet(torch.cat(list(pictures.values())), list(pictures), column
 
 # %%
 some = faces.batch(range(20))
-for kind in fills:
+for kind in kinds:
     psnr = fc.evaluation.psnr(fc.classical.complete(some.image, mask, kind).composite, some.image)
     print(f"{kind:10} {psnr.mean():.1f} dB on average, {psnr.min():.1f} to {psnr.max():.1f}")
 
 # %% [markdown]
-# A flat square, the least face-like of the three, is not far behind and sometimes ahead. So none of these methods
-# completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better ones.
+# A flat square, the least face-like of the three, is not far behind and sometimes ahead. So none of these
+# methods completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better
+# ones.
 #
 # *Try:* another `face_number` in the second cell (0 to 299), and `"half_left"` instead of `"center"`.
 
@@ -116,12 +121,13 @@ for kind in fills:
 # Photographs come in any size, and the face is anywhere in them. Three steps make them fit:
 #
 # 1. **Find** 68 landmarks on the face.
-# 2. **Align**: turn, scale and shift the photograph (a *similarity*: no stretching) until eyes and mouth lie where
-#    they lie in all our faces.
-# 3. After completing the aligned crop: **paste back**, along the same way, into the photograph at its full size.
+# 2. **Align**: turn, scale and shift the photograph (a *similarity*: no stretching) until eyes and mouth
+#    lie where they lie in all our faces.
+# 3. After completing the aligned crop: **paste back**, along the same way, into the photograph at its full
+#    size.
 #
-# The portrait is of the astronaut Eileen Collins (NASA, public domain). Its landmarks travel with the course, so
-# that this lesson needs no detector.
+# The portrait is of the astronaut Eileen Collins (NASA, public domain). Its landmarks travel with the
+# course, so that this lesson needs no detector.
 
 # %%
 astronaut = fc.faces.astronaut(size=256)
@@ -140,7 +146,7 @@ from PIL import Image, ImageDraw
 
 
 def draw_hole(*shapes):
-    """A mask [1, 1, 256, 256]: 0 along thick lines (lists of points) and inside boxes (left, top, right, bottom)."""
+    """A mask [1, 1, 256, 256]: 0 along lines (lists of points) and in boxes (left, top, right, bottom)."""
     canvas = Image.new("L", (256, 256), 1)
     for shape in shapes:
         if isinstance(shape, tuple):
@@ -161,15 +167,16 @@ pictures = [damaged[0], repaired.composite[0], damaged[1], repaired.composite[1]
 fc.show.contact_sheet(pictures, ["scratches", "completed", "patch", "completed"], cell=256)
 
 # %% [markdown]
-# Scratches all but vanish: across 8 px, skin continues as skin. Under the patch there was something that its
-# surroundings do not tell. Small holes are a solved problem; **this course is about the other kind**.
+# Scratches all but vanish: across 8 px, skin continues as skin. Under the patch there was something that
+# its surroundings do not tell. Small holes are a solved problem; **this course is about the other kind**.
 #
 # Back into the photograph, with a feathered seam:
 
 # %%
 scratched = astronaut.paste(damaged[:1], scratches, feather=0)
 pasted = astronaut.paste(repaired.composite[:1], scratches)
-fc.show.photo_row([astronaut.picture, scratched, pasted], ["photograph", "with scratches", "completed, pasted back"])
+photos = {"photograph": astronaut.picture, "with scratches": scratched, "completed, pasted back": pasted}
+fc.show.photo_row(list(photos.values()), list(photos))
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -185,7 +192,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | **00 start here** | a first completed face | - | 10 s | here |
 # | **01 faces and holes** | the data, masks and compositing that all papers share | 00 | 15 s | here |
 # | 02 measuring completion | PSNR, SSIM, LPIPS and the classical baselines | 01 | | coming |
-# | 03 gfc | *Generative Face Completion*: an encoder-decoder, two critics and a face-parsing loss | 02 | | coming |
+# | 03 gfc | an encoder-decoder, two critics and a face-parsing loss | 02 | | coming |
 # | 04 collagan | one generator that completes, segments and finds landmarks at once | 03 | | coming |
 # | 05 lafin | landmarks first, then the face around them; attention | 03 | | coming |
 # | 06 oracle | attention that is told by the true picture where to look | 05 | | coming |
@@ -195,28 +202,31 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | 10 your own photo | from a file on your disk to a completed picture | 09 | | coming |
 # | 11 full runs and many GPUs | the papers' own sizes and schedules | 03 | | coming |
 #
-# *coming* is meant literally: these lessons are not written yet, and nothing in lessons 00 and 01 depends on them.
+# *coming* is meant literally: these lessons are not written yet, and nothing in lessons 00 and 01 depends
+# on them.
 #
 # The papers:
 #
 # - **gfc**: Y. Li, S. Liu, J. Yang, M.-H. Yang. Generative Face Completion. CVPR 2017.
-# - **collagan**: H. Liao, G. Funka-Lea, Y. Zheng, J. Luo, S. K. Zhou. Face Completion with Semantic Knowledge and
-#   Collaborative Adversarial Learning. ACCV 2018.
-# - **lafin**: Y. Yang, X. Guo, J. Ma, L. Ma, H. Ling. LaFIn: Generative Landmark Guided Face Inpainting. 2019.
-# - **oracle**: T. Zhou, C. Ding, S. Lin, X. Wang, D. Tao. Learning Oracle Attention for High-fidelity Face Completion.
-#   CVPR 2020.
-# - **symmfc**: X. Li, G. Hu, J. Zhu, W. Zuo, M. Wang, L. Zhang. Learning Symmetry Consistent Deep CNNs for Face
-#   Completion. IEEE Transactions on Image Processing 2020.
+# - **collagan**: H. Liao, G. Funka-Lea, Y. Zheng, J. Luo, S. K. Zhou. Face Completion with Semantic
+#   Knowledge and Collaborative Adversarial Learning. ACCV 2018.
+# - **lafin**: Y. Yang, X. Guo, J. Ma, L. Ma, H. Ling. LaFIn: Generative Landmark Guided Face Inpainting.
+#   2019.
+# - **oracle**: T. Zhou, C. Ding, S. Lin, X. Wang, D. Tao. Learning Oracle Attention for High-fidelity Face
+#   Completion. CVPR 2020.
+# - **symmfc**: X. Li, G. Hu, J. Zhu, W. Zuo, M. Wang, L. Zhang. Learning Symmetry Consistent Deep CNNs for
+#   Face Completion. IEEE Transactions on Image Processing 2020.
 
 # %% [markdown]
 # ## 5. Limits, and what comes next
 #
 # - A method that only continues colours cannot invent an eye. Every later lesson works on that.
-# - The faces are rendered, not photographed: nobody's privacy is touched, and labels are exact. But a model trained on
-#   them meets photographs it was not made for. Lesson 01 looks at what they cover and what not.
-# - Completing the face of a real person shows *a* face, not *the* face: what was under the hole is gone, and the result
-#   must not be passed off as that person's picture. `RESPONSIBLE_USE.md` says more.
+# - The faces are rendered, not photographed: nobody's privacy is touched, and labels are exact. But a model
+#   trained on them meets photographs it was not made for. Lesson 01 looks at what they cover and what not.
+# - Completing the face of a real person shows *a* face, not *the* face: what was under the hole is gone,
+#   and the result must not be passed off as that person's picture. `RESPONSIBLE_USE.md` says more.
 #
-# **If a cell failed:** run `python3 course.py setup` once more and restart the kernel; its message names what is missing.
+# **If a cell failed:** run `python3 course.py setup` once more and restart the kernel; its message names
+# what is missing.
 #
 # Next: [01 · Faces and holes](01_faces_and_holes.ipynb)

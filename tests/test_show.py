@@ -76,9 +76,25 @@ def test_a_sheet_has_two_device_pixels_for_each_css_pixel_and_equal_bytes_for_eq
     width, height = sheet.css_size
     assert pixels(sheet.png()).shape == (2 * height, 2 * width, 3)
     assert sheet.png() == again.png()
-    data, metadata = sheet._repr_mimebundle_()
-    assert base64.b64decode(data["image/png"]) == sheet.png()
-    assert metadata["image/png"]["width"] == width
+
+
+def test_notebooks_get_drawings_as_png_and_faces_as_jpeg_when_that_is_smaller() -> None:
+    drawing = show.matrices({"M": torch.eye(4)})
+    data, metadata = drawing._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]) == drawing.png()
+    assert metadata["image/png"]["width"] == drawing.css_size[0]
+    faces = show.contact_sheet([show.turntable(0, 0, 0.55)])
+    data, metadata = faces._repr_mimebundle_()
+    assert base64.b64decode(data["image/jpeg"]) == faces.jpeg()
+    assert len(faces.jpeg()) < len(faces.png()) / 1.5
+    assert metadata["image/jpeg"]["width"] == faces.css_size[0]
+
+
+def test_a_small_png_has_the_css_size_and_nearly_the_same_colours() -> None:
+    sheet = show.contact_sheet([show.turntable(0, 0, 0.55)])
+    small = pixels(sheet.small_png())
+    assert small.shape[:2] == sheet.css_size[::-1]
+    assert np.abs(small.astype(int) - pixels(sheet.png())[::2, ::2]).mean() < 3
 
 
 def test_the_last_column_of_a_completion_marks_the_hole_and_nothing_else(images: torch.Tensor) -> None:
@@ -213,7 +229,7 @@ def test_the_explorer_offers_only_what_is_known(images: torch.Tensor) -> None:
 def test_a_widget_brings_its_static_twin(faces: FaceBatch) -> None:
     data, metadata = show.FaceExplorer(faces, twin_rows=1)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert base64.b64decode(data["image/png"]) == show.labels(faces[:1]).png()
+    assert base64.b64decode(data["image/png"]) == show.labels(faces[:1]).small_png()
     assert metadata["image/png"]["width"] == show.labels(faces[:1]).css_size[0]
     assert (
         data["text/plain"]

@@ -200,7 +200,7 @@ def matrices(arrays: Mapping[str, torch.Tensor], joints: Sequence[str] = (), *, 
         arrays: title -> [H, W] with a handful of cells, values in [0, 1]; NaN is an empty cell.
         joints: signs between neighbours, such as ("+", "=").
     """
-    sheet, axes = grid(1, len(arrays), (cell, cell), gap=24, head=18)
+    sheet, axes = grid(1, len(arrays), (cell, cell), gap=(24, 6), head=18)
     for index, (ax, (title, array)) in enumerate(zip(axes[0], arrays.items(), strict=True)):
         values = array.detach().cpu().double().numpy()
         ax.imshow(np.nan_to_num(values, nan=1.0), cmap="gray", vmin=-0.6, vmax=1.0, interpolation="nearest")

@@ -121,7 +121,7 @@ def overlay_parsing(
     """
     shown = pictures(images)
     size = cell_size(shown[0].shape, cell)
-    columns = max(2, min(6, len(shown) * size[0] // 130))
+    columns = max(2, min(6, len(shown) * size[0] // 125))
     sheet, axes = grid(
         2, len(shown), size, top=16 if titles else 0, bottom=8 + 17 * -(-len(PARSING) // columns)
     )
@@ -175,11 +175,11 @@ def mirror_flow(
         distance = np.abs(warped[row] - face).mean(axis=-1, keepdims=True)
         cells = (
             (face, ""),
-            (flipped[row], "tails begin at the same pixels as left"),
-            (np.where(seen, warped[row], UNKNOWN), f"grey: mirror point hidden ({1 - seen.mean():.0%})"),
+            (flipped[row], "tails: the flow"),
+            (np.where(seen, warped[row], UNKNOWN), f"grey: hidden ({1 - seen.mean():.0%})"),
             (
                 np.where(seen, 1 - np.clip(2.5 * distance, 0, 1), UNKNOWN),
-                f"white: none; mean {distance[seen].mean() if seen.any() else 0:.3f}",
+                f"mean {distance[seen].mean() if seen.any() else 0:.3f}",
             ),
         )
         for ax, (content, note), title in zip(axes[row], cells, titles, strict=True):
@@ -228,7 +228,7 @@ def _draw_flow(here: Axes, there: Axes, points: Sequence[tuple[int, int]], flow:
             )
 
 
-def labels(faces: FaceBatch, *, cell: int = 192) -> Sheet:
+def labels(faces: FaceBatch, *, cell: int = 128) -> Sheet:
     """One row per face: the picture, and beside it all that the batch knows: landmarks, parsing, mirror."""
     known = [name for name, field in VIEWS.items() if getattr(faces, field) is not None]
     sheet, axes = grid(len(faces), 1 + len(known), cell_size(faces.size, cell), top=18)
@@ -254,7 +254,8 @@ def face_view(
     sheet, axes = grid(1, 1, cell_size(faces.size, cell), foot=14)
     chosen = {"landmarks": landmarks, "parsing": parsing, "mirror": mirror}
     _draw_view(axes[0, 0], face, {name for name, wanted in chosen.items() if wanted})
-    facts = [] if face.pose is None else [f"yaw {face.pose[0, 0]:+.0f}°, pitch {face.pose[0, 1]:+.0f}°"]
+    angles = [] if face.pose is None else face.pose[0].round().int().tolist()
+    facts = [f"{name} {angle:+d}°" for name, angle in zip(("yaw", "pitch"), angles, strict=False)]
     facts += [name for name, value in (face.attributes or {}).items() if value[0]]
     caption(axes[0, 0], note=", ".join(facts))
     return sheet

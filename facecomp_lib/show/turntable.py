@@ -15,8 +15,8 @@ from PIL import Image
 
 SHEET = Path(__file__).parent / "turntable.webp"
 SIZE, RIM = 128, 8  # pixels: a frame, and the margin around each in the sheet
-# yaw in degrees, > 0 turns the face to image right; light: azimuth of the main lamp in degrees, > 0 from image
-# right; age: the shape model's number, 2/3 a young adult, 1 old.
+# yaw in degrees, > 0 turns the face to image right; light: azimuth of the main lamp in degrees, > 0 from
+# image right; age: the shape model's number, 2/3 a young adult, 1 old.
 STOPS: dict[str, tuple[float, ...]] = {
     "yaw": (-45, -30, -15, 0, 15, 30, 45),
     "light": (-70, -35, 0, 35, 70),

@@ -13,7 +13,7 @@ import anywidget
 import traitlets
 
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.show.canvas import Picture, Sheet, png_bundle
+from facecomp_lib.show.canvas import Picture, Sheet, output
 from facecomp_lib.show.figures import contact_sheet, sweep
 from facecomp_lib.show.labels import VIEWS, face_view, labels
 
@@ -128,7 +128,8 @@ class Panel(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         view = super()._repr_mimebundle_(**kwargs)
         data, metadata = view if isinstance(view, tuple) else (view or {}, {})
-        twin, twin_metadata = png_bundle(self._static() if self._static else self._draw(self.positions))
+        sheet = self._static() if self._static else self._draw(self.positions)
+        twin, twin_metadata = output(sheet, "image/png", sheet.small_png())
         return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
 
 
