@@ -1,5 +1,6 @@
 """Execute one notebook and tell how it went."""
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ def execute(
             execution_timeout=cell_timeout, start_timeout=START_TIMEOUT, extra_arguments=QUIET,
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
-        error = f"cell [{failure.exec_count}]: {failure.ename}: {_first_line(failure.evalue)}"
+        what = _first_line(failure.evalue) or _failing_line(failure.traceback)
+        error = f"cell [{failure.exec_count}]: {failure.ename}: {what}"
     except Exception as failure:  # a cell ran out of time, a kernel died: papermill lets these through
         error = f"{type(failure).__name__}: {_first_line(str(failure))}"
     seconds = time.perf_counter() - start
@@ -67,6 +69,13 @@ def write_page(notebook: Path) -> Path:
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")
     return page
+
+
+def _failing_line(traceback: list[str]) -> str:
+    """The line of code that raised: all there is to show for `assert x` without a message."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
+    lines = re.findall(r"^-+> \d+ (.*)$", plain, re.M)
+    return lines[-1].strip() if lines else ""
 
 
 def _first_line(text: str) -> str:
