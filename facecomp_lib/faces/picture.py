@@ -80,11 +80,32 @@ def _rgb(picture: Image.Image, name: str) -> _Picture:
                 raise ValueError(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
             numbers = numbers.astype(np.uint16)
         return _from_array(numbers, name)
+    picture = _in_srgb(picture)
     if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
     return np.asarray(picture.convert("RGB"))
+
+
+def _in_srgb(picture: Image.Image) -> Image.Image:
+    """Colours as sRGB where the file names another colour space, as many telephones' pictures do."""
+    from PIL import ImageCms
+
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK"):
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return picture
+        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+        return (
+            ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+            or picture
+        )
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return picture  # a broken profile: the numbers themselves are the best guess
 
 
 def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
