@@ -1,69 +1,158 @@
-"""How close a completed face is to the true one, one number per image.
+"""How close a completed face is to the true one, one number per picture. Lesson 02 builds the measures.
 
-Measures ending in ``_hole`` look at missing pixels only; they are NaN for an image without any. Images are
-compared as they are: clamp a raw output to [0, 1] first if it is to be judged as a picture.
+Measures ending in ``_hole`` look at missing pixels only; they are NaN for a picture without any. Predictions
+are compared as they are: clamp a raw output to [0, 1] first if it is to be judged as a picture. All measures
+stay on the pictures' device and keep no gradients.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from functools import cache
+
 import torch
 from torch import Tensor
 
-__all__ = ["l1", "l1_hole", "psnr", "psnr_hole", "score"]
+from facecomp_lib import weights
+from facecomp_lib.evaluation import ssim as similarity
+from facecomp_lib.evaluation._checks import check_mask, check_pair, widened
+
+__all__ = ["MEASURES", "l1", "l1_hole", "lpips", "psnr", "psnr_hole", "score"]
+
+#: What :func:`score` can measure.
+MEASURES = ("psnr", "ssim", "l1", "lpips", "psnr_hole", "ssim_hole", "l1_hole")
+
+_LPIPS_SIDE = 31  # below, AlexNet's second pooling has nothing to pool
 
 
+@torch.no_grad()
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB per image, ``[B]``: ``-10 log10(mean squared error)`` for a peak of 1.
+    """Peak signal-to-noise ratio in dB per picture, ``[B]``: ``-10 log10(mean squared error)``.
 
-    Infinite for equal pictures; more is better.
-    """
-    _check(prediction, target)
-    return _decibel((prediction - target).square().flatten(1).mean(1))
-
-
-def psnr_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """:func:`psnr` over the missing pixels (mask 0) only."""
-    _check(prediction, target, mask)
-    return _decibel(_hole_mean((prediction - target).square(), mask))
-
-
-def l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference per image, ``[B]``, in [0, 1]; times 100 it is the papers' 'L1 (%)'."""
-    _check(prediction, target)
-    return (prediction - target).abs().flatten(1).mean(1)
-
-
-def l1_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """:func:`l1` over the missing pixels (mask 0) only."""
-    _check(prediction, target, mask)
-    return _hole_mean((prediction - target).abs(), mask)
-
-
-def score(prediction: Tensor, target: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """All measures of a batch: name -> float ``[B]``.
+    The peak is 1. Infinite for equal pictures; more is better.
 
     Args:
         prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1].
-        mask: float ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing; any mask will
-            do.
-
-    Returns:
-        ``psnr``, ``l1`` over the whole image, ``psnr_hole``, ``l1_hole`` over the missing pixels (NaN
-        without any).
 
     Raises:
-        ValueError: shapes or types that do not fit together.
+        ValueError: shapes, types or values that cannot be compared.
     """
-    return {
-        "psnr": psnr(prediction, target),
-        "l1": l1(prediction, target),
-        "psnr_hole": psnr_hole(prediction, target, mask),
-        "l1_hole": l1_hole(prediction, target, mask),
-    }
+    check_pair(prediction, target)
+    return _decibel(_mean(_difference(prediction, target).square()))
+
+
+@torch.no_grad()
+def psnr_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """:func:`psnr` over the missing pixels (mask 0) only."""
+    check_pair(prediction, target)
+    check_mask(mask, target)
+    return _decibel(_hole_mean(_difference(prediction, target).square(), mask))
+
+
+@torch.no_grad()
+def l1(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference per picture, ``[B]``, 0 ... 1; times 100 it is the papers' 'L1 (%)'."""
+    check_pair(prediction, target)
+    return _mean(_difference(prediction, target).abs())
+
+
+@torch.no_grad()
+def l1_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """:func:`l1` over the missing pixels (mask 0) only."""
+    check_pair(prediction, target)
+    check_mask(mask, target)
+    return _hole_mean(_difference(prediction, target).abs(), mask)
+
+
+@torch.no_grad()
+def lpips(prediction: Tensor, target: Tensor, net: str = "alex") -> Tensor:
+    """Learned perceptual distance per picture, ``[B]``: 0 for equal pictures, about 0.7 for unrelated ones.
+
+    Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018.
+
+    Args:
+        prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1] (the network's [-1, 1] is made inside), at
+            least 31 px in height and width.
+        net: "alex" as in most papers, or "vgg".
+
+    Raises:
+        ValueError: pictures that cannot be compared. FileNotFoundError: the weights are missing; the message
+            says what to do.
+    """
+    check_pair(prediction, target)
+    if min(target.shape[2:]) < _LPIPS_SIDE:
+        raise ValueError(
+            f"LPIPS needs pictures of at least {_LPIPS_SIDE} x {_LPIPS_SIDE} px, "
+            f"not {target.shape[2]} x {target.shape[3]}: enlarge them first."
+        )
+    model = _lpips_model(net, str(target.device))
+    with torch.autocast(target.device.type, enabled=False):
+        return model(prediction.float(), target.float(), normalize=True).flatten()
+
+
+@torch.no_grad()
+def score(
+    prediction: Tensor, target: Tensor, mask: Tensor, measures: Sequence[str] = MEASURES
+) -> dict[str, Tensor]:
+    """The measures of a batch of completions: name -> float ``[B]``.
+
+    Args:
+        prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1].
+        mask: ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing; any mask will do.
+        measures: those wanted, of :data:`MEASURES`; all by default.
+
+    Returns:
+        ``psnr``, ``ssim``, ``l1`` over the whole picture; ``psnr_hole``, ``ssim_hole``, ``l1_hole`` over the
+        missing pixels, NaN for a picture without any, absent if no picture has any; ``lpips`` (AlexNet) over
+        the whole picture, absent with a warning where its weights are, and for pictures below 31 px.
+
+    Raises:
+        ValueError: shapes, types or values that cannot be compared, or an unknown measure.
+    """
+    unknown = [name for name in measures if name not in MEASURES]
+    if unknown:
+        raise ValueError(f"Unknown measure {unknown[0]!r}: choose from {', '.join(MEASURES)}.")
+    check_pair(prediction, target)
+    check_mask(mask, target)
+    wanted = [name for name in MEASURES if name in measures]
+    if not bool((mask < 0.5).any()):
+        wanted = [name for name in wanted if not name.endswith("_hole")]
+    if "lpips" in wanted and not _lpips_possible(target):
+        wanted.remove("lpips")
+    difference = _difference(prediction, target)
+    results: dict[str, Tensor] = {}
+    if {"ssim", "ssim_hole"} & set(wanted):
+        map_ = similarity.ssim_map(prediction, target)
+    for name in wanted:
+        match name:
+            case "psnr":
+                results[name] = _decibel(_mean(difference.square()))
+            case "psnr_hole":
+                results[name] = _decibel(_hole_mean(difference.square(), mask))
+            case "ssim":
+                results[name] = similarity.inner_mean(map_)
+            case "ssim_hole":
+                results[name] = similarity.map_mean(map_, mask)
+            case "l1":
+                results[name] = _mean(difference.abs())
+            case "l1_hole":
+                results[name] = _hole_mean(difference.abs(), mask)
+            case "lpips":
+                results[name] = lpips(prediction, target)
+    return results
+
+
+def _difference(prediction: Tensor, target: Tensor) -> Tensor:
+    return widened(prediction) - widened(target)
 
 
 def _decibel(error: Tensor) -> Tensor:
     return -10 * torch.log10(error)
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.flatten(1).mean(1)
 
 
 def _hole_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -73,15 +162,22 @@ def _hole_mean(values: Tensor, mask: Tensor) -> Tensor:
     return total / (hole.flatten(1).sum(1) * values.shape[1])
 
 
-def _check(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-    if prediction.ndim != 4 or prediction.shape != target.shape:
-        raise ValueError(
-            "prediction and target must both be [B, 3, H, W], "
-            f"not {list(prediction.shape)} and {list(target.shape)}."
+def _lpips_possible(target: Tensor) -> bool:
+    if min(target.shape[2:]) < _LPIPS_SIDE:
+        return False
+    if not weights.available("lpips_alex"):  # a measure does not start a download
+        _warn_once(
+            "LPIPS is left out: its weights are not on this machine; 'python3 course.py setup' brings them."
         )
-    if not (prediction.is_floating_point() and target.is_floating_point()):
-        raise ValueError("prediction and target must be float in [0, 1]: divide 8-bit pictures by 255.")
-    if mask is not None:
-        batch, _, height, width = prediction.shape
-        if mask.ndim != 4 or tuple(mask.shape[1:]) != (1, height, width) or mask.shape[0] not in (1, batch):
-            raise ValueError(f"mask must be [{batch}, 1, {height}, {width}], not {list(mask.shape)}.")
+        return False
+    return True
+
+
+@cache
+def _warn_once(sentence: str) -> None:
+    warnings.warn(sentence, UserWarning, stacklevel=4)
+
+
+@cache
+def _lpips_model(net: str, device: str) -> torch.nn.Module:
+    return weights.lpips_model(net).to(device)

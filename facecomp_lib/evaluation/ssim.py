@@ -1,0 +1,105 @@
+"""Structural similarity. Lesson 02 builds it.
+
+Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, IEEE TIP 2004. Choices,
+all of them that paper's or its reference code's: Gaussian window of 11 x 11 px with sigma 1.5, constants
+K1 = 0.01 and K2 = 0.03 for pictures in [0, 1], weighted (biased) variances, and the mean over those windows
+that lie inside the picture. The paper is about grey pictures; ours is the mean over R, G and B.
+scikit-image gives the same with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from facecomp_lib.evaluation._checks import check_mask, check_pair
+
+__all__ = ["inner_mean", "map_mean", "ssim", "ssim_hole", "ssim_map"]
+
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = 0.01**2, 0.03**2
+
+
+@torch.no_grad()
+def ssim(prediction: Tensor, target: Tensor) -> Tensor:
+    """Structural similarity per picture, ``[B]``, in [-1, 1]; 1 for equal pictures, more is better.
+
+    The mean of :func:`ssim_map` over the pixels at least 5 px from the border. In a picture with a side
+    below 11 px there are none: then over all pixels.
+
+    Args:
+        prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1].
+
+    Raises:
+        ValueError: shapes, types or values that cannot be compared.
+    """
+    return inner_mean(ssim_map(prediction, target))
+
+
+@torch.no_grad()
+def ssim_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The mean of :func:`ssim_map` over the missing pixels (mask 0), ``[B]``; NaN where there are none.
+
+    A window around a missing pixel reaches 5 px into the known ones, so that a good seam counts, too.
+    """
+    similarity = ssim_map(prediction, target)
+    check_mask(mask, target)
+    return map_mean(similarity, mask)
+
+
+@torch.no_grad()
+def ssim_map(prediction: Tensor, target: Tensor) -> Tensor:
+    """The similarity of the windows around each pixel, ``[B, H, W]``, averaged over the colours (Eq. 13).
+
+    The picture goes on beyond its border as in a mirror, the border pixel repeated.
+    """
+    check_pair(prediction, target)
+    # Variances are small differences of large numbers. Centred colours keep them precise in single precision;
+    # on NVIDIA GPUs the user may have traded its digits for speed, so there it is double.
+    kind = torch.float64 if target.device.type == "cuda" else torch.float32
+    a, b = prediction.to(kind) - 0.5, target.to(kind) - 0.5
+    rows = _blur(a.shape[2], kind, str(a.device))
+    columns = _blur(a.shape[3], kind, str(a.device)).T
+    with torch.autocast(a.device.type, enabled=False):
+        moments = rows @ torch.stack([a, b, a * a + b * b, a * b]) @ columns  # [4, B, 3, H, W]
+    centred_a, centred_b, squares, product = moments
+    variances = squares - centred_a**2 - centred_b**2
+    covariance = product - centred_a * centred_b
+    mean_a, mean_b = centred_a + 0.5, centred_b + 0.5
+    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+    structure = (2 * covariance + C2) / (variances + C2)
+    return (luminance * structure).mean(1).float()
+
+
+def inner_mean(similarity: Tensor) -> Tensor:
+    """``[B, H, W] -> [B]``, over the windows that lie inside the picture (all, if none does)."""
+    rim = WINDOW // 2
+    if min(similarity.shape[1:]) >= WINDOW:
+        similarity = similarity[:, rim:-rim, rim:-rim]
+    return similarity.flatten(1).mean(1)
+
+
+def map_mean(similarity: Tensor, mask: Tensor) -> Tensor:
+    """``[B, H, W] -> [B]``, over the missing pixels; NaN where there are none."""
+    hole = (mask[:, 0] < 0.5).expand_as(similarity)
+    return (similarity * hole).flatten(1).sum(1) / hole.flatten(1).sum(1)
+
+
+@lru_cache(maxsize=16)
+def _blur(side: int, kind: torch.dtype, device: str) -> Tensor:
+    """The Gaussian window as a matrix ``[side, side]``: ``rows @ picture @ columns.T`` blurs.
+
+    For faces of some hundred pixels that is quicker than a convolution, and the mirror at the border is part
+    of it: weights beyond it are added to the pixels that they mirror.
+    """
+    rim = WINDOW // 2
+    weights = torch.exp(-(torch.arange(-rim, rim + 1, dtype=torch.float64) ** 2) / (2 * SIGMA**2))
+    weights /= weights.sum()
+    reach = torch.arange(side)[:, None] + torch.arange(-rim, rim + 1)  # [side, 11]
+    reach = reach % (2 * side)  # mirrored pictures repeat after two sides
+    reach = torch.minimum(reach, 2 * side - 1 - reach)
+    matrix = torch.zeros(side, side, dtype=torch.float64)
+    matrix.scatter_add_(1, reach, weights.expand(side, -1))
+    return matrix.to(device, kind)
