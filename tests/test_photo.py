@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from photo_help import need_dlib
 from PIL import Image
 
 import facecomp_lib as fc
@@ -402,9 +403,10 @@ def test_fifty_megapixels_are_the_limit_and_the_message_shows_the_way(monkeypatc
 # ----------------------------------------------------------------------------------- with dlib's detector
 
 
-def test_no_face_shows_what_to_try(monkeypatch, needs_dlib):
+def test_no_face_shows_what_to_try(monkeypatch):
     from facecomp_lib.faces import landmarks
 
+    need_dlib()
     monkeypatch.setattr(landmarks, "best_detector", lambda: "dlib")
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     with pytest.raises(
@@ -413,9 +415,10 @@ def test_no_face_shows_what_to_try(monkeypatch, needs_dlib):
         fc.faces.from_photo(noise)
 
 
-def test_the_largest_face_is_taken_and_the_detector_is_named(monkeypatch, portrait, needs_dlib):
+def test_the_largest_face_is_taken_and_the_detector_is_named(monkeypatch, portrait):
     from facecomp_lib.faces import landmarks
 
+    need_dlib()
     monkeypatch.setattr(landmarks, "best_detector", lambda: "dlib")
     half = np.asarray(Image.fromarray(portrait).resize((300, 300)))
     both = np.full((512, 830, 3), 128, np.uint8)
@@ -423,12 +426,3 @@ def test_the_largest_face_is_taken_and_the_detector_is_named(monkeypatch, portra
     face = fc.faces.from_photo(both, 128)
     assert face.detector == "dlib"
     assert colour_off(face.image, fc.faces.astronaut(128).image) < 0.01
-
-
-@pytest.fixture
-def needs_dlib():
-    from facecomp_lib import weights
-
-    pytest.importorskip("dlib", reason="dlib does not load here: pip install dlib-bin")
-    if not weights.available("dlib_landmarks"):
-        pytest.skip(f"dlib's predictor is not in {weights.cache_dir()}: 'python3 course.py setup' brings it")
