@@ -111,7 +111,8 @@ def test_a_kernel_that_dies_is_told(tmp_path):
 
 def test_a_bare_assertion_is_told_by_its_line(tmp_path):
     notebook = write(tmp_path / "a.ipynb", "steps = 3\nassert steps == 4")
-    assert execute(notebook, tmp_path / "runs" / "a.ipynb").error == "cell [1]: AssertionError: assert steps == 4"
+    outcome = execute(notebook, tmp_path / "runs" / "a.ipynb")
+    assert outcome.error == "cell [1]: AssertionError: assert steps == 4"
 
 
 def test_notebooks_are_left_as_they_are(books, tmp_path):
