@@ -1,0 +1,314 @@
+"""Do two sets of pictures look alike as sets? FID and KID. Lesson 02 builds them.
+
+Both turn pictures into the features of a network trained on ImageNet, and compare the two clouds of points.
+Which network it was is part of the result's name, ``fid_inception`` or ``fid_vgg16``: numbers of two networks
+must not be compared, and published FIDs are Inception's. Its weights are in no package archive; where they
+cannot be had, VGG-16's do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from facecomp_lib import weights
+from facecomp_lib.evaluation._checks import check_pictures
+
+__all__ = ["NETWORKS", "Features", "SetDistance", "extract_features", "fid", "frechet", "kid", "mmd"]
+
+Network = Callable[[Tensor], Tensor]
+#: The networks whose features FID and KID can compare; "auto" takes Inception-v3 where its weights are.
+NETWORKS = ("inception", "vgg16")
+INCEPTION_WEIGHTS = "inception_fid"
+VGG_SIDE = 128  # the course's faces; ImageNet's 224 would cost three times as much
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of a set of pictures: compute those of the real ones once, compare them often.
+
+    Attributes:
+        network: whose features they are.
+        values: float64 ``[N, D]`` on the CPU, a row for each picture.
+    """
+
+    network: str
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __repr__(self) -> str:
+        return f"Features({self.network!r}: {len(self)} pictures, {self.values.shape[1]} numbers each)"
+
+
+@dataclass(frozen=True)
+class SetDistance:
+    """A distance of two sets of pictures; ``float(distance)`` is its value.
+
+    Attributes:
+        name: measure and network, as in ``kid_vgg16``.
+        value: 0 for equal distributions; an unbiased estimate (KID) may fall below.
+        spread: standard deviation over the subsets of KID, None for FID.
+        real, fake: how many pictures were compared.
+    """
+
+    name: str
+    value: float
+    spread: float | None
+    real: int
+    fake: int
+
+    def __float__(self) -> float:
+        return self.value
+
+    def __str__(self) -> str:
+        spread = "" if self.spread is None else f" +- {self.spread:.2g}"
+        return f"{self.name} = {self.value:.4g}{spread} ({self.real} real, {self.fake} fake pictures)"
+
+
+def fid(
+    real: Any,
+    fake: Any,
+    features: str | Network = "auto",
+    project: int | None = None,
+    seed: int = 0,
+) -> SetDistance:
+    """Fréchet (inception) distance: between the Gaussians that have the mean and covariance of the features.
+
+    Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, NeurIPS
+    2017. It is biased: fewer pictures give a larger distance, so compare at equal numbers only.
+
+    Args:
+        real, fake: sets of pictures as for :func:`extract_features`, or :class:`Features`.
+        features: "inception", "vgg16", "auto" or a network of your own; see :func:`extract_features`.
+        project: compare this many random orthogonal directions of the feature space instead of all of it;
+            the name then ends in ``_p`` and the number, and only equal names compare.
+        seed: of those directions.
+
+    Raises:
+        ValueError: not more pictures than dimensions (the covariance could not be estimated), or sets that
+            cannot be compared. FileNotFoundError: the network's weights are missing.
+    """
+    one, other = _both(real, fake, features)
+    a, b, name = one.values, other.values, f"fid_{one.network}"
+    if project is not None:
+        directions = _directions(a.shape[1], project, seed)
+        a, b, name = a @ directions, b @ directions, f"{name}_p{project}"
+    fewest, dimensions = min(len(a), len(b)), a.shape[1]
+    if fewest <= dimensions:
+        raise ValueError(
+            f"A Fréchet distance over {dimensions} features needs more than {dimensions} pictures in each "
+            f"set, not {len(a)} and {len(b)}: use kid(...), which is fair to small sets, or project= to "
+            f"much fewer than {fewest} dimensions."
+        )
+    return SetDistance(name, frechet(a, b), None, len(a), len(b))
+
+
+def kid(
+    real: Any,
+    fake: Any,
+    features: str | Network = "auto",
+    subsets: int = 100,
+    subset_size: int | None = None,
+    seed: int = 0,
+) -> SetDistance:
+    """Kernel (inception) distance: squared maximum mean discrepancy of the features, unbiased at any number.
+
+    Bińkowski et al., Demystifying MMD GANs, ICLR 2018: the mean over random subsets, with its spread.
+
+    Args:
+        real, fake, features: as for :func:`fid`.
+        subsets: how many pairs of subsets are drawn, without replacement within each.
+        subset_size: pictures in a subset; by default half of the smaller set, 1000 at most.
+        seed: of the draws; the same call gives the same number.
+
+    Raises:
+        ValueError: fewer than 4 pictures, a subset larger than a set, or sets that cannot be compared.
+        FileNotFoundError: the network's weights are missing.
+    """
+    one, other = _both(real, fake, features)
+    fewest = min(len(one), len(other))
+    size = min(1000, fewest // 2) if subset_size is None else subset_size
+    if not 2 <= size <= fewest or subsets < 1:
+        raise ValueError(
+            f"KID of {len(one)} and {len(other)} pictures cannot be had from {subsets} subsets of {size}: "
+            "at least 1 subset of at least 2 pictures is needed, and no more pictures than a set has."
+        )
+    random = np.random.default_rng(seed)
+    values = np.empty(subsets)
+    for k in range(subsets):
+        chosen, others = (torch.from_numpy(random.permutation(len(s))[:size]) for s in (one, other))
+        values[k] = mmd(one.values[chosen], other.values[others])
+    return SetDistance(f"kid_{one.network}", float(values.mean()), float(values.std()), len(one), len(other))
+
+
+@torch.no_grad()
+def extract_features(
+    pictures: Any,
+    network: str | Network = "auto",
+    batch: int = 32,
+    progress: bool = True,
+    device: str | torch.device | None = None,
+) -> Features:
+    """What a network sees in each picture.
+
+    Args:
+        pictures: float ``[N, 3, H, W]``, RGB in [0, 1]; or a data set of faces; or an iterable of such
+            tensors, or of batches with an ``image``.
+        network: "inception" (Inception-v3 with FID's weights: pictures bilinearly resized to 299 px, 2048
+            numbers), "vgg16" (relu5_3 averaged over the picture, resized to 128 px, 512 numbers), "auto" (the
+            first where its weights are in the cache, else the second), or a function
+            ``[B, 3, H, W] -> [B, D]``, which goes by its name.
+        batch: pictures at a time.
+        progress: show a bar if it takes more than two seconds.
+        device: where to compute; where the pictures are by default.
+
+    Raises:
+        ValueError: no such network, or not such pictures. FileNotFoundError: its weights are missing.
+    """
+    name, build = _network(network)
+    rows = []
+    total = len(pictures) if isinstance(pictures, Tensor) or hasattr(pictures, "batch") else None
+    with tqdm(total=total, desc=f"{name} features", delay=2, leave=False, disable=not progress) as bar:
+        for images in _batches(pictures, batch):
+            check_pictures(images, "pictures")
+            images = images.float().to(device or images.device)
+            with torch.autocast(images.device.type, enabled=False):
+                values = build(str(images.device))(images)
+            if values.ndim != 2 or len(values) != len(images):
+                raise ValueError(
+                    f"The network {name} must give [{len(images)}, D] features, not {list(values.shape)}."
+                )
+            rows.append(values.cpu().double())
+            bar.update(len(images))
+    if not rows:
+        raise ValueError("There are no pictures to extract features of: give at least one.")
+    return Features(name, torch.cat(rows))
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    """Squared Fréchet distance of the Gaussians fitted to two clouds of points ``[N, D]`` and ``[M, D]``.
+
+    ``|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2))`` with the covariances A and B, divided by N - 1 and
+    M - 1. If the centred points over the root of N - 1 are ``Q_a R_a``, A is ``R_a' R_a``, and the trace of
+    the root of A B is the sum of the singular values of ``R_a R_b'``: so no covariance is ever squared or
+    rooted, and a singular one needs no help.
+    """
+    mean = (a.mean(0) - b.mean(0)).square().sum()
+    root_a, root_b = _root(a), _root(b)
+    product = torch.linalg.svdvals(root_a @ root_b.T).sum()
+    return float(mean + root_a.square().sum() + root_b.square().sum() - 2 * product)
+
+
+def mmd(a: Tensor, b: Tensor) -> float:
+    """Squared maximum mean discrepancy of two clouds of points ``[N, D]`` and ``[M, D]``, unbiased.
+
+    The kernel is ``(x . y / D + 1)^3``. Lemma 6 of Gretton et al., A Kernel Two-Sample Test, JMLR 2012.
+    """
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def among(x: Tensor) -> Tensor:
+        """The mean over pairs of different points."""
+        matrix = kernel(x, x)
+        return (matrix.sum() - matrix.trace()) / (len(x) * (len(x) - 1))
+
+    return float(among(a) + among(b) - 2 * kernel(a, b).mean())
+
+
+def _root(points: Tensor) -> Tensor:
+    """A matrix R with ``R' R`` the covariance of the points."""
+    centred = points.double() - points.double().mean(0)
+    return torch.linalg.qr(centred / (len(points) - 1) ** 0.5, mode="r").R
+
+
+def _directions(dimensions: int, number: int, seed: int) -> Tensor:
+    """Random orthonormal columns, ``[dimensions, number]``."""
+    if not 1 <= number <= dimensions:
+        raise ValueError(f"project must lie in 1 ... {dimensions}, the number of features, not {number}.")
+    cloud = np.random.default_rng(seed).standard_normal((dimensions, number))
+    return torch.from_numpy(np.linalg.qr(cloud)[0])
+
+
+def _both(real: Any, fake: Any, features: str | Network) -> tuple[Features, Features]:
+    known = next((s.network for s in (real, fake) if isinstance(s, Features)), None)
+    if features == "auto" and known in NETWORKS:
+        features = known
+    one = real if isinstance(real, Features) else extract_features(real, features)
+    other = fake if isinstance(fake, Features) else extract_features(fake, features)
+    if one.network != other.network or one.values.shape[1:] != other.values.shape[1:]:
+        raise ValueError(f"Features of two networks cannot be compared: {one} and {other}.")
+    return one, other
+
+
+def _batches(pictures: Any, size: int) -> Iterator[Tensor]:
+    """The pictures some at a time, as tensors."""
+    if isinstance(pictures, Tensor):
+        yield from pictures.split(size)
+    elif hasattr(pictures, "batch"):
+        for first in range(0, len(pictures), size):
+            yield pictures.batch(range(first, min(first + size, len(pictures)))).image
+    elif isinstance(pictures, Iterable):
+        for item in pictures:
+            images: Any = getattr(item, "image", item)
+            check_pictures(images, "pictures")
+            yield from images.split(size)
+    else:
+        check_pictures(pictures, "pictures")
+
+
+def _network(network: str | Network) -> tuple[str, Callable[[str], Network]]:
+    """A network's name, and what brings it to a device."""
+    if network == "auto":
+        network = "inception" if _has_inception() else "vgg16"
+    if network == "inception":
+        return "inception", _inception
+    if network == "vgg16":
+        return "vgg16", _vgg16
+    if isinstance(network, str) or not callable(network):
+        raise ValueError(
+            f"There is no feature network {network!r}: choose one of auto, {', '.join(NETWORKS)}, or give a "
+            "function."
+        )
+    own = network
+    return getattr(own, "__name__", type(own).__name__).lower(), lambda device: own
+
+
+def _has_inception() -> bool:
+    return INCEPTION_WEIGHTS in weights.REGISTRY and weights.available(INCEPTION_WEIGHTS)
+
+
+@cache
+def _inception(device: str) -> Network:
+    from facecomp_lib.evaluation.inception import Inception
+
+    state = torch.load(weights.path(INCEPTION_WEIGHTS), map_location="cpu", weights_only=True)
+    with torch.device("meta"):
+        model = Inception()
+    own = {name: value for name, value in state.items() if not name.startswith(("fc.", "AuxLogits."))}
+    model.load_state_dict(own, assign=True)
+    return model.to(device).eval().requires_grad_(False)
+
+
+@cache
+def _vgg16(device: str) -> Network:
+    layers = weights.vgg16_features()[:30].to(device)  # up to relu5_3
+    mean = torch.tensor([0.485, 0.456, 0.406], device=device).view(3, 1, 1)
+    deviation = torch.tensor([0.229, 0.224, 0.225], device=device).view(3, 1, 1)
+
+    def features(image: Tensor) -> Tensor:
+        side = (VGG_SIDE, VGG_SIDE)
+        image = F.interpolate(image, side, mode="bilinear", align_corners=False, antialias=True)
+        return layers((image - mean) / deviation).mean((2, 3))
+
+    return features
