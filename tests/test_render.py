@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -80,15 +81,19 @@ def test_faces_lie_in_the_aligned_frame(renderer):
     assert np.std(anchors, 0).max() < 0.03
 
 
+def label_at(face, points):
+    """The class of the parsing in the middle of some landmarks."""
+    return face.parsing[tuple(np.round(face.landmarks[points].mean(0)[::-1]).astype(int))]
+
+
 def test_landmarks_agree_with_the_parsing(renderer):
     for seed in range(6):
         face = renderer.render(*still(seed), 128)
-        at = lambda points: face.parsing[tuple(np.round(points.mean(0)[::-1]).astype(int))]  # noqa: E731
-        assert at(face.landmarks[36:42]) == 5, "the subject's right eye is on the image's left"
-        assert at(face.landmarks[42:48]) == 4
-        assert at(face.landmarks[29:31]) == 6
-        assert at(face.landmarks[[50, 52, 62]]) == 7
-        assert at(face.landmarks[[57, 66]]) == 9
+        assert label_at(face, slice(36, 42)) == 5, "the subject's right eye is on the image's left"
+        assert label_at(face, slice(42, 48)) == 4
+        assert label_at(face, slice(29, 31)) == 6
+        assert label_at(face, [50, 52, 62]) == 7
+        assert label_at(face, [57, 66]) == 9
 
 
 def test_a_symmetric_face_seen_from_the_front_mirrors_onto_itself(renderer):
@@ -100,25 +105,25 @@ def test_a_symmetric_face_seen_from_the_front_mirrors_onto_itself(renderer):
     )  # shape morphs are symmetric to a millimetre
 
 
+def sample(values, x, y):
+    """An array (S, S) of values read at (x, y), between pixels."""
+    return cv2.remap(values.astype(np.float32), x, y, cv2.INTER_LINEAR)
+
+
 def test_mirror_flow_leads_there_and_back(renderer):
     """Median round trip <= 0.5 px and 95th percentile <= 1.5 px up to 30 degrees."""
-    import cv2
-
     for seed, yaw in ((1, 0), (2, 15), (3, -22), (4, 30), (6, -30)):
         face = renderer.render(*someone(seed, yaw=float(yaw), pitch=0.0), SIZE)
         x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)
         x = SIZE - 1 - x  # in the picture itself
-        sample = lambda a: cv2.remap(a.astype(np.float32), x, y, cv2.INTER_LINEAR)  # noqa: E731
-        sure = face.mirror_valid & (sample(face.mirror_valid) > 0.999)
+        sure = face.mirror_valid & (sample(face.mirror_valid, x, y) > 0.999)
         own = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1)
-        trip = np.hypot(sample(x) - own[..., 0], sample(y) - own[..., 1])[sure]
+        trip = np.hypot(sample(x, x, y) - own[..., 0], sample(y, x, y) - own[..., 1])[sure]
         assert sure.sum() > 300
         assert np.median(trip) <= 0.5 and np.percentile(trip, 95) <= 1.5
 
 
 def test_light_ratio_relights_the_mirrored_side(renderer):
-    import cv2
-
     lamps = ((direction(55, 25), np.ones(3) * 1.2), (direction(-60, 20), np.ones(3) * 0.1))
     face = renderer.render(*still(8, lamps=lamps), SIZE)
     x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .hairstyles import HAIRSTYLES
 from .shape import head
 
 #: Skin albedo from light to dark, linear RGB.
@@ -196,25 +197,6 @@ def _local_changes(rng):
     for name, spread in _WHOLE_HEAD.items():
         local[name] = float(np.clip(rng.normal(0, spread), -0.3, 0.3))
     return local
-
-
-HAIRSTYLES = {  # weights: (men, women)
-    "buzz": (0.12, 0.01),
-    "crop": (0.20, 0.02),
-    "side part": (0.20, 0.02),
-    "swept back": (0.13, 0.01),
-    "messy": (0.14, 0.02),
-    "curly": (0.07, 0.08),
-    "afro": (0.02, 0.03),
-    "bald": (0.07, 0),
-    "longish": (0.05, 0.06),
-    "pixie": (0, 0.09),
-    "bob": (0, 0.15),
-    "long": (0, 0.26),
-    "wavy": (0, 0.17),
-    "fringe": (0, 0.10),
-    "tied back": (0.0, 0.13),
-}
 
 
 def _hairstyle(rng, male, african, curled=1):

@@ -112,7 +112,9 @@ class Head:
     def vertices(self, coefficients):
         """Rest vertices (V, 3) float32, the head kept where the neutral head is."""
         points = self.template + (self.basis @ coefficients).reshape(-1, 3)
-        points[self.upper_teeth] += np.float32([0, -0.0008, -0.0032])  # else lips hide them in every smile
+        points[self.upper_teeth] += np.array(
+            [0, -0.0008, -0.0032], np.float32
+        )  # else lips hide them in every smile
         return points - (points[self.skull].mean(0) - self.neutral[self.skull].mean(0))
 
     def normals(self, points):
@@ -141,13 +143,15 @@ def rotation(yaw, pitch, roll):
     return about_z @ about_x @ about_y
 
 
-PIVOT = np.array([0, -0.02, 0.80])
+PIVOT = np.array([0, -0.02, 0.80])  # of the neck
 
 
 def turned(points, turn):
     """Points (N, 3) float32 turned about the neck by a 3 x 3 rotation."""
     pivot = PIVOT.astype(np.float32)
-    return (points - pivot) @ turn.T.astype(np.float32) + pivot
+    out = (points - pivot) @ turn.T.astype(np.float32)
+    out += pivot
+    return out
 
 
 def pose(points, turn, body_turn):
