@@ -113,7 +113,7 @@ for kind in kinds:
 # methods completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better
 # ones.
 #
-# *Try:* another `face_number` in the second cell (0 to 299), and `"half_left"` instead of `"center"`.
+# *Try:* another `face_number` in the first cell (0 to 299), and `"half_left"` instead of `"center"`.
 
 # %% [markdown]
 # ## 3. A real photograph

@@ -251,13 +251,13 @@ def face_view(
 ) -> Sheet:
     """One face, large; on request in parsing colours, with landmarks, or with its other side mirrored."""
     face = faces[index]
-    sheet, axes = grid(1, 1, cell_size(faces.size, cell), foot=14)
+    sheet, axes = grid(1, 1, cell_size(faces.size, cell), foot=30)
     chosen = {"landmarks": landmarks, "parsing": parsing, "mirror": mirror}
     _draw_view(axes[0, 0], face, {name for name, wanted in chosen.items() if wanted})
     angles = [] if face.pose is None else face.pose[0].round().int().tolist()
     facts = [f"{name} {angle:+d}°" for name, angle in zip(("yaw", "pitch"), angles, strict=False)]
-    facts += [name for name, value in (face.attributes or {}).items() if value[0]]
-    caption(axes[0, 0], note=", ".join(facts))
+    traits = [name for name, value in (face.attributes or {}).items() if value[0]]
+    caption(axes[0, 0], note="\n".join([", ".join(facts), ", ".join(traits)]))
     return sheet
 
 

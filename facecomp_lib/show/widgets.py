@@ -182,7 +182,7 @@ class FrameSlider(Panel):
 class FaceExplorer(Panel):
     """Page through a batch and switch on what is known about each face: landmarks, parsing, mirrored side."""
 
-    def __init__(self, faces: FaceBatch, *, cell: int = 320, twin_rows: int = 2) -> None:
+    def __init__(self, faces: FaceBatch, *, cell: int = 320, twin_rows: int = 3) -> None:
         known = [name for name, field in VIEWS.items() if getattr(faces, field) is not None]
 
         def view(positions: Mapping[str, int]) -> Sheet:
