@@ -304,7 +304,7 @@ def command_line(name, arguments):
             "loadscope",
         ]
         small = {"FACECOMP_PRESET": "smoke", "OMP_NUM_THREADS": "1"}
-        return ["-m", "pytest", "-q", *lax, *paths, *arguments], small
+        return ["-m", "pytest", "-q", "-rs", *lax, *paths, *arguments], small
     return ["-m", "tools." + name, *arguments], {}
 
 

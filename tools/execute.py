@@ -11,7 +11,7 @@ import nbformat
 CELL_TIMEOUT = 1800  # seconds; a lesson's own training takes two minutes on two cores
 START_TIMEOUT = 120
 # a kernel that talks to its own machine need not warn that it does so without encryption
-QUIET = ["--IPKernelApp.log_level=ERROR"]
+QUIET = ["--IPKernelApp.log_level=CRITICAL"]
 
 
 @dataclass
