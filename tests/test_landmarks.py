@@ -144,7 +144,7 @@ def test_face_alignments_networks_are_read_from_our_cache(tmp_path):
     pytest.importorskip("numba", reason="face-alignment's numba is not installed: course.py setup")
     if importlib.util.find_spec("face_alignment") is None:
         pytest.skip("face-alignment is not installed: course.py setup")
-    # In a process of its own: there numba can be told from the start not to compile, which would take a minute.
+    # In a process of its own numba can be told from the start not to compile, which would take a minute.
     quiet = {"NUMBA_DISABLE_JIT": "1", "FACECOMP_CACHE": str(tmp_path), "FACECOMP_OFFLINE": "1"}
     program = """
 import numpy as np, torch
