@@ -125,9 +125,13 @@ def main(arguments=None):
     try:
         from facecomp_lib.faces.render import ATTRIBUTES
     except ImportError as error:
-        sys.exit(f"Rendering needs the extra 'render' ({error}): pip install -e .[render]")
+        sys.exit(str(error))
     from tqdm import tqdm
 
+    try:
+        _renderer(options.device)  # compile once, before the workers need it
+    except ValueError as error:
+        sys.exit(str(error))
     faces = plan({split: getattr(options, split) for split in SPLITS}, options.per_person)
     writer = Writer(
         options.out,
@@ -144,7 +148,6 @@ def main(arguments=None):
         planned=len(faces),
         licence="CC0-1.0; shapes from MakeHuman/MPFB2 and Face Units (CC0)",
     )
-    _renderer(options.device)  # compile once, before the workers need it
     parts = [faces[start : start + PART] for start in range(0, len(faces), PART)]
     workers = options.workers if options.device == "cpu" else 1
     options.out = None  # workers need it no more

@@ -1,12 +1,17 @@
 """What the renderer promises: exact labels, true mirror flow, the same picture for the same seed."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("warp", reason="the renderer needs the extra 'render' (warp-lang)")
+
+import warp as wp
 
 from data_scripts import render_faces
 from facecomp_lib.faces import frame
@@ -15,12 +20,19 @@ from facecomp_lib.faces.render import (
     HAIRSTYLES,
     Renderer,
     attributes,
+    facial,
+    hair,
+    hairstyles,
     sample_person,
     sample_picture,
+    skin,
 )
 from facecomp_lib.faces.render.person import direction
 from facecomp_lib.faces.store import Store
 
+wp.set_module_options({"enable_backward": False, "max_unroll": 1})
+
+ROOT = Path(__file__).resolve().parents[1]
 SIZE = 96
 SKIN_CLASSES = np.arange(1, 10)
 
@@ -160,6 +172,64 @@ def test_every_hairstyle_grows(renderer):
         assert ((face.parsing == 10).mean() > 0.02) == (name != "bald"), name
 
 
+@wp.kernel
+def painted_shapes(
+    points: wp.array(dtype=wp.vec3),
+    recession: float,
+    temples: float,
+    arch: float,
+    out: wp.array(dtype=wp.vec3),
+):
+    i = wp.tid()
+    p = points[i]
+    above = skin.above_hairline(p, recession, temples)
+    out[i] = wp.vec3(above, skin.beard_region(p), skin.brow_middle(wp.abs(p[0]), arch))
+
+
+def test_skin_is_painted_where_hair_grows():
+    """Hairline, beard and brows exist twice, for numpy and for Warp: both agree on random points."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-0.08, -0.14, 0.76], [0.08, 0.08, 1.02], (4000, 3)).astype(np.float32)
+    for recession, temples, arch in ((0.0, 0.0, 0.5), (6.0, 9.0, 0.0), (-2.0, -1.5, 1.0)):
+        out = wp.empty(len(points), dtype=wp.vec3, device="cpu")
+        inputs = [wp.array(points, dtype=wp.vec3, device="cpu"), recession, temples, arch, out]
+        wp.launch(painted_shapes, dim=len(points), device="cpu", inputs=inputs)
+        above, beard, brow = out.numpy().T
+        assert np.allclose(above, hair.hairline(points, recession, temples), atol=1e-3)  # degrees
+        assert np.allclose(beard, facial.beard_region(points), atol=1e-4)
+        assert np.allclose(brow, facial.brow_line(np.abs(points[:, 0]), arch), atol=1e-6)  # metres
+    assert 0.05 < (beard > 0.5).mean() < 0.5, "the points see both beard and bare skin"
+
+
+def test_every_hairstyle_stays_in_its_ranges():
+    for name in HAIRSTYLES:
+        for seed in range(20):
+            drawn = hairstyles.style(name, np.random.default_rng(seed))
+            again = hairstyles.style(name, np.random.default_rng(seed))
+            assert drawn == again
+            if drawn.count:
+                assert 0.002 < min(drawn.top, drawn.side, drawn.nape) <= 0.37
+                assert 0 < drawn.layer <= drawn.top + 0.01 and abs(drawn.parting) <= 0.035
+                assert 0 <= drawn.fringe <= 0.062
+    assert set(HAIRSTYLES) == set(hairstyles.TABLE)
+
+
+def test_wrong_input_is_refused_in_one_sentence(renderer):
+    person, picture = someone(12)
+    with pytest.raises(ValueError, match="Unknown hairstyle 'mullet'; choose one of: buzz, crop"):
+        renderer.render(person, replace(picture, hairstyle="mullet"), SIZE)
+    with pytest.raises(ValueError, match="at least 16 pixels a side, not 15"):
+        renderer.render(person, picture, 15)
+    with pytest.raises(ValueError, match="No device 'cuda:99' to render on; this machine has: cpu"):
+        Renderer("cuda:99")
+
+
+def test_without_warp_the_import_says_what_to_install():
+    code = "import sys; sys.modules['warp'] = None; import facecomp_lib.faces.render"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode and "course.py setup render" in done.stderr.splitlines()[-1]
+
+
 def test_people_are_adults_and_attributes_complete():
     for seed in range(200):
         person, picture = someone(seed)
@@ -203,4 +273,10 @@ def test_impossible_orders_are_refused(wrong, tmp_path, capsys):
         render_faces.main([str(tmp_path / "x"), *wrong])
     said = capsys.readouterr().err
     assert "must be at least" in said or "nothing to render" in said
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(SystemExit, match="No device 'cuda:99'"):
+        render_faces.main([str(tmp_path / "x"), "--device", "cuda:99"])
     assert not (tmp_path / "x").exists()

@@ -2,7 +2,12 @@
 
 import os
 
-import warp as wp
+try:
+    import warp as wp
+except ImportError as error:
+    raise ImportError(
+        "Rendering needs the extra 'render' (warp-lang): python3 course.py setup render."
+    ) from error
 
 
 def _start_quietly() -> None:

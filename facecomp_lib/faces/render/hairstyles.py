@@ -245,7 +245,7 @@ TABLE: Mapping[str, Mapping[str, Entry]] = {
         "weight": 0.7,
     },
     "fringe": {
-        "parting": middle_or_side(0, 0),
+        "parting": middle_or_side(0, 0),  # always the middle
         "long": (0.16, 0.32),
         "top": of_long(1.0),
         "side": of_long(1.0),

@@ -158,29 +158,20 @@ def mix(a: wp.vec3, b: wp.vec3, t: float):
 
 
 @wp.func
-def floor_int(x: float):
-    """Largest integer <= x; on a CPU much quicker than `wp.floor`."""
-    i = int(x)
-    if float(i) > x:
-        i = i - 1
-    return i
-
-
-@wp.func
 def noise4(table: wp.array(dtype=wp.vec4), p: wp.vec3):
     """Four smooth noises in about [-1, 1] at p, periodic in 32: one lookup in a lattice of random numbers."""
-    i = floor_int(p[0])
-    j = floor_int(p[1])
-    k = floor_int(p[2])
-    x = p[0] - float(i)
-    y = p[1] - float(j)
-    z = p[2] - float(k)
+    fx = wp.floor(p[0])
+    fy = wp.floor(p[1])
+    fz = wp.floor(p[2])
+    x = p[0] - fx
+    y = p[1] - fy
+    z = p[2] - fz
     x = x * x * (3.0 - 2.0 * x)
     y = y * y * (3.0 - 2.0 * y)
     z = z * z * (3.0 - 2.0 * z)
-    x0 = i & 31
-    y0 = (j & 31) * 32
-    z0 = (k & 31) * 1024
+    x0 = int(fx) & 31
+    y0 = (int(fy) & 31) * 32
+    z0 = (int(fz) & 31) * 1024
     x1 = (x0 + 1) & 31
     y1 = (y0 + 32) & 1023
     z1 = (z0 + 1024) & 32767

@@ -56,8 +56,9 @@ def mirror_flow(stage, camera, mesh, seen, solid, screen, surface, weights):
 
 def blend(values, corners, weights):
     """Values by vertex (V, 3) interpolated in triangles (N, 3) with weights (N, 3)."""
-    a, b, c = (values[corners[:, k]] * weights[:, k, None] for k in range(3))
-    return a + b + c
+    columns = np.ascontiguousarray(values.T)  # numpy is quickest with the long axis last
+    a, b, c = (columns[:, corners[:, k]] * weights[:, k] for k in range(3))
+    return (a + b + c).T
 
 
 def _facing(camera, normal, place):

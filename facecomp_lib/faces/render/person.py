@@ -5,7 +5,7 @@ A `Person` is what stays the same over several pictures (shape, pigments, brows,
 nothing drawn from them needs to be thrown away.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -47,6 +47,30 @@ IRISES = np.array(
     ]
 )
 LIPSTICKS = np.array([(0.42, 0.06, 0.07), (0.36, 0.09, 0.11), (0.48, 0.16, 0.14), (0.30, 0.05, 0.10)])
+
+# How often: where pigments are dark, and otherwise.
+HAIR_WEIGHTS = {
+    "dark": {
+        "black": 0.62,
+        "dark brown": 0.28,
+        "brown": 0.08,
+        "light brown": 0.01,
+        "blond": 0.005,
+        "platinum": 0,
+        "red": 0.005,
+    },
+    "any": {
+        "black": 0.2,
+        "dark brown": 0.26,
+        "brown": 0.22,
+        "light brown": 0.12,
+        "blond": 0.11,
+        "platinum": 0.02,
+        "red": 0.07,
+    },
+}
+IRIS_WEIGHTS = {"dark": (0.36, 0.58, 0.06, 0, 0, 0), "any": (0.2, 0.15, 0.15, 0.12, 0.28, 0.1)}
+BEARDS = {"none": 0.42, "stubble": 0.25, "full": 0.17, "goatee": 0.09, "moustache": 0.07}
 
 # Changes that move a whole part out of place, or that only make caricatures.
 _LEFT_OUT = ("trans-out", "angle-out", "head-age", "neck-", "head-scale", "head-trans", "measure", "head-fat")
@@ -142,7 +166,7 @@ class Person:
     @property
     def old(self):
         """0 up to middle age .. 1 at the oldest: drives lines and slack skin."""
-        return float(np.clip((self.age - 0.70) / 0.27, 0, 1))
+        return _oldness(self.age)
 
 
 @dataclass(frozen=True)
@@ -165,9 +189,8 @@ class Picture:
     cloth: np.ndarray
     neckline: float
     field_of_view: float
-    jitter: np.ndarray = field(
-        default_factory=lambda: np.zeros((3, 2))
-    )  # residual of alignment, fractions of the side
+    # residual of alignment of both eyes and the mouth, fractions of the side
+    jitter: np.ndarray = field(default_factory=lambda: np.zeros((3, 2)))
     seed: int = 0
 
 
@@ -210,6 +233,19 @@ def _hairstyle(rng, male, african, curled=1):
     return _choose(rng, weights)
 
 
+def _oldness(age):
+    """0 up to middle age .. 1 at the oldest."""
+    return float(np.clip((age - 0.70) / 0.27, 0, 1))
+
+
+def _hair_colour(rng, dark, old):
+    """Albedo (3,) of the hair, and how grey it is, 0..1."""
+    pigment = HAIR_COLOURS[_choose(rng, HAIR_WEIGHTS["dark" if dark else "any"])]
+    hair = np.array(pigment) * rng.uniform(0.75, 1.25)
+    grey = float(np.clip(rng.normal(1.25 * old - 0.25, 0.2), 0, 1)) if old > 0.1 else 0.0
+    return hair * (1 - grey) + np.array(HAIR_COLOURS["white" if rng.random() < old else "grey"]) * grey, grey
+
+
 def sample_person(rng):
     """A random adult.
 
@@ -224,24 +260,11 @@ def sample_person(rng):
     ancestry = tuple(ancestry / ancestry.sum())
     tone = float(np.clip(np.dot(ancestry, (0.90, 0.32, 0.13)) + rng.normal(0, 0.09), 0, 1))
     skin = _mix_skin(tone) * [1, 1 + rng.normal(0, 0.025), 1 + rng.normal(0, 0.04)]
-    old = float(np.clip((age - 0.70) / 0.27, 0, 1))
+    old = _oldness(age)
     dark = ancestry[2] < 0.55
-    colours = dict(
-        zip(
-            list(HAIR_COLOURS)[:7],
-            (0.62, 0.28, 0.08, 0.01, 0.005, 0, 0.005) if dark else (0.2, 0.26, 0.22, 0.12, 0.11, 0.02, 0.07),
-            strict=False,
-        )
-    )
-    hair = np.array(HAIR_COLOURS[_choose(rng, colours)]) * rng.uniform(0.75, 1.25)
-    grey = float(np.clip(rng.normal(1.25 * old - 0.25, 0.2), 0, 1)) if old > 0.1 else 0.0
-    hair = hair * (1 - grey) + np.array(HAIR_COLOURS["white" if rng.random() < old else "grey"]) * grey
-    beard = (
-        _choose(rng, {"none": 0.42, "stubble": 0.25, "full": 0.17, "goatee": 0.09, "moustache": 0.07})
-        if male
-        else "none"
-    )
-    irises = (0.36, 0.58, 0.06, 0, 0, 0) if dark else (0.2, 0.15, 0.15, 0.12, 0.28, 0.1)
+    hair, grey = _hair_colour(rng, dark, old)
+    beard = _choose(rng, BEARDS) if male else "none"
+    irises = IRIS_WEIGHTS["dark" if dark else "any"]
     return Person(
         age=age,
         gender=gender,
@@ -285,10 +308,7 @@ def _expression(rng):
         else:
             units[unit] = float(value)
     blink = abs(rng.normal(0, 0.07)) if rng.random() < 0.97 else rng.uniform(0.85, 1.0)
-    for unit, high in (
-        ("browInnerUp", 0.35),
-        ("browOuterUpLeft", 0.25),
-    ):  # no two calm faces hold their brows alike
+    for unit, high in (("browInnerUp", 0.35), ("browOuterUpLeft", 0.25)):  # no two calm brows are alike
         lifted = rng.uniform(0, high) * ("browDownLeft" not in units)
         units.setdefault(unit, lifted)
         if unit.endswith("Left"):
@@ -374,6 +394,3 @@ def attributes(person, picture):
         "bald": picture.hairstyle == "bald",
         "long_hair": picture.hairstyle in ("longish", "long", "wavy", "fringe", "bob"),
     }
-
-
-__all__ = ["Person", "Picture", "sample_person", "sample_picture", "attributes", "direction", "replace"]
