@@ -2,12 +2,14 @@
 
 import warp as wp
 
+from .look import sst
+
 wp.set_module_options({"enable_backward": False, "max_unroll": 1})
 
 
 @wp.struct
 class Growth:
-    """What all hairs of a head share; see `hair.Style`."""
+    """What all hairs of a head share; see `hairstyles.Style`."""
 
     nodes: int
     seed: int
@@ -37,12 +39,6 @@ def skin_radius(table: wp.array2d(dtype=float), q: wp.vec3):
     return low * (1.0 - fa) + high * fa
 
 
-@wp.func
-def ramp(a: float, b: float, x: float):
-    t = wp.clamp((x - a) / (b - a), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
 @wp.kernel
 def grow_hairs(
     roots: wp.array(dtype=wp.vec3),
@@ -69,14 +65,14 @@ def grow_hairs(
     distance = wp.length(q)
     skin = skin_radius(table, q)
     for k in range(growth.nodes):
-        free = ramp(0.80, 0.86, point[2])  # below the jaw nothing is in the way
+        free = sst(0.80, 0.86, point[2])  # below the jaw nothing is in the way
         height = distance - skin * free
         outward = q / distance
         curled = point
         if growth.curl > 0.0:
             u = wp.normalize(wp.cross(heading, wp.vec3(0.31, 0.2, 0.93)))
             v = wp.cross(heading, u)
-            size = growth.curl * ramp(0.03, 0.35, float(k) / float(growth.nodes - 1))
+            size = growth.curl * sst(0.03, 0.35, float(k) / float(growth.nodes - 1))
             angle = phases[i] + turn * float(k)
             curled = point + u * (size * wp.cos(angle)) + v * (size * wp.sin(angle))
         path[i, k] = curled
@@ -86,7 +82,7 @@ def grow_hairs(
         rising = wp.dot(heading, outward)
         if free > 0.0:
             if height > settle and rising > 0.0:  # high enough: lie down, on the upper half of the head
-                heading = heading - outward * (0.75 * rising * ramp(-0.1, 0.45, outward[2]))
+                heading = heading - outward * (0.75 * rising * sst(-0.1, 0.45, outward[2]))
             if height < 0.15 * settle + 0.0008 and rising < 0.0:
                 heading = heading - outward * (1.02 * rising)
         else:
@@ -95,13 +91,13 @@ def grow_hairs(
         point = point + heading * step
         q = point - growth.centre
         distance = wp.length(q)
-        free = ramp(0.80, 0.86, point[2])
+        free = sst(0.80, 0.86, point[2])
         skin = skin_radius(table, q)
         lowest = skin + wp.min(0.0012 + 0.3 * settle, 0.0004 + 0.12 * step * float(k + 1))
         point = point + q * (wp.max(lowest - distance, 0.0) * free / distance)
         if growth.open_face == 1 and sides[i] > 0.0:
             # hair that would hang before the face goes to the nearer side of it
-            front = ramp(-0.035, -0.075, point[1]) * ramp(0.975, 0.950, point[2])
+            front = sst(-0.035, -0.075, point[1]) * sst(0.975, 0.950, point[2])
             inside = wp.max(sides[i] - wp.abs(point[0]), 0.0) * front
             side = float(1.0)
             if point[0] < 0.0:
