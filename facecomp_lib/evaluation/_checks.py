@@ -12,30 +12,16 @@ __all__ = ["check_mask", "check_pair", "check_pictures", "widened"]
 _SLACK = 1e-3  # resizing and rounding may leave [0, 1] by a hair
 
 
-def check_pictures(image: Any, name: str, in_range: bool = True) -> None:
-    """Refuse what is not a batch of RGB pictures, float ``[B, 3, H, W]``, finite, in [0, 1] if asked."""
-    if not isinstance(image, Tensor):
-        raise ValueError(f"{name} must be a float tensor [B, 3, H, W], not {type(image).__name__}.")
-    if image.ndim != 4 or image.shape[1] != 3:
-        hint = {1: " (repeat a grey picture three times)", 4: " (drop the alpha channel)"}
-        reason = hint.get(image.shape[1], "") if image.ndim == 4 else ""
-        raise ValueError(f"{name} must be RGB, [B, 3, H, W], not {list(image.shape)}{reason}.")
-    if not image.is_floating_point():
-        kind = str(image.dtype).removeprefix("torch.")
-        raise ValueError(f"{name} must be float in [0, 1], not {kind}: divide 8-bit pictures by 255.")
-    if not image.numel():
-        return
-    low, high = (float(value) for value in image.aminmax())  # NaN and infinities show in these, too
-    if not (abs(low) < torch.inf and abs(high) < torch.inf):
-        raise ValueError(f"{name} has NaN or infinite values: there is nothing to measure.")
-    if in_range and (low < -_SLACK or high > 1 + _SLACK):
-        raise ValueError(f"{name} must lie in [0, 1], not {low:.3g} ... {high:.3g}: rescale it first.")
+def check_pictures(image: Any, name: str) -> None:
+    """Refuse what is not a batch of RGB pictures, float ``[B, 3, H, W]``, finite, in [0, 1]."""
+    _check_kind(image, name)
+    _check_values(image, name)
 
 
 def check_pair(prediction: Any, target: Any) -> None:
     """Refuse pictures that cannot be compared: the target must be a picture, the prediction a finite one."""
-    check_pictures(prediction, "prediction", in_range=False)
-    check_pictures(target, "target")
+    _check_kind(prediction, "prediction")
+    _check_kind(target, "target")
     if prediction.shape != target.shape:
         raise ValueError(
             "prediction and target must have one shape [B, 3, H, W], "
@@ -45,6 +31,8 @@ def check_pair(prediction: Any, target: Any) -> None:
         raise ValueError(
             f"prediction is on {prediction.device}, target on {target.device}: move one with .to(...)."
         )
+    _check_values(prediction, "prediction", in_range=False)
+    _check_values(target, "target")
 
 
 def check_mask(mask: Any, target: Tensor) -> None:
@@ -60,3 +48,25 @@ def check_mask(mask: Any, target: Tensor) -> None:
 def widened(image: Tensor) -> Tensor:
     """At least single precision: sums over a picture in half precision would be worth two digits."""
     return image.to(torch.promote_types(image.dtype, torch.float32))
+
+
+def _check_kind(image: Any, name: str) -> None:
+    if not isinstance(image, Tensor):
+        raise ValueError(f"{name} must be a float tensor [B, 3, H, W], not {type(image).__name__}.")
+    if image.ndim != 4 or image.shape[1] != 3:
+        hint = {1: " (repeat a grey picture three times)", 4: " (drop the alpha channel)"}
+        reason = hint.get(image.shape[1], "") if image.ndim == 4 else ""
+        raise ValueError(f"{name} must be RGB, [B, 3, H, W], not {list(image.shape)}{reason}.")
+    if not image.is_floating_point():
+        kind = str(image.dtype).removeprefix("torch.")
+        raise ValueError(f"{name} must be float in [0, 1], not {kind}: divide 8-bit pictures by 255.")
+
+
+def _check_values(image: Tensor, name: str, in_range: bool = True) -> None:
+    if not image.numel():
+        return
+    low, high = (float(value) for value in image.aminmax())  # NaN and infinities show in these, too
+    if not (abs(low) < torch.inf and abs(high) < torch.inf):
+        raise ValueError(f"{name} has NaN or infinite values: there is nothing to measure.")
+    if in_range and (low < -_SLACK or high > 1 + _SLACK):
+        raise ValueError(f"{name} must lie in [0, 1], not {low:.3g} ... {high:.3g}: rescale it first.")

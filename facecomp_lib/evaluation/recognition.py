@@ -35,12 +35,12 @@ def face_embedding(image: Tensor, landmarks: Tensor | None) -> Tensor:
     """
     from facecomp_lib.faces.landmarks import identity_embedding
 
-    check_pictures(image, "image", in_range=False)
+    check_pictures(image, "image")
     if landmarks is None:
         raise ValueError("Measuring identity needs landmarks, to cut the faces out: these faces have none.")
     if tuple(landmarks.shape) != (len(image), 68, 2):
         raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
-    pictures = (image.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    pictures = (image.clamp(0, 1).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     points = landmarks.detach().double().cpu().numpy()
     rows = [
         torch.from_numpy(identity_embedding(picture, own))
@@ -53,7 +53,7 @@ def identity_distance(prediction: Tensor, target: Tensor, landmarks: Tensor | No
     """Euclidean distance between the embeddings of completed and true face, ``[B]``; less is better.
 
     Args:
-        prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1]; give the composite, clamped values count.
+        prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1]; give the composite; it is clamped.
         landmarks: ``[B, 68, 2]`` of the **true** face: both pictures are cut out by them, so that the
             distance is the pictures' alone.
 
@@ -61,7 +61,7 @@ def identity_distance(prediction: Tensor, target: Tensor, landmarks: Tensor | No
         ValueError, FileNotFoundError: as :func:`face_embedding`.
     """
     check_pair(prediction, target)
-    return (face_embedding(prediction, landmarks) - face_embedding(target, landmarks)).norm(dim=1)
+    return (face_embedding(prediction.clamp(0, 1), landmarks) - face_embedding(target, landmarks)).norm(dim=1)
 
 
 def recognition(
