@@ -72,7 +72,7 @@ def path(name: str, download: bool = True) -> Path:
         FileNotFoundError: not in the cache and not to be had; the message says what to do.
     """
     weight = _weight(name)
-    online = download and os.environ.get("FACECOMP_OFFLINE", "0") in ("", "0")
+    online = download and _online()
     reasons = []
     if not available(name):
         for source in weight.sources:
@@ -102,7 +102,7 @@ def setup_weights(say: Callable[[str], Any] = print) -> list[str]:
         names = [weight.name for weight in _members(archive)]
         wanted = [name for name in names if not available(name)]
         try:
-            if wanted:
+            if wanted and _online():
                 say(f"weights: fetching {archive.filename} ({archive.megabytes} MB, once)")
             for name in wanted:
                 path(name)
@@ -111,6 +111,10 @@ def setup_weights(say: Callable[[str], Any] = print) -> list[str]:
             missing += [name for name in names if not available(name)]
             say(f"weights: {error}")
     return missing
+
+
+def _online() -> bool:
+    return os.environ.get("FACECOMP_OFFLINE", "0") in ("", "0")
 
 
 def _weight(name: str) -> Weight:

@@ -144,7 +144,8 @@ class FaceDataset:
     def column(self, name: str) -> NDArray[Any]:
         """One label of all faces, ``[N, ...]``: an attribute, a scalar, ``name``, ``identity``, ``pose`` ...
 
-        ``landmarks`` are in pixels of this data set's size. Unknown numbers are NaN, unknown identities -1.
+        ``landmarks`` ``[N, 68, 2]`` are in pixels of this data set's size, ``lamps`` ``[N, 2, 6]``. Unknown
+        numbers are NaN, unknown identities -1.
         """
         if name in self.attribute_names:
             return self.column("attributes")[:, self.attribute_names.index(name)]
@@ -153,6 +154,8 @@ class FaceDataset:
             offered = ", ".join((*columns, *self.attribute_names))
             raise ValueError(f"{self.name} has no column {name!r}: choose one of {offered}.")
         values = self._store.column(name)[self._rows]
+        if name in ("landmarks", "lamps"):
+            values = values.reshape(len(self), *{"landmarks": (68, 2), "lamps": (2, 6)}[name])
         if name == "landmarks" and self.size != self._store.size:
             values = (values + 0.5) * np.float32(self.size / self._store.size) - np.float32(0.5)
         return values
