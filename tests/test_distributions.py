@@ -228,13 +228,17 @@ def test_too_few_pictures_for_a_frechet_distance_are_refused_with_the_way_out():
 FEW = noise(9, 3, 8, 8)
 
 
+def points(network, dimensions):
+    return Features(network, cloud(9, dimensions, 0))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: evaluation.kid(FEW[:3], FEW[:3], Colours()), "at least 2 pictures is needed"),
         (lambda: evaluation.kid(FEW, FEW, Colours(), subset_size=10), "no more pictures than a set has"),
-        (lambda: evaluation.kid(Features("a", cloud(9, 3, 0)), Features("b", cloud(9, 3, 0))), "two networks"),
-        (lambda: evaluation.kid(Features("a", cloud(9, 3, 0)), Features("a", cloud(9, 4, 0))), "two networks"),
+        (lambda: evaluation.kid(points("a", 3), points("b", 3)), "two networks"),
+        (lambda: evaluation.kid(points("a", 3), points("a", 4)), "two networks"),
         (lambda: evaluation.fid(FEW, FEW, "resnet"), "no feature network 'resnet'"),
         (lambda: evaluation.extract_features(FEW[:, :1], Colours()), "repeat a grey"),
         (lambda: evaluation.extract_features((255 * FEW).byte(), Colours()), "divide 8-bit"),
