@@ -1,0 +1,137 @@
+"""Upright boxes over parts of the face: the six test holes of gfc and the six of collagan.
+
+The two papers number them differently, and print no coordinates: gfc shows pictures and names the parts,
+collagan names them and says 'on average 40 x 48' of 128 px. So each box here is built from the landmarks of
+the part that it names. 'Left' is the viewer's left, and the boxes of the right are the mirror image of those
+of the left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from facecomp_lib.masks.canvas import Canvas, Draw, Family, Hole, mirrored
+from facecomp_lib.masks.face import Face
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, px
+
+EYES, BROWS, MOUTH = range(36, 48), range(17, 27), range(48, 68)
+LEFT_EYE, LEFT_BROW = range(36, 42), range(17, 22)  # of the viewer
+MIDDLE = (27, 33, 51, 57, 8)  # bridge and base of the nose, lips, chin
+SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the side
+
+
+def _rectangle(canvas: Canvas, box: Box) -> Hole:
+    """The pixels whose centres lie in a box; at least one row and one column."""
+    # The nudge makes a border that lies on a pixel's centre take it in, on both sides alike.
+    left, top = (int(np.ceil(value - 1e-6)) for value in box[:2])
+    right, bottom = (int(np.floor(value + 1e-6)) for value in box[2:])
+    return canvas.box(top, left, max(bottom - top, 0) + 1, max(right - left, 0) + 1)
+
+
+def _face(face: Face) -> Box:
+    """From above the brows to the chin, from cheek to cheek."""
+    left, top, right, bottom = face.bounds(range(68), margin=0.02)
+    return left, top - 0.08 * face.side, right, bottom
+
+
+def left_half(canvas: Canvas) -> Hole:
+    """The face from the line through nose, lips and chin to its outline, from above the brow to the chin."""
+    left, top, _, bottom = _face(canvas.face)
+    middle = canvas.face.mean(*MIDDLE)[0]
+    return _rectangle(canvas, (left, top, middle, bottom))
+
+
+def two_eyes(canvas: Canvas) -> Hole:
+    """One box over both eyes with their brows: what glasses hide."""
+    return _rectangle(canvas, _wide(canvas.face, [*EYES, *BROWS]))
+
+
+def left_eye(canvas: Canvas) -> Hole:
+    """One eye with its brow."""
+    return _rectangle(canvas, _wide(canvas.face, [*LEFT_EYE, *LEFT_BROW]))
+
+
+def lower_half(canvas: Canvas) -> Hole:
+    """The face from the tip of the nose to the chin: what a scarf hides."""
+    left, _, right, bottom = _face(canvas.face)
+    return _rectangle(canvas, (left, canvas.face.points[30, 1], right, bottom))
+
+
+def block_left_eye(canvas: Canvas) -> Hole:
+    """48 x 40 px of 128, on the eye."""
+    return _block(canvas, LEFT_EYE, LONG, SHORT)
+
+
+def block_upper_face(canvas: Canvas) -> Hole:
+    """48 x 40 px of 128, from the forehead to under the eyes."""
+    face = canvas.face
+    left, _, right, bottom = face.bounds(EYES, margin=0.02)
+    middle, half = (left + right) / 2, LONG / 2 * face.side
+    box = (middle - half, bottom - SHORT * face.side, middle + half, bottom)
+    return _rectangle(canvas, _cover(box, face.bounds(EYES)))
+
+
+def block_left_face(canvas: Canvas) -> Hole:
+    """40 x 48 px of 128, on the cheek: from under the eye down, from the middle of the face outwards."""
+    face = canvas.face
+    top = face.bounds(LEFT_EYE, margin=0.01)[3]
+    right = face.mean(*MIDDLE)[0]
+    box = (right - SHORT * face.side, top, right, top + LONG * face.side)
+    return _rectangle(canvas, _cover(box, face.bounds([2, 3, 4, 5])))
+
+
+def block_lower_face(canvas: Canvas) -> Hole:
+    """48 x 40 px of 128, on the mouth."""
+    return _block(canvas, MOUTH, LONG, SHORT)
+
+
+def _wide(face: Face, part: list[int]) -> Box:
+    """The bounds of eyes and brows with a rim; more of it below, where lids and lashes end softly."""
+    left, top, right, bottom = face.bounds(part, margin=0.03)
+    return left, top, right, bottom + 0.03 * face.side
+
+
+def _block(canvas: Canvas, part: range, width: float, height: float) -> Hole:
+    """A box of fixed size about the middle of a part; larger only where the part is."""
+    face = canvas.face
+    x, y = face.mean(*part)
+    wide, tall = width / 2 * face.side, height / 2 * face.side
+    return _rectangle(canvas, _cover((x - wide, y - tall, x + wide, y + tall), face.bounds(part)))
+
+
+def _cover(box: Box, part: Box) -> Box:
+    """The smallest box that holds both."""
+    return min(box[0], part[0]), min(box[1], part[1]), max(box[2], part[2]), max(box[3], part[3])
+
+
+def _families(name: str, source: str, draws: dict[str, Draw]) -> dict[str, Family]:
+    return {
+        f"{name}_o{number}": Family(draw, f"{source}: {part}", smallest=16, on_face=True)
+        for number, (part, draw) in enumerate(draws.items(), 1)
+    }
+
+
+FAMILIES = _families(
+    "gfc",
+    "gfc fig. 8, tables 1-3",
+    {
+        "left half": left_half,
+        "right half": mirrored(left_half),
+        "two eyes": two_eyes,
+        "left eye": left_eye,
+        "right eye": mirrored(left_eye),
+        "lower half": lower_half,
+    },
+) | _families(
+    "collagan",
+    "collagan table 1",
+    {
+        "left eye": block_left_eye,
+        "right eye": mirrored(block_left_eye),
+        "upper face": block_upper_face,
+        "left face": block_left_face,
+        "right face": mirrored(block_left_face),
+        "lower face": block_lower_face,
+    },
+)
