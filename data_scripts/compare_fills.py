@@ -46,22 +46,24 @@ def main() -> int:
         comparison = evaluation.evaluate(
             given.fills, dataset, given.holes, given.measures, given.limit, given.seed, given.batch
         )
-        if given.csv:
-            comparison.to_csv(given.csv)
+        _show(given, dataset, comparison)
     except (ValueError, OSError, ImportError) as error:
         print(f"compare_fills: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("compare_fills: stopped; nothing is saved.", file=sys.stderr)
         return 130
-    print(dataset, end="\n\n")
-    print(comparison)
+    return 0
+
+
+def _show(given: argparse.Namespace, dataset: faces.FaceDataset, comparison: evaluation.Comparison) -> None:
+    print(dataset, comparison, sep="\n\n")
     if given.baseline:
         tables = (comparison.differences(measure, given.baseline) for measure in comparison.measures)
         print("", *tables, sep="\n\n")
     if given.csv:
+        comparison.to_csv(given.csv)
         print(f"\nevery score: {given.csv}")
-    return 0
 
 
 def _dataset(given: argparse.Namespace) -> faces.FaceDataset:
