@@ -65,7 +65,7 @@ def _check_kind(image: Any, name: str) -> None:
 def _check_values(image: Tensor, name: str, in_range: bool = True) -> None:
     if not image.numel():
         return
-    low, high = (float(value) for value in image.aminmax())  # NaN and infinities show in these, too
+    low, high = float(image.amin()), float(image.amax())  # NaN and infinities show in these, too
     if not (abs(low) < torch.inf and abs(high) < torch.inf):
         raise ValueError(f"{name} has NaN or infinite values: there is nothing to measure.")
     if in_range and (low < -_SLACK or high > 1 + _SLACK):

@@ -58,16 +58,23 @@ def ssim_map(prediction: Tensor, target: Tensor) -> Tensor:
     The picture goes on beyond its border as in a mirror, the border pixel repeated.
     """
     check_pair(prediction, target)
+    at_once = 1 if target.device.type == "cpu" else max(1, len(target))  # one picture's numbers fit the cache
+    pairs = zip(prediction.split(at_once), target.split(at_once), strict=True)
+    with torch.autocast(target.device.type, enabled=False):
+        return torch.cat([_similarity(one, other) for one, other in pairs])
+
+
+def _similarity(prediction: Tensor, target: Tensor) -> Tensor:
+    """Equation 13 around each pixel: ``[B, H, W]``."""
     # Variances are small differences of large numbers. Centred colours keep them precise in single precision;
     # on NVIDIA GPUs the user may have traded its digits for speed, so there it is double.
     kind = torch.float64 if target.device.type == "cuda" else torch.float32
-    middle = (prediction.to(kind) + target.to(kind)).mean((1, 2, 3), keepdim=True) / 2
-    a, b = prediction.to(kind) - middle, target.to(kind) - middle
+    a, b = prediction.to(kind), target.to(kind)
+    middle = (a.mean((1, 2, 3), keepdim=True) + b.mean((1, 2, 3), keepdim=True)) / 2
+    a, b = a - middle, b - middle
     rows = _blur(a.shape[2], kind, str(a.device))
     columns = _blur(a.shape[3], kind, str(a.device)).T
-    with torch.autocast(a.device.type, enabled=False):
-        moments = rows @ torch.stack([a, b, a * a + b * b, a * b]) @ columns  # [4, B, 3, H, W]
-    centred_a, centred_b, squares, product = moments
+    centred_a, centred_b, squares, product = rows @ torch.stack([a, b, a * a + b * b, a * b]) @ columns
     variances = squares - centred_a**2 - centred_b**2
     covariance = product - centred_a * centred_b
     mean_a, mean_b = centred_a + middle, centred_b + middle
