@@ -84,7 +84,7 @@ def test_kid_is_torchmetrics():
     assert whole.spread == pytest.approx(0, abs=1e-6)
 
 
-def test_inception_is_torch_fidelitys_to_the_last_bit(tmp_path):
+def test_inception_is_torch_fidelitys_to_the_last_bit(tmp_path, monkeypatch):
     others()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -105,6 +105,9 @@ def test_inception_is_torch_fidelitys_to_the_last_bit(tmp_path):
         expected, found = theirs(picture)[0], ours(picture / 256)  # it centres 8 bits by (x - 128) / 128
     assert expected.std() > 1
     assert torch.equal(found, expected)
+    monkeypatch.setattr(weights, "path", lambda name: tmp_path / "weights.pth")
+    loaded = distributions._inception.__wrapped__("cpu")  # the head stays behind
+    assert torch.equal(loaded(picture / 256), expected)
 
 
 # ---------------------------------------------------------------------------------------- by hand, by sense

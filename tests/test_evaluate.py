@@ -100,7 +100,7 @@ def test_methods_functions_and_names_may_be_mixed(faces):
 
     assert np.array_equal(values("grey"), values("function"))
     assert np.array_equal(values("too bright"), values("white"))  # pictures end at 1
-    assert evaluation.evaluate(Grey(), faces, "center", FAST, limit=1).methods == ("Grey",)
+    assert evaluation.evaluate(Grey(), faces, "center", "psnr", limit=1).methods == ("Grey",)
 
 
 def test_identity_and_kid_are_measures_too():
@@ -148,6 +148,7 @@ class NoLandmarks:
         ({"measures": ()}, "Unknown measures"),
         ({"measures": ("kid",), "limit": 3}, "KID needs 4 faces or more, not 3"),
         ({"limit": 0}, "the limit is 0"),
+        ({"batch": 0}, "0 at a time"),
         ({"dataset": NoLandmarks(), "measures": ("identity",)}, "needs landmarks"),
     ],
 )  # fmt: skip

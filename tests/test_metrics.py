@@ -182,6 +182,7 @@ def test_score_gives_what_its_measures_give():
     for name in ("psnr_hole", "ssim_hole", "l1_hole"):
         assert torch.equal(measures[name], getattr(evaluation, name)(prediction, target, mask))
     assert tuple(evaluation.score(prediction, target, mask, ["l1", "psnr"])) == ("psnr", "l1")
+    assert tuple(evaluation.score(prediction, target, mask, "l1_hole")) == ("l1_hole",)
 
 
 @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.float64, torch.bfloat16])

@@ -93,7 +93,7 @@ def lpips(prediction: Tensor, target: Tensor, net: str = "alex") -> Tensor:
 
 @torch.no_grad()
 def score(
-    prediction: Tensor, target: Tensor, mask: Tensor, measures: Sequence[str] = MEASURES
+    prediction: Tensor, target: Tensor, mask: Tensor, measures: str | Sequence[str] = MEASURES
 ) -> dict[str, Tensor]:
     """The measures of a batch of completions: name -> float ``[B]``.
 
@@ -110,6 +110,7 @@ def score(
     Raises:
         ValueError: shapes, types or values that cannot be compared, or an unknown measure.
     """
+    measures = [measures] if isinstance(measures, str) else measures
     unknown = [name for name in measures if name not in MEASURES]
     if unknown:
         raise ValueError(f"Unknown measure {unknown[0]!r}: choose from {', '.join(MEASURES)}.")

@@ -28,7 +28,7 @@ def evaluate(
     methods: Any,
     dataset: Any,
     mask_kinds: str | Sequence[str] = "center",
-    measures: Sequence[str] = MEASURES,
+    measures: str | Sequence[str] = MEASURES,
     limit: int | None = None,
     seed: int = 0,
     batch: int = 16,
@@ -45,7 +45,7 @@ def evaluate(
         mask_kinds: one or several of ``fc.masks.KINDS``. A face keeps its hole whatever the batch size and
             the other faces: holes are drawn by (seed, kind, face number).
         measures: those of :func:`score`, and ``"identity"`` (embedding distance; needs landmarks) and
-            ``"kid"`` (one number per hole and method, over all faces).
+            ``"kid"`` (one number per hole and method: completions against the very faces they complete).
         limit: this many faces, drawn by ``seed`` without replacement; by default all.
         seed: not negative; of holes, of the draw of faces, and of the intervals.
         batch: faces at a time.
@@ -60,7 +60,8 @@ def evaluate(
     """
     fills = _fills(methods)
     kinds = [mask_kinds] if isinstance(mask_kinds, str) else list(mask_kinds)
-    _check(kinds, measures, limit, len(dataset))
+    measures = [measures] if isinstance(measures, str) else list(measures)
+    _check(kinds, measures, len(dataset), limit, batch)
     plain = [name for name in measures if name in MEASURES]
     chosen = _chosen(len(dataset), limit, seed)
     comparison = Comparison(seed=seed)
@@ -148,7 +149,7 @@ def _device(methods: Any) -> torch.device | str:
     return next((weight.device for module in modules for weight in module.parameters()), "cpu")
 
 
-def _check(kinds: Sequence[str], measures: Sequence[str], limit: int | None, count: int) -> None:
+def _check(kinds: list[str], measures: list[str], count: int, limit: int | None, batch: int) -> None:
     unknown = [kind for kind in kinds if kind not in masks.KINDS]
     if unknown or not kinds:
         raise ValueError(f"Unknown mask kinds {unknown}: choose from {', '.join(masks.KINDS)}.")
@@ -156,8 +157,8 @@ def _check(kinds: Sequence[str], measures: Sequence[str], limit: int | None, cou
     wrong = [name for name in measures if name not in offered]
     if wrong or not measures:
         raise ValueError(f"Unknown measures {wrong}: choose from {', '.join(offered)}.")
-    if not count or (limit is not None and limit < 1):
-        raise ValueError(f"There must be faces to measure on: {count} are there, the limit is {limit}.")
+    if not count or batch < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"There must be faces: {count} are there, the limit is {limit}, {batch} at a time.")
     least = count if limit is None else min(limit, count)
     if "kid" in measures and least < 4:
         raise ValueError(f"KID needs 4 faces or more, not {least}.")
