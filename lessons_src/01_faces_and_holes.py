@@ -267,22 +267,26 @@ fc.show.completion(batch.image[:2], mask, filled.raw, filled.composite)
 # %% [markdown]
 # ## 5. Kinds of holes
 #
-# Each paper trains and tests on its own holes, and numbers from different holes must not be compared.
+# Each paper trains and tests on its own holes, and numbers from different holes must not be compared. Here
+# is one of every kind, with the table, figure or section of the paper that uses it.
+#
+# **Predict:** `gfc_o4` hides an eye. The person's left one, or the one on the left of the picture?
 
 # %%
-sources = {
-    "center": "gfc, lafin, oracle, symmfc (tests)",
-    "random_square": "gfc, collagan (training)",
-    "half_left": "gfc's O1, the viewer's left",
-    "half_right": "gfc's O2, the viewer's right",
-}
-holes = {kind: fc.masks.make(kind, size=size, n=6, seed=seed) for kind in sources}
-fc.show.mask_families(holes, sources, cell=64)
+face = fc.faces.embedded("test", size=96).batch(numbers[:1])
+holes = {kind: fc.masks.make(kind, size=96, seed=seed, landmarks=face.landmarks) for kind in fc.masks.KINDS}
+fc.show.mask_families(holes, fc.masks.SOURCES, face.image[0])
 
 # %% [markdown]
+# Three sorts. The first row lies anywhere, whatever the picture shows. The two sets O1 to O6 (not the same
+# six!), and things that people wear or hold, **follow the face**: given landmarks, they are placed by them;
+# without, they lie where aligned pictures have their eyes and mouths. Irregular strokes come in bins of 10 to
+# 20 % and so on, so that a table can show how methods fall as holes grow.
+#
+# Left and right are the viewer's, as in all names of holes.
+#
 # The same seed gives the same holes, on every machine; hole number k depends on the seed and on k alone, so
-# a larger batch begins with the smaller one. Lesson 02 brings the papers' other families: irregular
-# strokes, noise, glasses, hands.
+# a larger batch begins with the smaller one.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -428,7 +432,8 @@ fc.show.balance(
 # Write the body of each function and run the cell. `[OK]` means that the statement holds. Solutions: [01 ·
 # Solutions](01_faces_and_holes_solutions.ipynb).
 #
-# **Exercise 1.** gfc also tests with the *lower half* missing (its O6). Make that mask.
+# **Exercise 1.** `gfc_o6` hides the lower half of the *face*. Make a mask that hides the lower half of the
+# *picture*.
 
 
 # %%
@@ -554,7 +559,6 @@ right = fc.show.verdict(
 # - We said that a completion is 'better' when its PSNR is higher. But a flat grey square scored well in
 #   lesson 00. **Lesson 02** builds measures that see structure, and the classical baselines that any
 #   network has to beat.
-# - Four kinds of holes are not the papers' holes. The other families join there.
 # - Mirror flow and light were *given* here. On a photograph nobody gives them: **lessons 07 and 08** learn
 #   them.
 # - Nothing was learned yet. **Lesson 03** trains the first network, gfc.

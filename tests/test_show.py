@@ -90,6 +90,13 @@ def test_notebooks_get_drawings_as_png_and_faces_as_jpeg_when_that_is_smaller() 
     assert metadata["image/jpeg"]["width"] == faces.css_size[0]
 
 
+def test_a_drawing_in_few_colours_is_light_and_keeps_every_pixel() -> None:
+    drawing = show.matrices({"M": torch.eye(4)})
+    plain = drawing._bytes("png", canvas.CSS * canvas.DENSITY)
+    assert len(drawing.png()) < len(plain) / 1.5
+    assert np.array_equal(pixels(drawing.png()), pixels(plain))
+
+
 def test_a_small_png_has_the_css_size_and_nearly_the_same_colours() -> None:
     sheet = show.contact_sheet([show.turntable(0, 0, 0.55)])
     small = pixels(sheet.small_png())
@@ -168,11 +175,14 @@ def test_the_mirror_figure_is_grey_where_the_mirror_point_is_hidden(faces: FaceB
     assert "50%" in sheet.axes[2].texts[0].get_text()
 
 
-def test_masks_come_with_name_note_and_size_of_the_hole() -> None:
-    holes = {kind: masks.make(kind, size=SIZE, n=3) for kind in ("center", "half_left")}
-    sheet = show.mask_families(holes, {"center": "gfc"})
-    words = [text.get_text() for ax in sheet.axes for text in ax.texts]
-    assert words == ["center", "gfc\n25% missing", "half_left", "50% missing"]
+def test_masks_come_with_name_note_and_size_of_the_hole(images: torch.Tensor) -> None:
+    holes = {kind: masks.make(kind, size=SIZE) for kind in ("center", "half_left")}
+    sheet = show.mask_families(holes, {"center": "gfc"}, images[0])
+    words = [text.get_text() for ax in sheet.axes for text in [ax.title, *ax.texts]]
+    assert words == ["center", "25% missing\ngfc", "half_left", "50% missing"]
+    half, known = cell(sheet, 1).astype(int), slice(SIZE // 2, None)
+    assert len(np.unique(half[:, : SIZE // 2].reshape(-1, 3), axis=0)) == 1
+    assert np.abs(half[:, known] - levels(images[0].mean(0, keepdim=True))[:, known]).max() <= 1
 
 
 def test_bars_are_as_long_as_their_shares() -> None:

@@ -24,6 +24,7 @@ from facecomp_lib.show.labels import (
     overlay_landmarks,
     overlay_parsing,
 )
+from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
 from facecomp_lib.show.turntable import turntable
 
 _WIDGETS = ("FaceExplorer", "FrameSlider", "Panel")  # loaded when used: figures need no Jupyter
@@ -36,8 +37,12 @@ __all__ = [
     "balance",
     "completion",
     "contact_sheet",
+    "duel",
     "face_view",
+    "gaussians",
+    "histograms",
     "labels",
+    "lines",
     "mask_families",
     "masked",
     "matrices",
@@ -46,6 +51,8 @@ __all__ = [
     "overlay_landmarks",
     "overlay_parsing",
     "photo_row",
+    "ranking",
+    "rows",
     "sweep",
     "turntable",
     "verdict",

@@ -6,6 +6,7 @@ tested. Conventions as everywhere: images [B, 3, H, W] in [0, 1], masks [B, 1, H
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ from facecomp_lib.show.canvas import (
 )
 
 CHANGED = np.array([0.835, 0.369, 0.0])  # vermillion: a pixel that differs
+MISSING = np.array([0.902, 0.624, 0.0])  # orange: a hole in a grey face
 COMPLETION = ("original", "mask", "masked input", "raw fill", "composite", "pixels that changed")
 
 
@@ -103,25 +105,31 @@ def masked(image: torch.Tensor, mask: torch.Tensor, grey: float = 0.5) -> torch.
 
 
 def mask_families(
-    masks: Mapping[str, torch.Tensor], notes: Mapping[str, str] | None = None, *, cell: int = 96
+    masks: Mapping[str, torch.Tensor],
+    notes: Mapping[str, str] | None = None,
+    image: torch.Tensor | None = None,
+    *,
+    columns: int = 6,
+    cell: int = 96,
 ) -> Sheet:
-    """One row per kind of hole: its name and a note at the left, its samples beside them (white = known).
+    """One hole of each kind: its name above, its size and a note below.
 
     Args:
-        masks: kind -> [n, 1, H, W].
+        masks: kind -> [1, H, W] or [1, 1, H, W].
         notes: kind -> a few words, such as the paper that uses it.
+        image: [3, H, W], a face to cut the holes into, shown in grey; without it, known is white.
     """
-    samples = {kind: pictures(batch) for kind, batch in masks.items()}
-    size = cell_size(next(iter(samples.values()))[0].shape, cell)
-    sheet, axes = grid(len(samples), max(map(len, samples.values())), size, left=190)
-    for row, (kind, batch) in enumerate(samples.items()):
-        for ax, mask in zip(axes[row], batch, strict=False):
-            put(ax, mask, frame=True)
-        fill(axes[row], len(batch))
-        label = f"{(notes or {}).get(kind, '')}\n{np.mean([1 - mask.mean() for mask in batch]):.0%} missing"
-        write(axes[row, 0], kind, (0, 0.62), (-8, 0), ha="right", va="bottom", weight="bold")
-        place = {"ha": "right", "va": "top", "fontsize": SMALL, "color": QUIET}
-        write(axes[row, 0], label.strip(), (0, 0.58), (-8, 0), **place)
+    single = {kind: mask.reshape(1, *mask.shape[-2:]) for kind, mask in masks.items()}
+    wrapped = {kind: textwrap.wrap((notes or {}).get(kind, ""), cell // 5) for kind in single}
+    columns, lines = min(columns, len(single)), 1 + max(map(len, wrapped.values()))
+    size = cell_size(next(iter(single.values())).shape[-2:], cell)
+    sheet, axes = grid(-(-len(single) // columns), columns, size, gap=(14, 6), head=18, foot=4 + 13 * lines)
+    for ax, (kind, mask) in zip(axes.flat, single.items(), strict=False):
+        shown = picture(mask if image is None else image.mean(0, keepdim=True))
+        shown = shown if image is None else np.where(picture(mask) > 0.5, shown, MISSING)
+        words = "\n".join([f"{1 - float(mask.mean()):.0%} missing", *wrapped[kind]])
+        put(ax, shown, kind, words, frame=True)
+    fill(axes, len(single))
     return sheet
 
 
