@@ -23,6 +23,9 @@ _MEAN = {
     (60, 61, 62, 66, 67): "418 731 457 744 500 747 500 753 455 752",
 }
 
+# Eyes and mouth of an aligned picture, without the template's small asymmetry: a mirrored face is as large.
+_ANCHORS = (frame.TEMPLATE + frame.TEMPLATE[[1, 0, 2]] * [-1, 1] + [1, 0]) / 2
+
 
 @lru_cache(maxsize=16)
 def average(height: int, width: int) -> Face:
@@ -55,7 +58,7 @@ class Face:
 
     def __init__(self, points: Points) -> None:
         self.points = points
-        matrix = frame.similarity(frame.TEMPLATE, frame.anchors(points))
+        matrix = frame.similarity(_ANCHORS, frame.anchors(points))
         self.side = float(np.hypot(matrix[0, 0], matrix[1, 0]))
         if self.side < 4:
             raise ValueError("landmarks must be in pixels: these span less than two, as fractions would.")

@@ -1,14 +1,13 @@
 """Irregular holes: brush strokes and blobs, or masks from a folder, with a hole ratio inside stated bounds.
 
-The bounds hold by construction: strokes are drawn until they cover about the wanted number of pixels, which
-lies strictly inside the bounds; then the drawing is grown or worn down evenly to exactly that number.
+The bounds hold by construction: thin skeletons of strokes and blobs swell, each at its own speed, until they
+cover exactly the wanted number of pixels, which lies between the bounds.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 from facecomp_lib.masks import folder as pictures
 from facecomp_lib.masks.canvas import Canvas, Draw, Family, Hole, lowest
 
-_ROUNDS, _DOZEN = 6, 12  # strokes are drawn by the dozen until they suffice; six dozen always come close
+_STROKES = 60  # drawn at most; most holes are full after ten to twenty
 _CORNERS = 8  # of a stroke or a blob, at most
-_FINE = 4  # bits of a pixel in which OpenCV takes positions
+_SLOWNESS = (3, 2, 1)  # at which skeletons swell: fine, middling, broad
 
 
 def between(low: int, high: int) -> Draw:
@@ -45,57 +44,51 @@ def strokes(canvas: Canvas, count: int) -> Hole:
     """Strokes and blobs that cover exactly ``count`` pixels."""
     import cv2
 
-    drawn = np.zeros((canvas.height, canvas.width), np.uint8)
-    # Few and thick or many and thin, as chance has it, but none larger than the hole that is wanted.
-    brush = canvas.random.uniform(0.04, 0.16) * math.sqrt(count)
-    for _ in range(_ROUNDS):
-        for corners, width, blob in _strokes(canvas, brush):
-            cv2.polylines(drawn, [corners], blob, 1, width, cv2.LINE_8, _FINE)
-            if blob:
-                cv2.fillPoly(drawn, [corners], 1, cv2.LINE_8, _FINE)
-            if cv2.countNonZero(drawn) >= 0.9 * count:
-                return _to_count(drawn, count)
-    return _to_count(drawn, count)
+    random = canvas.random
+    # Few and broad or many and fine, as chance has it, but none larger than the hole that is wanted.
+    brush = random.uniform(0.02, 0.1) * math.sqrt(count)
+    slowness = random.choice(_SLOWNESS, _STROKES)
+    corners, lengths = _skeletons(canvas, brush)
+    width = 2 * brush / slowness
+    enough = int(np.searchsorted(np.cumsum((lengths + width) * width), count)) + 1
+    # Only lines of one pixel and distances in whole numbers: OpenCV draws those alike in every version.
+    swelling = np.full((canvas.height, canvas.width), np.iinfo(np.int32).max, np.int32)
+    for slower in _SLOWNESS:
+        drawn = [corners[k] for k in np.flatnonzero(slowness[:enough] == slower)]
+        if not drawn:
+            continue
+        paper = np.ones((canvas.height, canvas.width), np.uint8)
+        distance = cv2.distanceTransform(cv2.polylines(paper, drawn, False, 0), cv2.DIST_L2, cv2.DIST_MASK_5)
+        np.minimum(swelling, (distance * (16 * slower)).astype(np.int32), out=swelling)
+    return lowest(swelling, count)
 
 
-def _strokes(canvas: Canvas, brush: float) -> Iterator[tuple[NDArray[np.int32], int, bool]]:
-    """A dozen wandering lines and, one in four, ragged blobs.
+def _skeletons(canvas: Canvas, brush: float) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Wandering lines, and stars that will swell to blobs, one in four.
 
     Args:
         canvas: they begin anywhere on it.
-        brush: middling width of the lines, px.
+        brush: middling width of a stroke, px.
 
-    Yields:
-        corners ``[N, 2]`` in fractions of a pixel for OpenCV, the width of the line in px, and whether it is
-        the outline of a blob.
+    Returns:
+        Corners ``[N, 2 * _CORNERS, 2]`` in px, and lengths ``[N]`` in px.
     """
-    random = canvas.random
-    start = random.random((_DOZEN, 1, 2)) * [canvas.width, canvas.height]
-    blob = random.random(_DOZEN) < 0.25
-    widths = brush * random.uniform(0.5, 2, _DOZEN)
-    ends = np.where(blob, _CORNERS, random.integers(2, _CORNERS + 1, _DOZEN))
-    turns = random.uniform(-1.3, 1.3, (_DOZEN, _CORNERS))
-    turns[:, 0] = random.uniform(0, 2 * math.pi, _DOZEN)
-    lengths = random.uniform(0.5, 4, (_DOZEN, _CORNERS, 1)) * brush
-    around = np.arange(_CORNERS) * (2 * math.pi / _CORNERS)
-    angles = np.where(blob[:, None], around, turns.cumsum(1))
-    steps = lengths * np.stack([np.cos(angles), np.sin(angles)], 2)
-    corners = start + np.where(blob[:, None, None], 0.6 * steps, steps.cumsum(1) - steps[:, :1])
-    fixed = np.round(corners * 2**_FINE).astype(np.int32)
-    for k in range(_DOZEN):
-        yield fixed[k, : ends[k]], max(1, round(widths[k])), bool(blob[k])
-
-
-def _to_count(drawn: NDArray[np.uint8], count: int) -> Hole:
-    """Grow or wear down a drawing by the distance from its edge until it has ``count`` pixels."""
-    import cv2
-
-    grow = cv2.countNonZero(drawn) < count
-    distance = cv2.distanceTransform(1 - drawn if grow else drawn, cv2.DIST_L2, cv2.DIST_MASK_5)
-    levels = (distance * 16).astype(np.int32)  # whole numbers, the same on every machine
-    return lowest(levels if grow else levels.max() - levels, count)
+    random, shape = canvas.random, (_STROKES, _CORNERS)
+    start = random.random((_STROKES, 1, 2)) * [canvas.width, canvas.height]
+    star = random.random((_STROKES, 1)) < 0.25
+    ends = np.where(star, _CORNERS, random.integers(1, _CORNERS + 1, (_STROKES, 1)))
+    lengths = random.uniform(0.5, 6, shape) * brush * (np.arange(_CORNERS) < ends) * np.where(star, 0.4, 1)
+    turns = random.uniform(-1.3, 1.3, shape).cumsum(1) + random.uniform(0, 2 * math.pi, (_STROKES, 1))
+    angles = np.where(star, np.arange(_CORNERS) * (2 * math.pi / _CORNERS), turns)
+    steps = lengths[..., None] * np.stack([np.cos(angles), np.sin(angles)], 2)
+    # A star's path returns to its middle after every tip; a line's stays where it is for one step.
+    line = start + steps.cumsum(1)
+    path = np.empty((_STROKES, 2 * _CORNERS, 2))
+    path[:, 0::2] = np.where(star[..., None], start, line - steps)
+    path[:, 1::2] = np.where(star[..., None], start + steps, line)
+    return np.floor(path).astype(np.int32), lengths.sum(1)  # floor: all begin inside the picture
 
 
 BINS = ((10, 20), (20, 30), (30, 40), (40, 50), (50, 60))
-_SOURCE = "lafin table 1, symmfc table II, oracle D"
+_SOURCE = "lafin tab. 1, symmfc II, oracle D"
 FAMILIES = {f"irregular_{low}_{high}": Family(between(low, high), _SOURCE, smallest=16) for low, high in BINS}

@@ -7,14 +7,20 @@ Shapes are drawn in the face's own axes: x to its right in the picture, y down, 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from facecomp_lib.masks.canvas import Canvas, Family, Hole
 from facecomp_lib.masks.face import Points
 
-_FINE = 4  # bits of a pixel in which OpenCV takes positions
-_ROUND = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-_CIRCLE = np.stack([np.cos(_ROUND), np.sin(_ROUND)], 1)
+
+def _arc(start: float, end: float, number: int) -> Points:
+    """Points ``[number, 2]`` on the unit circle between two angles in degrees."""
+    angles = np.radians(np.linspace(start, end, number))
+    return np.stack([np.cos(angles), np.sin(angles)], 1)
+
+
+_CIRCLE = _arc(0, 360, 41)[:-1]
+_CAP = _arc(-90, 90, 9)  # the round end of a line that runs to the right
 
 # The back of a right hand, fingers up: hundredths of its length, about the middle of the palm.
 _PALM = [(-16, 30), (-23, 5), (-22, -20), (-5, -26), (12, -24), (22, -14), (22, 8), (16, 30)]
@@ -35,28 +41,44 @@ _HANDLE = [(-5, 9), (5, 9), (3.2, 150), (-3.2, 150)]
 
 
 class Drawing:
-    """Filled shapes on a canvas; positions in px."""
+    """Shapes on a canvas; positions in px."""
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas
-        self.pixels = np.zeros((canvas.height, canvas.width), np.uint8)
+        self.shapes: list[Points] = []  # each [N + 1, 2], ending where it began
 
     def polygon(self, corners: Points) -> None:
         """A filled polygon with corners ``[N, 2]``."""
-        import cv2
+        closed = np.concatenate([corners, corners[:1]])
+        (x, y), (x_end, y_end) = closed[:-1].T, closed[1:].T
+        self.shapes.append(closed if x @ y_end > x_end @ y else closed[::-1])  # clockwise
 
-        cv2.fillPoly(self.pixels, [_fixed(corners)], 1, cv2.LINE_8, _FINE)
-
-    def line(self, corners: ArrayLike, width: float) -> None:
-        """A line with round ends through ``[N, 2]``; ``width`` is a share of the face's side."""
-        import cv2
-
-        thickness = max(1, round(width * self.canvas.face.side))
-        cv2.polylines(self.pixels, [_fixed(corners)], False, 1, thickness, cv2.LINE_8, _FINE)
+    def line(self, start: Points, end: Points, width: float) -> None:
+        """A line with round ends; ``width`` is a share of the face's side, one pixel at least."""
+        radius = max(width * self.canvas.face.side, 1) / 2
+        x, y = end - start
+        cap = radius / max(float(np.hypot(x, y)), 1e-9) * _CAP @ np.array([[x, y], [-y, x]])
+        self.polygon(np.concatenate([end + cap, start - cap]))
 
     @property
     def hole(self) -> Hole:
-        return self.pixels.view(bool)
+        """The pixels whose centres lie in one shape or more.
+
+        Walking along a row, one is outside after crossing as many edges that go down as edges that go up; all
+        shapes run clockwise, so that overlaps do not cancel. Our own few lines instead of a drawing library,
+        whose versions differ along the edges.
+        """
+        height, width = self.canvas.height, self.canvas.width
+        start = np.concatenate([closed[:-1] for closed in self.shapes])
+        end = np.concatenate([closed[1:] for closed in self.shapes])
+        rows = np.arange(height)[:, None]
+        row, edge = np.nonzero((start[:, 1] <= rows) != (end[:, 1] <= rows))
+        (x, y), (x_end, y_end) = start[edge].T, end[edge].T
+        column = np.ceil(x + (row - y) * (x_end - x) / (y_end - y)).clip(0, width).astype(int)
+        crossings = np.bincount(
+            row * (width + 1) + column, np.where(y_end > y, 1, -1), minlength=height * (width + 1)
+        )
+        return (crossings.reshape(height, width + 1).cumsum(1) != 0)[:, :width]
 
 
 def glasses(canvas: Canvas) -> Hole:
@@ -73,20 +95,22 @@ def glasses(canvas: Canvas) -> Hole:
         drawing.polygon(face.at(eye, lens * [reach, height] + [0, 0.012], tilt))
         rims = np.array([[0.92, -0.025], [-1, -0.012]]) * [outwards * reach, 1]
         outer, inner = face.at(eye, rims, tilt)
-        drawing.line([outer, ear], 0.026)
-        drawing.line([inner, bridge], 0.024)
+        drawing.line(outer, ear, 0.026)
+        drawing.line(inner, bridge, 0.024)
     return drawing.hole
 
 
 def scarf(canvas: Canvas) -> Hole:
     """A scarf wound twice around mouth, chin and neck; one end hangs down."""
     face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
-    height, thick, wide, tilt = random.uniform([0, 0.2, 0.03, -5], [0.06, 0.25, 0.07, 5])
+    height, thick, wide, tilt = random.uniform([-0.3, 0.2, 0.03, -5], [0.6, 0.25, 0.07, 5])
     end = random.choice([-1, 1]) * random.uniform(0.06, 0.16)
     nose = face.points[33]
-    jaw = face.local(nose)[:17, 0]
+    local = face.local(nose)
+    height *= local[50:53, 1].min()  # from above the nose's base to the upper lip
+    left, right = local[:, 0].min(), local[:, 0].max()
     for top, tall, more in ((height, thick, wide), (height + 0.7 * thick, 1.5 * thick, wide + 0.05)):
-        drawing.polygon(face.at(nose, _roll(jaw.min() - more, jaw.max() + more, top, tall), tilt))
+        drawing.polygon(face.at(nose, _roll(left - more, right + more, top, tall), tilt))
     strip = np.array([[-0.1, 0.3], [0.1, 0.3], [0.12, 0.85], [-0.08, 0.85]]) + [end, height]
     drawing.polygon(face.at(nose, strip, tilt))
     return drawing.hole
@@ -106,9 +130,11 @@ def hand(canvas: Canvas) -> Hole:
     drawing.polygon(put(_PALM))
     for base, angle, reach, width in _FINGERS:
         turn = np.radians(spread * angle + bend)
-        tip = base + reach * np.array([np.sin(turn), -np.cos(turn)])
-        drawing.line(put([base, tip]), width / 100 * length)
-    drawing.line(put(_FOREARM), 0.36 * length)
+        bone = base + np.array([[0.0, 0.0], [reach * np.sin(turn), -reach * np.cos(turn)]])
+        base, tip = put(bone)
+        drawing.line(base, tip, width / 100 * length)
+    wrist, elbow = put(_FOREARM)
+    drawing.line(wrist, elbow, 0.36 * length)
     return drawing.hole
 
 
@@ -130,11 +156,6 @@ def _roll(left: float, right: float, top: float, thick: float, slack: float = 0.
     half = thick / 2 * np.sqrt(1 - x**4)
     upper, lower = (np.stack([x, y], 1) for y in (middle - half, middle + half))
     return np.concatenate([upper, lower[::-1]]) * [(right - left) / 2, 1] + [(right + left) / 2, 0]
-
-
-def _fixed(corners: ArrayLike) -> NDArray[np.int32]:
-    """Positions as OpenCV takes them; beyond its range they are far outside any picture."""
-    return np.round(np.clip(corners, -(2.0**15), 2.0**15) * 2**_FINE).astype(np.int32)
 
 
 FAMILIES = {

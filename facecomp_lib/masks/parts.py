@@ -2,8 +2,8 @@
 
 The two papers number them differently, and print no coordinates: gfc shows pictures and names the parts,
 collagan names them and says 'on average 40 x 48' of 128 px. So each box here is built from the landmarks of
-the part that it names. 'Left' is the viewer's left, and the boxes of the right are the mirror image of those
-of the left.
+the part that it names; collagan's stand upright on one side of the face and lie across it. 'Left' is the
+viewer's left, and the boxes of the right are the mirror image of those of the left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from facecomp_lib.masks.face import Face
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, px
 
-EYES, BROWS, MOUTH = range(36, 48), range(17, 27), range(48, 68)
+EYES, BROWS, NOSE, MOUTH = range(36, 48), range(17, 27), range(30, 36), range(48, 68)  # NOSE: tip and base
 LEFT_EYE, LEFT_BROW = range(36, 42), range(17, 22)  # of the viewer
 MIDDLE = (27, 33, 51, 57, 8)  # bridge and base of the nose, lips, chin
 SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the side
@@ -53,14 +53,14 @@ def left_eye(canvas: Canvas) -> Hole:
 
 
 def lower_half(canvas: Canvas) -> Hole:
-    """The face from the tip of the nose to the chin: what a scarf hides."""
+    """The face from the nose's tip and base to the chin: what a scarf hides."""
     left, _, right, bottom = _face(canvas.face)
-    return _rectangle(canvas, (left, canvas.face.points[30, 1], right, bottom))
+    return _rectangle(canvas, (left, canvas.face.bounds(NOSE, margin=0.01)[1], right, bottom))
 
 
 def block_left_eye(canvas: Canvas) -> Hole:
-    """48 x 40 px of 128, on the eye."""
-    return _block(canvas, LEFT_EYE, LONG, SHORT)
+    """40 x 48 px of 128, on the eye."""
+    return _block(canvas, LEFT_EYE, SHORT, LONG)
 
 
 def block_upper_face(canvas: Canvas) -> Hole:
@@ -101,8 +101,14 @@ def _block(canvas: Canvas, part: range, width: float, height: float) -> Hole:
 
 
 def _cover(box: Box, part: Box) -> Box:
-    """The smallest box that holds both."""
-    return min(box[0], part[0]), min(box[1], part[1]), max(box[2], part[2]), max(box[3], part[3])
+    """The box, enlarged where it does not hold the pixels in which a part ends."""
+    (left, top, right, bottom), rim = part, 0.5
+    return (
+        min(box[0], left - rim),
+        min(box[1], top - rim),
+        max(box[2], right + rim),
+        max(box[3], bottom + rim),
+    )
 
 
 def _families(name: str, source: str, draws: dict[str, Draw]) -> dict[str, Family]:

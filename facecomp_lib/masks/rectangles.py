@@ -62,7 +62,7 @@ def _side(canvas: Canvas, side: int | None) -> int:
 
 
 FAMILIES = {
-    "center": Family(center, "lafin tables 1-2, oracle table 2, symmfc table II"),
+    "center": Family(center, "lafin tab. 1-2, oracle 2, symmfc II"),
     "random_square": Family(random_square, "gfc 4.1 and fig. 9, collagan 4.1"),
     "random_rectangle": Family(random_rectangle, "oracle 4.1, tables 1, 3-5"),
     "random_block": Family(random_block, "lafin 3 (training)"),
