@@ -32,8 +32,6 @@ HIDDEN = {
     "collagan_o1": LEFT_EYE,
     "collagan_o2": RIGHT_EYE,
     "collagan_o3": [*LEFT_EYE, *RIGHT_EYE],
-    "collagan_o4": range(2, 6),
-    "collagan_o5": range(11, 15),
     "collagan_o6": MOUTH,
     "glasses": [*LEFT_EYE, *RIGHT_EYE],
     "scarf": [*MOUTH, *CHIN],
@@ -85,6 +83,13 @@ def test_holes_leave_the_other_parts_of_a_face_that_looks_ahead(kind, batch):
     assert known_at(mask, ahead.landmarks, LEFT[kind]).all()
 
 
+@pytest.mark.parametrize(("kind", "nose", "jaw"), [("collagan_o4", 31, 3), ("collagan_o5", 35, 13)])
+def test_left_and_right_face_of_collagan_are_the_cheeks(kind, nose, jaw, batch):
+    cheek = batch.landmarks[:, [nose, jaw]].mean(1, keepdim=True)
+    mask = masks.make(kind, 128, len(batch), landmarks=batch.landmarks)
+    assert not known_at(mask, cheek, [0]).any()
+
+
 def test_a_hand_hides_a_part_of_nose_mouth_and_cheeks(batch):
     mask = masks.make("hand", 128, len(batch), landmarks=batch.landmarks)
     hidden = 1 - known_at(mask, batch.landmarks, [*range(2, 15), *range(27, 68)]).float().mean(1)
@@ -99,7 +104,7 @@ def test_without_landmarks_the_face_is_where_aligned_pictures_have_it(batch):
 
 
 @pytest.mark.parametrize("kind", [*PARTS, *THINGS])
-def test_holes_move_and_grow_with_the_face(kind, batch):
+def test_holes_move_and_grow_with_the_picture_of_the_face(kind, batch):
     small = masks.make(kind, 128, 8, landmarks=batch.landmarks[:8] - 12)
     moved = masks.make(kind, 128, 8, landmarks=batch.landmarks[:8] - 12 + torch.tensor([8.0, 3]))
     inside = small[..., :-3, :-8]
@@ -159,6 +164,18 @@ def test_halves_of_gfc_are_the_larger_holes_as_in_the_paper(batch):
     }
     eyes = max(share["gfc_o4"], share["gfc_o5"])
     assert 1.5 * eyes < share["gfc_o3"] < min(share["gfc_o1"], share["gfc_o2"], share["gfc_o6"])
+
+
+@pytest.mark.parametrize("kind", [*PARTS[:6], *THINGS])
+def test_parts_and_things_are_as_large_as_the_face(kind, batch):
+    near, far = (
+        masks.make(kind, 200, 8, landmarks=(batch.landmarks[:8] - 64) * scale + 90) for scale in (1.2, 0.6)
+    )
+    ratio = masks.hole_fraction(near).mean() / masks.hole_fraction(far).mean()
+    if kind in ("scarf", "hand", "microphone"):  # they reach the lower border
+        assert 1.8 < ratio < 4.4
+    else:
+        assert 3.6 < ratio < 4.4
 
 
 @pytest.mark.parametrize("kind", THINGS)

@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, px
 EYES, BROWS, NOSE, MOUTH = range(36, 48), range(17, 27), range(30, 36), range(48, 68)  # NOSE: tip and base
 LEFT_EYE, LEFT_BROW = range(36, 42), range(17, 22)  # of the viewer
 MIDDLE = (27, 33, 51, 57, 8)  # bridge and base of the nose, lips, chin
-SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the side
+SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the picture's side, whatever the face's
 
 
 def _rectangle(canvas: Canvas, box: Box) -> Hole:
@@ -36,10 +36,15 @@ def _face(face: Face) -> Box:
 
 
 def left_half(canvas: Canvas) -> Hole:
-    """The face from the line through nose, lips and chin to its outline, from above the brow to the chin."""
+    """The face from its middle, by nose, lips and chin, to its outline, and from above the brow to the chin.
+
+    In a head that is turned far, where an eye crosses the middle, it includes that eye.
+    """
     left, top, _, bottom = _face(canvas.face)
     middle = canvas.face.mean(*MIDDLE)[0]
-    return _rectangle(canvas, (left, top, middle, bottom))
+    return _rectangle(
+        canvas, _cover((left, top, middle, bottom), canvas.face.bounds([*LEFT_EYE, *LEFT_BROW]))
+    )
 
 
 def two_eyes(canvas: Canvas) -> Hole:
@@ -67,18 +72,16 @@ def block_upper_face(canvas: Canvas) -> Hole:
     """48 x 40 px of 128, from the forehead to under the eyes."""
     face = canvas.face
     left, _, right, bottom = face.bounds(EYES, margin=0.02)
-    middle, half = (left + right) / 2, LONG / 2 * face.side
-    box = (middle - half, bottom - SHORT * face.side, middle + half, bottom)
+    middle, half = (left + right) / 2, LONG / 2 * canvas.side
+    box = (middle - half, bottom - SHORT * canvas.side, middle + half, bottom)
     return _rectangle(canvas, _cover(box, face.bounds(EYES)))
 
 
 def block_left_face(canvas: Canvas) -> Hole:
     """40 x 48 px of 128, on the cheek: from under the eye down, from the middle of the face outwards."""
-    face = canvas.face
-    top = face.bounds(LEFT_EYE, margin=0.01)[3]
-    right = face.mean(*MIDDLE)[0]
-    box = (right - SHORT * face.side, top, right, top + LONG * face.side)
-    return _rectangle(canvas, _cover(box, face.bounds([2, 3, 4, 5])))
+    top = canvas.face.bounds(LEFT_EYE, margin=0.01)[3]
+    right = canvas.face.mean(*MIDDLE)[0]
+    return _rectangle(canvas, (right - SHORT * canvas.side, top, right, top + LONG * canvas.side))
 
 
 def block_lower_face(canvas: Canvas) -> Hole:
@@ -96,7 +99,7 @@ def _block(canvas: Canvas, part: range, width: float, height: float) -> Hole:
     """A box of fixed size about the middle of a part; larger only where the part is."""
     face = canvas.face
     x, y = face.mean(*part)
-    wide, tall = width / 2 * face.side, height / 2 * face.side
+    wide, tall = width / 2 * canvas.side, height / 2 * canvas.side
     return _rectangle(canvas, _cover((x - wide, y - tall, x + wide, y + tall), face.bounds(part)))
 
 
