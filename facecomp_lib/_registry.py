@@ -105,6 +105,7 @@ DLIB_ARCHIVE = Archive(
 )
 
 _TORCHVISION = "https://download.pytorch.org/models/"
+_FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
 _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
 _DLIB = "https://github.com/davisking/dlib-models/raw/master/"
 
@@ -190,5 +191,13 @@ WEIGHTS = (
         "BSD-3-Clause; trained on WIDER FACE",
         "619a316812",
         (Upstream(f"{_FAN}s3fd-619a316812.pth"),),
+    ),
+    Weight(
+        "inception_fid",
+        "pt_inception-2015-12-05-6726825d.pth",
+        "features for FID and KID: Inception-v3 of 2015",
+        "Apache-2.0; trained on ImageNet",
+        "6726825d",
+        (Upstream(f"{_FID}pt_inception-2015-12-05-6726825d.pth"),),
     ),
 )
