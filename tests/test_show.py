@@ -97,6 +97,14 @@ def test_a_drawing_in_few_colours_is_light_and_keeps_every_pixel() -> None:
     assert np.array_equal(pixels(drawing.png()), pixels(plain))
 
 
+def test_shades_of_a_drawing_are_rounded_in_notebooks_by_what_nobody_sees() -> None:
+    drawing = show.gaussians({"apart": [(0, 1), (2, 0.5)]})
+    data, _ = drawing._repr_mimebundle_()
+    shown, exact = pixels(base64.b64decode(data["image/png"])), pixels(drawing.png())
+    assert len(data["image/png"]) < len(drawing.png())
+    assert np.abs(shown.astype(int) - exact).max() <= 24 and np.abs(shown.astype(int) - exact).mean() < 0.1
+
+
 def test_a_small_png_has_the_css_size_and_nearly_the_same_colours() -> None:
     sheet = show.contact_sheet([show.turntable(0, 0, 0.55)])
     small = pixels(sheet.small_png())
@@ -295,3 +303,48 @@ def test_a_verdict_names_what_holds(answer: int | None, printed: list[str], righ
 def test_a_verdict_survives_an_answer_of_another_kind(capsys) -> None:
     assert not show.verdict("2", "text", lambda tensor: {"it is large": tensor.sum() > 3})
     assert capsys.readouterr().out.startswith("[--] exercise 2: the answer can be checked (AttributeError")
+
+
+def texts(sheet: show.Sheet) -> list[str]:
+    """Titles and notes, axes by axes."""
+    return [text.get_text() for ax in sheet.axes for text in [ax.title, *ax.texts] if text.get_text()]
+
+
+def test_a_duel_marks_the_better_value_whichever_way_better_is(images: torch.Tensor) -> None:
+    sheet = show.duel(*images[:3], {"psnr": (20.0, 21.0), "lpips": (0.1, 0.2), "ssim": (0.5, 0.5)})
+    winners = [text.get_text() for ax in sheet.axes for text in ax.texts if text.get_fontweight() == "bold"]
+    assert winners == ["0.100", "21.00"]
+    assert np.abs(cell(sheet, 1).astype(int) - levels(images[1])).max() <= 1
+
+
+def test_rows_hold_every_picture_under_its_column(images: torch.Tensor) -> None:
+    sheet = show.rows({"one": images[:2], "two": images[2:4]}, ("a", "b"), {"two": ["x", "y"]})
+    assert texts(sheet) == ["a", "one", "b", "x", "two", "y"]
+    for place in range(4):
+        assert np.abs(cell(sheet, place).astype(int) - levels(images[place])).max() <= 1
+
+
+def test_hits_of_a_ranking_are_framed_and_misses_are_not(images: torch.Tensor) -> None:
+    right = [[False, True, True], [False, False, False]]
+    sheet = show.ranking(images[:2], [images[2:], images[2:]], right, names=("p", "q"))
+    assert [len(ax.patches) for ax in sheet.axes] == [0, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_curves_have_their_peak_at_the_mean() -> None:
+    sheet = show.gaussians({"same": [(0, 1), (0, 1)], "apart": [(0, 1), (2, 0.5)]}, ("here", "there"))
+    peaks = [line.get_xdata()[line.get_ydata().argmax()] for line in sheet.axes[1].lines]
+    assert np.allclose(peaks, (0, 2), atol=0.02)
+    assert [len(ax.texts) for ax in sheet.axes] == [0, 2]  # named where they can be told apart
+
+
+def test_lines_go_through_their_points() -> None:
+    sheet = show.lines({"a": [(1, 2), (10, 5)], "b": [(1, 0), (10, 1)]}, "x", "y", level=0, log=True)
+    level, *curves = sheet.axes[0].lines
+    assert [curve.get_xydata().tolist() for curve in curves] == [[[1, 2], [10, 5]], [[1, 0], [10, 1]]]
+    assert set(level.get_ydata()) == {0}
+
+
+def test_a_histogram_counts_shares_and_marks_its_values() -> None:
+    sheet = show.histograms({"a": [0.0, 0.1, 1.0], "b": torch.ones(7)}, "x", {"limit": 0.6}, bins=2)
+    assert np.allclose([bar.get_height() for bar in sheet.axes[0].patches], [2 / 3, 1 / 3, 0, 1])
+    assert sheet.axes[0].lines[0].get_xdata()[0] == 0.6

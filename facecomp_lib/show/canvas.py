@@ -22,6 +22,7 @@ from PIL import Image
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
+DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
 
 Picture = torch.Tensor | np.ndarray
@@ -69,21 +70,27 @@ class Sheet(Figure):
         return f"<Sheet {self.css_size[0]} x {self.css_size[1]} px>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        png, jpeg = self.png(), self.jpeg()
+        png, jpeg = _light(self.png(), DRAWING), self.jpeg()
         kind, picture = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
         return output(self, kind, picture)
 
 
-def _light(png: bytes) -> bytes:
-    """The same pixels in a third of the bytes where they have no more than 256 colours, as drawings do."""
+def _light(png: bytes, most: int = 256) -> bytes:
+    """A picture of no more than `most` colours with a palette, in a third of the bytes; others as they are.
+
+    Up to 256 colours every pixel stays; beyond, the shades between two colours of a drawing are rounded.
+    """
     full = Image.open(io.BytesIO(png)).convert("RGB")
-    colours = sorted(colour for _, colour in full.getcolors(256) or [])
+    colours = sorted(colour for _, colour in full.getcolors(most) or [])
     if not colours:
         return png
-    code = np.array([1 << 16, 1 << 8, 1])
-    places = np.searchsorted(np.array(colours) @ code, np.asarray(full) @ code)
-    small = Image.fromarray(places.astype(np.uint8), "P")
-    small.putpalette(np.array(colours, np.uint8).tobytes())
+    if len(colours) > 256:
+        small = full.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
+    else:
+        code = np.array([1 << 16, 1 << 8, 1])
+        places = np.searchsorted(np.array(colours) @ code, np.asarray(full) @ code)
+        small = Image.fromarray(places.astype(np.uint8), "P")
+        small.putpalette(np.array(colours, np.uint8).tobytes())
     buffer = io.BytesIO()
     small.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

@@ -53,8 +53,8 @@ def duel(
     row = 24
     size = cell_size(picture(target).shape, cell)
     sheet, axes = grid(1, 3, size, head=18, bottom=row * len(scores) + 4)
-    for ax, shown, title in zip(axes[0], (left, target, right), titles, strict=True):
-        put(ax, shown, title)
+    for ax, one, title in zip(axes[0], (left, target, right), titles, strict=True):
+        put(ax, one, title)
     for place, (measure, values) in enumerate(scores.items()):
         shown, below = display(measure), (0, -(place + 0.62) * row * 0.72)
         write(axes[0, 1], f"{shown.label} ({shown.note})", (0.5, 0), below, fontsize=SMALL, color=QUIET)
@@ -117,7 +117,12 @@ def ranking(
             put(ax, one, title if row == 0 else "", text)
         for ax, hit in zip(axes[row, 1:], right[row], strict=True):
             if hit:
-                frame = {"fill": False, "edgecolor": GREEN, "linewidth": 3.2, "clip_on": False}
+                frame: dict[str, Any] = {
+                    "fill": False,
+                    "edgecolor": GREEN,
+                    "linewidth": 3.2,
+                    "clip_on": False,
+                }
                 ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **frame))
         if names:
             write(axes[row, 0], names[row], (0, 0.5), (-6, 0), ha="right", weight="bold")
