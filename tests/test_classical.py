@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skimage.restoration import inpaint_biharmonic
 
 from facecomp_lib import classical, masks
+from facecomp_lib.classical import poisson
 
 
 def ramp(height=24, width=24):
@@ -127,7 +128,7 @@ def test_half_a_face_can_be_missing():
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("magic", {}, "Unknown fill 'magic': choose one of mean, telea, biharmonic"),
+        ("magic", {}, "Unknown fill 'magic': choose one of mean, telea, navier_stokes"),
         ("mean", {"radius": 3}, "'mean' has no option radius: it has none"),
         ("telea", {"side": 3}, "'telea' has no option side: it has radius"),
         ("telea", {"radius": 0}, "radius must lie in 1 ... 100"),
@@ -143,3 +144,114 @@ def test_pictures_and_masks_are_checked():
         classical.complete(torch.rand(1, 4, 8, 8), masks.make("center", 8))
     with pytest.raises(ValueError, match="like the image"):
         classical.complete(torch.rand(1, 3, 8, 8), masks.make("center", 9))
+
+
+# ------------------------------------------------------------------------------------------ by example
+
+
+def stripes(size=64, period=8):
+    """A texture that repeats itself."""
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    wave = 0.5 + 0.4 * torch.sin(2 * torch.pi * (x + y) / period)
+    checks = 0.5 + 0.3 * ((x // 4 + y // 4) % 2 * 2 - 1)
+    return torch.stack([wave, checks, (wave + checks) / 2])[None].float()
+
+
+def test_patchmatch_continues_a_texture_that_smooth_fills_blur():
+    image, mask = stripes(), masks.make("center", 64, side=24)
+    error = {
+        kind: (classical.complete(image, mask, kind).composite - image).square().mean()
+        for kind in ("patchmatch", "telea", "navier_stokes", "biharmonic")
+    }
+    assert all(error["patchmatch"] < 0.1 * error[kind] for kind in error if kind != "patchmatch")
+
+
+def test_patchmatch_copies_known_pixels_only():
+    """Every filled pixel is one of the known pixels, to the last bit."""
+    image, mask = (
+        torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0)),
+        masks.make("center", 24),
+    )
+    filled = classical.complete(image, mask, "patchmatch").composite
+    colours = {tuple(colour) for colour in image[0][:, mask[0, 0] > 0.5].T.tolist()}
+    assert all(tuple(colour) in colours for colour in filled[0][:, mask[0, 0] < 0.5].T.tolist())
+
+
+def test_patchmatch_is_a_matter_of_its_seed():
+    image, mask = stripes(32) * 0.7, masks.make("center", 32)
+    image = image + 0.2 * torch.rand(image.shape, generator=torch.Generator().manual_seed(1))
+    one, same, other = (
+        classical.complete(image, mask, "patchmatch", seed=seed).composite for seed in (3, 3, 4)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("options", [{"patch": 4}, {"patch": 1}, {"patch": 33}, {"seed": -1}])
+def test_impossible_patches_are_refused(options):
+    with pytest.raises(ValueError, match="patch must be odd"):
+        classical.complete(torch.rand(1, 3, 16, 16), masks.make("center", 16), "patchmatch", **options)
+
+
+@pytest.mark.parametrize("kind", classical.KINDS)
+def test_a_plain_picture_stays_plain(kind):
+    image, mask = torch.full((1, 3, 24, 24), 0.4), masks.make("center", 24)
+    assert torch.allclose(classical.complete(image, mask, kind).composite, image, atol=4 / 255)  # 8 bits
+
+
+# ---------------------------------------------------------------------------------------- Poisson blending
+
+
+def blend_slowly(known, guide, hole):
+    """The normal equations of Poisson blending, one dense row a missing pixel."""
+    height, width = hole.shape
+    places = [tuple(p) for p in np.argwhere(hole)]
+    matrix, right = np.zeros((len(places), len(places))), np.zeros(len(places))
+    for row, (y, x) in enumerate(places):
+        for q in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            if 0 <= q[0] < height and 0 <= q[1] < width:
+                matrix[row, row] += 1
+                right[row] += guide[y, x] - guide[q]
+                if hole[q]:
+                    matrix[row, places.index(q)] -= 1
+                else:
+                    right[row] += known[q]
+    filled = known.copy()
+    filled[hole] = np.linalg.solve(matrix, right)
+    return filled
+
+
+@given(st.integers(0, 999), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_poisson_blending_solves_its_equations(seed, at_the_border):
+    random = np.random.default_rng(seed)
+    hole = np.zeros((7, 8), bool)
+    hole[(0 if at_the_border else 2) : 5, 2:6] = random.random((5 if at_the_border else 3, 4)) < 0.8
+    hole[3, 3] = True
+    known, guide = random.random((2, 7, 8))
+    found = poisson.solve(known[..., None], guide[..., None], hole)[..., 0]
+    assert np.allclose(found, blend_slowly(known, guide, hole), atol=1e-9)
+
+
+def test_a_drawing_in_another_light_is_brought_into_this_one():
+    """The same picture, 0.2 brighter: its gradients are right, so blending restores the original."""
+    image, mask = ramp() * 0.7, masks.make("center", 24)
+    blended = classical.poisson_blend(image, image + 0.2, mask)
+    assert torch.allclose(blended, image, atol=1e-5)
+    assert torch.equal(blended[mask.expand_as(image) > 0.5], image[mask.expand_as(image) > 0.5])
+
+
+@pytest.mark.parametrize(("part", "holes"), [(slice(0, 12), "above"), (slice(12, 24), "below")])
+def test_blending_works_up_to_the_border(part, holes):
+    image, mask = ramp() * 0.7, torch.ones(1, 1, 24, 24)
+    mask[..., part, :] = 0
+    assert torch.allclose(classical.poisson_blend(image, image + 0.1, mask), image, atol=1e-5), holes
+
+
+def test_blending_refuses_what_it_cannot_blend():
+    image, mask = torch.rand(1, 3, 8, 8), masks.make("center", 8)
+    with pytest.raises(ValueError, match="one shape"):
+        classical.poisson_blend(image, image[..., :4], mask)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        classical.poisson_blend(image, torch.full_like(image, float("nan")), mask)
+    with pytest.raises(ValueError, match="leaves no known pixel"):
+        classical.poisson_blend(image, image, torch.zeros_like(mask))

@@ -1,4 +1,4 @@
-"""Completion without learning: fills that know nothing of faces. The yardstick of lessons 01 and 02."""
+"""Completion without learning: fills that know nothing of faces. The yardstick that lesson 02 measures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecomp_lib import masks
+from facecomp_lib.classical.poisson import poisson_blend
 from facecomp_lib.completion import Completion
 
-__all__ = ["KINDS", "complete"]
+__all__ = ["KINDS", "complete", "poisson_blend"]
 
 Picture = NDArray[Any]  # float64 [H, W, 3] in [0, 1], missing pixels 0
 Hole = NDArray[np.bool_]  # [H, W], True = missing
@@ -30,12 +31,36 @@ def _telea(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
 
     ``radius``: pixels around a missing one that it averages over.
     """
+    return _opencv(picture, hole, radius, "INPAINT_TELEA")
+
+
+def _navier_stokes(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
+    """Lines of equal brightness flow on into the hole (Bertalmio and others 2001), by OpenCV, in 8 bits.
+
+    ``radius``: pixels around a missing one that it looks at.
+    """
+    return _opencv(picture, hole, radius, "INPAINT_NS")
+
+
+def _opencv(picture: Picture, hole: Hole, radius: float, method: str) -> Picture:
     import cv2
 
     if not 1 <= radius <= 100:
         raise ValueError(f"radius must lie in 1 ... 100 px, not {radius}.")
     levels = np.round(picture * 255).astype(np.uint8)
-    return cv2.inpaint(levels, hole.astype(np.uint8), radius, cv2.INPAINT_TELEA) / 255.0
+    return cv2.inpaint(levels, hole.astype(np.uint8), radius, getattr(cv2, method)) / 255.0
+
+
+def _patchmatch(picture: Picture, hole: Hole, patch: int = 7, seed: int = 0) -> Picture:
+    """Pixels copied from known places whose surroundings look alike (Barnes and others 2009): sharp, and
+    wrong wherever nothing like the missing part is known.
+
+    ``patch``: side of the compared squares, odd pixels. ``seed``: of the random search.
+    """
+    from facecomp_lib.classical.patchmatch import copy_map
+
+    source = copy_map(picture, hole, patch, seed)
+    return picture[source[..., 0], source[..., 1]]
 
 
 def _biharmonic(picture: Picture, hole: Hole) -> Picture:
@@ -49,7 +74,13 @@ def _biharmonic(picture: Picture, hole: Hole) -> Picture:
     return inpaint_biharmonic(picture, hole, channel_axis=-1)
 
 
-_FILLS: dict[str, Callable[..., Picture]] = {"mean": _mean, "telea": _telea, "biharmonic": _biharmonic}
+_FILLS: dict[str, Callable[..., Picture]] = {
+    "mean": _mean,
+    "telea": _telea,
+    "navier_stokes": _navier_stokes,
+    "biharmonic": _biharmonic,
+    "patchmatch": _patchmatch,
+}
 KINDS: tuple[str, ...] = tuple(_FILLS)
 
 
@@ -61,7 +92,8 @@ def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -
         mask: float ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing. Without a
             missing pixel the input comes back.
         kind: one of :data:`KINDS`.
-        options: ``radius=`` in pixels for ``telea``.
+        options: ``radius=`` in pixels for ``telea`` and ``navier_stokes``; ``patch=`` and ``seed=`` for
+            ``patchmatch``.
 
     Raises:
         ValueError: unknown kind or option, or an image or mask that cannot be completed

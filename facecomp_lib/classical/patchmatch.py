@@ -1,0 +1,142 @@
+"""Completion by example: every missing pixel is copied from a known one whose surroundings look alike.
+
+The picture is completed from coarse to fine (Wexler, Shechtman, Irani 2007). On each scale two steps take
+turns: every patch that touches the hole searches for the known patch most like it (PatchMatch: Barnes,
+Shechtman, Finkelstein, Goldman 2009), then every missing pixel becomes what those known patches vote for.
+Looked at in lesson 02.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from facecomp_lib.classical import patchfield, poisson
+
+__all__ = ["copy_map"]
+
+Hole = NDArray[np.bool_]  # [H, W], True = missing
+Field = NDArray[np.int64]  # [H, W, 2], (y, x)
+
+COARSEST = 8  # px that a missing pixel of the coarsest scale may be away from the known ones
+FEWEST = 16  # known patches to choose from; with fewer, patches shrink
+FIRST_ROUNDS, ROUNDS = 40, 10  # of searching and voting, on the coarsest scale and on every finer one
+SWEEPS = 2  # over the field between two votes
+TRUST = 1.3  # a patch's vote weighs this much less with every pixel of its distance from the known ones
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The picture ``[h, w, 3]`` at one size, and which patches, named by their centres, may copy which."""
+
+    picture: NDArray[np.float64]
+    hole: Hole
+    radius: int
+    usable: Hole  # patches to copy from: not a pixel missing
+    target: Hole  # patches to complete: a pixel missing at least
+
+    @property
+    def places(self) -> Field:
+        """The targets' centres ``[N, 2]``."""
+        return np.argwhere(self.target)
+
+
+def copy_map(picture: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -> Field:
+    """Where PatchMatch copies every pixel from: positions (y, x), ``[H, W, 2]``.
+
+    Known pixels stay where they are, missing ones come from known ones. The same for the same seed.
+
+    Args:
+        picture: ``[H, W, 3]``; what lies under the hole does not matter.
+        hole: ``[H, W]``, True = missing; a pixel at least is known.
+        patch: side of the patches that are compared, px, odd. Where too few such patches are known, smaller
+            ones are.
+        seed: of the random search.
+
+    Raises:
+        ValueError: ``patch`` even or not in 3 ... 31, ``seed`` negative.
+    """
+    if patch % 2 == 0 or not 3 <= patch <= 31 or seed < 0:
+        raise ValueError(f"patch must be odd, 3 ... 31 px, and seed >= 0, not {patch} and {seed}.")
+    source = np.moveaxis(np.indices(hole.shape), 0, -1).copy()
+    if not hole.any():
+        return source
+    random = np.random.default_rng(seed)
+    scales = _scales(np.where(hole[..., None], 0.0, picture), hole, patch)
+    scale = scales[-1]
+    painted = poisson.solve(scale.picture, np.zeros_like(scale.picture), scale.hole)
+    field = _scattered(scale, random)
+    weight = _complete(scale, painted, field, random, FIRST_ROUNDS)
+    for finer in scales[-2::-1]:
+        field = _enlarged(field, scale, finer, random)
+        scale, painted = finer, finer.picture.copy()
+        patchfield.vote(painted, scale.hole, scale.places, field, np.ones(scale.hole.shape), scale.radius)
+        weight = _complete(scale, painted, field, random, ROUNDS)
+    patchfield.best_votes(source, hole, scale.places, field, weight, scale.radius)
+    return source
+
+
+def _complete(
+    scale: Scale, painted: NDArray[np.float64], field: Field, random: np.random.Generator, rounds: int
+) -> NDArray[np.float64]:
+    """Search and vote by turns, improving ``painted`` and ``field`` in place; the last votes' weights."""
+    cost = np.zeros(scale.hole.shape)
+    trust = TRUST ** -np.minimum(ndimage.distance_transform_edt(scale.hole), 100)
+    for _ in range(rounds):
+        patchfield.search(
+            painted, scale.usable, scale.target, scale.places, field, cost, scale.radius, random, SWEEPS
+        )
+        typical = max(np.percentile(cost[scale.target], 75), 1e-12)
+        weight = trust * np.exp(-np.minimum(cost / (2 * typical), 30))
+        patchfield.vote(painted, scale.hole, scale.places, field, weight, scale.radius)
+    return weight
+
+
+def _scales(picture: NDArray[np.float64], hole: Hole, patch: int) -> list[Scale]:
+    """The picture, its half, its quarter, ... until the hole is about two patches wide."""
+    scales = [_scale(picture, hole, patch)]
+    while ndimage.distance_transform_cdt(scales[-1].hole).max() > COARSEST:
+        scales.append(_scale(*_halved(scales[-1].picture, scales[-1].hole), patch))
+    return scales
+
+
+def _scale(picture: NDArray[np.float64], hole: Hole, patch: int) -> Scale:
+    for radius in range((min(patch, *hole.shape) - 1) // 2, -1, -1):
+        touched = ndimage.maximum_filter(hole, 2 * radius + 1)
+        inside = np.pad(np.ones([side - 2 * radius for side in hole.shape], bool), radius)
+        usable = inside & ~touched
+        if usable.sum() >= FEWEST:
+            break
+    return Scale(picture, hole, radius, usable, inside & touched)
+
+
+def _halved(picture: NDArray[np.float64], hole: Hole) -> tuple[NDArray[np.float64], Hole]:
+    """Each pixel is the mean of the known among 2 x 2, and missing where there are none."""
+    height, width = hole.shape
+    room = ((0, height % 2), (0, width % 2), (0, 0))
+    known = np.pad(~hole[..., None], room).astype(float)
+    sums = [
+        np.add.reduceat(np.add.reduceat(each, range(0, len(known), 2), 0), range(0, known.shape[1], 2), 1)
+        for each in (np.pad(picture, room) * known, known)
+    ]
+    return sums[0] / np.maximum(sums[1], 1), sums[1][..., 0] == 0
+
+
+def _scattered(scale: Scale, random: np.random.Generator) -> Field:
+    """A random source for every patch."""
+    sources = np.argwhere(scale.usable)
+    return sources[random.integers(len(sources), size=scale.hole.shape)]
+
+
+def _enlarged(field: Field, scale: Scale, finer: Scale, random: np.random.Generator) -> Field:
+    """The field on the next finer scale: jumps twice as long; a random source where that leads nowhere."""
+    nearest = ndimage.distance_transform_edt(~scale.target, return_distances=False, return_indices=True)
+    jump = (field - np.moveaxis(np.indices(scale.hole.shape), 0, -1))[tuple(nearest)]
+    y, x = np.indices(finer.hole.shape)
+    place = np.stack([y, x], -1) + 2 * jump[y // 2, x // 2]
+    place = np.clip(place, 0, np.array(finer.hole.shape) - 1)
+    return np.where(finer.usable[place[..., 0], place[..., 1]][..., None], place, _scattered(finer, random))
