@@ -2,8 +2,8 @@
 
 A patch is named by its centre; with radius r it is 2 r + 1 pixels wide and lies wholly inside the picture.
 The field ``[H, W, 2]`` holds, for each target (a patch that touches the hole), the centre (y, x) of its
-source (a patch without a missing pixel). ``places`` ``[N, 2]`` lists the targets row by row. numba compiles these
-functions when they first run; with ``NUMBA_DISABLE_JIT=1`` they are plain Python and do the same, slowly.
+source (a patch without a missing pixel). ``places`` ``[N, 2]`` lists the targets row by row. numba compiles
+these functions when they first run; with ``NUMBA_DISABLE_JIT=1`` they are plain Python, and slow.
 """
 
 from __future__ import annotations
