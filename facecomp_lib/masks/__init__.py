@@ -62,11 +62,14 @@ def make(
         step: of a training run: another step gives other masks of the same seed.
         index: whole numbers ``[n]`` that name the masks, by default 0 ... n-1, so that the mask of a sample
             does not depend on the batch or the process that it is in.
-        options: of the kind, such as ``side=32`` (pixels) for ``center`` and ``random_square``.
+        options: of the kind. ``side`` (px) of ``center`` and ``random_square``; ``sides``, the least and the
+            greatest (px), of ``random_rectangle``; ``folder`` of mask pictures, and ``invert``, of the
+            irregular kinds; ``fraction`` of ``pattern`` and ``noise``; ``grain`` (px) of ``pattern``.
 
     Raises:
-        ValueError: an unknown kind or option, values out of range, or landmarks that put a hole outside the
-            picture.
+        ValueError: an unknown kind or option, values out of range, landmarks that put a hole outside the
+            picture, or a folder without a fitting mask.
+        FileNotFoundError: no such folder of masks.
     """
     family = _family(kind, options)
     height, width = _size(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -23,8 +24,19 @@ _MEAN = {
     (60, 61, 62, 66, 67): "418 731 457 744 500 747 500 753 455 752",
 }
 
-# Eyes and mouth of an aligned picture, without the template's small asymmetry: a mirrored face is as large.
-_ANCHORS = (frame.TEMPLATE + frame.TEMPLATE[[1, 0, 2]] * [-1, 1] + [1, 0]) / 2
+
+def _weights() -> NDArray[np.complex128]:
+    """What the anchors count in the similarity transform that brings the aligned frame nearest to them.
+
+    With points as complex numbers, turn and scale of that transform are one number, a weighted sum of the
+    anchors. The frame's template loses its small asymmetry here, so that a mirrored face is as large.
+    """
+    template = (frame.TEMPLATE + frame.TEMPLATE[[1, 0, 2]] * [-1, 1] + [1, 0]) / 2 @ [1, 1j]
+    template -= template.mean()
+    return template.conj() / np.vdot(template, template).real
+
+
+_WEIGHTS = _weights()
 
 
 @lru_cache(maxsize=16)
@@ -58,26 +70,26 @@ class Face:
 
     def __init__(self, points: Points) -> None:
         self.points = points
-        matrix = frame.similarity(_ANCHORS, frame.anchors(points))
-        self.side = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+        turn = complex(_WEIGHTS @ (frame.anchors(points) @ [1, 1j]))
+        self.side = abs(turn)
         if self.side < 4:
             raise ValueError("landmarks must be in pixels: these span less than two, as fractions would.")
-        self.right = matrix[:, 0] / self.side
-        self.down = matrix[:, 1] / self.side
+        x, y = turn.real / self.side, turn.imag / self.side
+        self.right, self.down = np.array([x, y]), np.array([-y, x])
 
     def mean(self, *numbers: int) -> Points:
         """The mean ``[2]`` of some landmarks, px."""
         return self.points[list(numbers)].mean(0)
 
-    def bounds(self, numbers: ArrayLike, margin: float = 0.0) -> tuple[float, float, float, float]:
+    def bounds(self, numbers: Sequence[int], margin: float = 0.0) -> tuple[float, float, float, float]:
         """The smallest upright box around landmarks: left, top, right, bottom in px.
 
         Args:
             numbers: of landmarks.
             margin: added on every side, as a share of `side`.
         """
-        points = self.points[np.asarray(numbers)]
-        (left, top), (right, bottom) = points.min(0), points.max(0)
+        points = self.points[numbers]
+        (left, top), (right, bottom) = points.min(0).tolist(), points.max(0).tolist()
         more = margin * self.side
         return left - more, top - more, right + more, bottom + more
 
