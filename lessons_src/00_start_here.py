@@ -191,7 +191,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # |---|---|---|---|---|
 # | **00 start here** | a first completed face | - | 10 s | here |
 # | **01 faces and holes** | the data, masks and compositing that all papers share | 00 | 15 s | here |
-# | 02 measuring completion | PSNR, SSIM, LPIPS and the classical baselines | 01 | | coming |
+# | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
 # | 03 gfc | an encoder-decoder, two critics and a face-parsing loss | 02 | | coming |
 # | 04 collagan | one generator that completes, segments and finds landmarks at once | 03 | | coming |
 # | 05 lafin | landmarks first, then the face around them; attention | 03 | | coming |
@@ -202,8 +202,8 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | 10 your own photo | from a file on your disk to a completed picture | 09 | | coming |
 # | 11 full runs and many GPUs | the papers' own sizes and schedules | 03 | | coming |
 #
-# *coming* is meant literally: these lessons are not written yet, and nothing in lessons 00 and 01 depends
-# on them.
+# *coming* is meant literally: these lessons are not written yet, and nothing in lessons 00 to 02
+# depends on them.
 #
 # The papers:
 #
