@@ -21,6 +21,7 @@ PICTURES = {
     "astronaut_crops.png": ("00_start_here", '["scratches", "completed", "patch", "completed"]'),
     "astronaut.png": ("00_start_here", "fc.show.photo_row"),
     "labels.png": ("01_faces_and_holes", "fc.show.FaceExplorer(batch)"),
+    "duel.png": ("02_measuring_completion", "fc.show.duel(a[0], one.image[0], b[0]"),
     "mirrored.png": ("01_faces_and_holes_solutions", "ours = mirror_fill(batch, half)"),
 }
 

@@ -219,21 +219,24 @@ def histograms(
     arrays = {name: np.asarray(values, float).ravel() for name, values in groups.items()}
     together = np.concatenate(list(arrays.values()))
     edges = np.linspace(together.min(), together.max(), bins + 1)
+    lowest = min(arrays, key=lambda name: float(np.median(arrays[name])))
     tallest = 0.0
     for colour, (name, values) in zip(COLOURS, arrays.items(), strict=False):
-        share, _ = np.histogram(values, edges)
-        heights = share / max(1, share.sum())
-        ax.bar(edges[:-1], heights, np.diff(edges), align="edge", color=colour, alpha=0.5, linewidth=0)
-        peak = np.average(edges[:-1] + np.diff(edges) / 2, weights=heights)
-        ax.text(peak, heights.max() * 1.03, name, ha="center", va="bottom", color=colour, fontsize=TEXT)
-        tallest = max(tallest, heights.max())
+        counts, _ = np.histogram(values, edges)
+        shares = counts / max(1, counts.sum())
+        ax.bar(edges[:-1], shares, np.diff(edges), align="edge", color=colour, alpha=0.5, linewidth=0)
+        tallest = max(tallest, shares.max())
+        # names stand on the outer slopes, so that groups on top of each other keep theirs apart
+        left = name == lowest and len(arrays) > 1
+        place: dict[str, Any] = {"ha": "right" if left else "left", "color": colour, "fontsize": TEXT}
+        ax.text(np.quantile(values, 0.06 if left else 0.94), 0.72 * shares.max(), name, **place)
     for name, value in (marks or {}).items():
         ax.axvline(value, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
         ax.annotate(
             name, (value, 1), (4, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
             va="top", fontsize=SMALL, color=INK,
         )  # fmt: skip
-    ax.set_ylim(0, 1.3 * tallest)
+    ax.set_ylim(0, 1.2 * tallest)
     _axes(ax, x, "")
     ax.set_yticks([])
     return sheet
