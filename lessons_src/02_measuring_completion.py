@@ -753,7 +753,7 @@ fc.show.overlay_landmarks(one.image.expand(len(levels), -1, -1, -1), points, tit
 
 # %%
 KINDS = ("mean", "telea", "navier_stokes", "biharmonic", "patchmatch")
-cases = {"irregular_10_20": 246, "glasses": 39, "center": 36, "half_left": 118}  # hole -> face
+cases = {"irregular_10_20": 246, "glasses": 39, "center": 36, "half_left": 128}  # hole -> face
 view = (..., slice(14, 110), slice(16, 112))  # what is shown
 pictures, notes = {}, {}
 for kind, number in cases.items():
