@@ -3,7 +3,12 @@
 The picture is completed from coarse to fine (Wexler, Shechtman, Irani 2007). On each scale two steps take
 turns: every patch that touches the hole searches for the known patch most like it (PatchMatch: Barnes,
 Shechtman, Finkelstein, Goldman 2009), then every missing pixel becomes what those known patches vote for.
-Looked at in lesson 02.
+In the end each missing pixel copies one known pixel.
+
+What it is good at: texture, and thin holes. Where it breaks: it knows only what this picture shows. A hole
+over a face's middle becomes skin, hair or background, whichever fits at the rim; half a face becomes the
+other half again, shifted but never mirrored. Copies never change their brightness, so shading has steps.
+Among scattered known pixels there are no patches to compare, and the nearest pixel is copied.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ Hole = NDArray[np.bool_]  # [H, W], True = missing
 Field = NDArray[np.int64]  # [H, W, 2], (y, x)
 
 COARSEST = 8  # px that a missing pixel of the coarsest scale may be away from the known ones
-FEWEST = 16  # known patches to choose from; with fewer, patches shrink
+FEWEST = 0.02  # known patches per patch to complete; with fewer, patches shrink
 FIRST_ROUNDS, ROUNDS = 40, 10  # of searching and voting, on the coarsest scale and on every finer one
 SWEEPS = 2  # over the field between two votes
 TRUST = 1.3  # a patch's vote weighs this much less with every pixel of its distance from the known ones
@@ -53,8 +58,9 @@ def copy_map(picture: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -
     Args:
         picture: ``[H, W, 3]``; what lies under the hole does not matter.
         hole: ``[H, W]``, True = missing; a pixel at least is known.
-        patch: side of the patches that are compared, px, odd. Where too few such patches are known, smaller
-            ones are.
+        patch: side of the patches that are compared, px, odd. Where too few of that size are known, smaller
+            ones are compared; if not even 3 x 3 px are known anywhere, as among scattered known pixels, each
+            missing pixel copies the nearest known one.
         seed: of the random search.
 
     Raises:
@@ -66,7 +72,11 @@ def copy_map(picture: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -
     if not hole.any():
         return source
     random = np.random.default_rng(seed)
-    scales = _scales(np.where(hole[..., None], 0.0, picture), hole, patch)
+    hole = np.ascontiguousarray(hole)
+    scales = _scales(np.ascontiguousarray(np.where(hole[..., None], 0.0, picture), float), hole, patch)
+    if not scales:
+        nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+        return np.stack(nearest, -1).astype(np.int64)
     scale = scales[-1]
     painted = poisson.solve(scale.picture, np.zeros_like(scale.picture), scale.hole)
     field = _scattered(scale, random)
@@ -97,21 +107,26 @@ def _complete(
 
 
 def _scales(picture: NDArray[np.float64], hole: Hole, patch: int) -> list[Scale]:
-    """The picture, its half, its quarter, ... until the hole is about two patches wide."""
-    scales = [_scale(picture, hole, patch)]
-    while ndimage.distance_transform_cdt(scales[-1].hole).max() > COARSEST:
-        scales.append(_scale(*_halved(scales[-1].picture, scales[-1].hole), patch))
+    """The picture, its half, its quarter, ... until the hole is two patches wide or no patch is known."""
+    scales = []
+    scale = _scale(picture, hole, patch)
+    while scale.radius > 0:
+        scales.append(scale)
+        if ndimage.distance_transform_cdt(scale.hole).max() <= COARSEST:
+            break
+        scale = _scale(*_halved(scale.picture, scale.hole), patch)
     return scales
 
 
 def _scale(picture: NDArray[np.float64], hole: Hole, patch: int) -> Scale:
+    """With patches as wide as ``patch`` px if enough of them are known; down to single pixels (radius 0)."""
     for radius in range((min(patch, *hole.shape) - 1) // 2, -1, -1):
         touched = ndimage.maximum_filter(hole, 2 * radius + 1)
         inside = np.pad(np.ones([side - 2 * radius for side in hole.shape], bool), radius)
-        usable = inside & ~touched
-        if usable.sum() >= FEWEST:
+        usable, target = inside & ~touched, inside & touched
+        if usable.sum() >= FEWEST * target.sum():
             break
-    return Scale(picture, hole, radius, usable, inside & touched)
+    return Scale(picture, hole, radius, usable, target)
 
 
 def _halved(picture: NDArray[np.float64], hole: Hole) -> tuple[NDArray[np.float64], Hole]:
