@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from facecomp_lib.presets import preset
 
 if TYPE_CHECKING:
-    from facecomp_lib import classical, evaluation, faces, masks, show, weights
+    from facecomp_lib import classical, evaluation, faces, masks, methods, show, training, weights
 
 __version__ = "0.1.0"
 
-__all__ = ["classical", "evaluation", "faces", "masks", "preset", "show", "weights"]
+__all__ = ["classical", "evaluation", "faces", "masks", "methods", "preset", "show", "training", "weights"]
 
 
 def __getattr__(name: str) -> ModuleType:

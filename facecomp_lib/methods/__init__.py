@@ -1,0 +1,25 @@
+"""The five papers as objects that are built, trained and asked for a face in the same way.
+
+method = fc.methods.build("gfc", size=64, width=0.25)     # untrained
+method = fc.methods.pretrained("gfc")                     # the shipped checkpoint
+out = method.complete(image, mask)                        # .composite .raw .extras
+"""
+
+from facecomp_lib.methods.base import Method, Sample
+from facecomp_lib.methods.random import sample_keys, uniform
+from facecomp_lib.methods.registry import NAMES, build
+from facecomp_lib.methods.shipped import pretrained, save
+from facecomp_lib.methods.stages import Player, Stage
+
+__all__ = [
+    "NAMES",
+    "Method",
+    "Player",
+    "Sample",
+    "Stage",
+    "build",
+    "pretrained",
+    "sample_keys",
+    "save",
+    "uniform",
+]

@@ -1,0 +1,158 @@
+"""What all five papers have in common: a method owns networks, says how they are trained, completes faces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from facecomp_lib import masks
+from facecomp_lib.completion import Completion
+from facecomp_lib.faces.schema import FaceBatch
+from facecomp_lib.methods.random import uniform
+from facecomp_lib.methods.stages import Stage
+
+__all__ = ["Method", "Sample", "register"]
+
+CLASSES: dict[str, type[Method]] = {}
+"""Name -> the class that was defined last under that name in this program."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What one training step sees.
+
+    Attributes:
+        faces: B faces with their labels, as augmented.
+        mask: ``[B, 1, H, W]``, 1 = known; all ones in a stage without holes.
+        keys: int64 ``[B]``, one number per sample from (seed, step, sample): all randomness hangs on it.
+    """
+
+    faces: FaceBatch
+    mask: Tensor
+    keys: Tensor
+
+    @property
+    def image(self) -> Tensor:
+        """``[B, 3, H, W]`` in [0, 1], undamaged."""
+        return self.faces.image
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def uniform(self, shape: Sequence[int], salt: str = "") -> Tensor:
+        """Random numbers in [0, 1), ``[B, *shape]``: other ones for another salt, the same ones however the
+        batch is spread over processes."""
+        return uniform(self.keys, shape, salt)
+
+
+class Method(nn.Module, ABC):
+    """One paper. A subclass with a ``name`` becomes what ``fc.methods.build(name)`` builds.
+
+    A subclass assigns its networks as attributes, says in :meth:`stages` how they are trained, computes in
+    :meth:`draw` what a step's losses share, and has one method ``loss_<term>(sample, drawn)`` for each loss
+    term that its stages name.
+
+    Args:
+        config: everything that is needed to build the method again, as keyword arguments of its class;
+            ``size``, the side of its pictures in px, among them.
+    """
+
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name:
+            register(cls)
+
+    def __init__(self, *, size: int, **config: Any) -> None:
+        super().__init__()
+        self.size = size
+        self.config: dict[str, Any] = {"size": size, **config}
+        self.card: dict[str, Any] = {}  # of the checkpoint that was loaded, if any
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """The parts that learn, by name."""
+        return dict(self.named_children())
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def stages(self, preset: str) -> list[Stage]:
+        """How it is trained, stage after stage, at the size of a preset."""
+
+    @abstractmethod
+    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+        """What the losses of this step share, computed once with gradients: the raw output, and the like."""
+
+    @abstractmethod
+    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Complete pictures whose missing pixels are zero: raw output ``[B, 3, H, W]`` and extras by name."""
+
+    def losses(self, sample: Sample, drawn: Mapping[str, Tensor], terms: Iterable[str]) -> dict[str, Tensor]:
+        """The named terms as scalars, unweighted, each a mean over the samples.
+
+        A critic's term detaches what was drawn. A term is a mean over samples, so that the mean over
+        processes is the term of the whole batch.
+
+        Raises:
+            ValueError: the method has no such term.
+        """
+        found = {}
+        for term in terms:
+            if (loss := getattr(self, f"loss_{term}", None)) is None:
+                known = [name[5:] for name in dir(self) if name.startswith("loss_")]
+                raise ValueError(f"{self.name} has no loss {term!r}; it has {', '.join(known)}.")
+            found[term] = loss(sample, drawn)
+        return found
+
+    @torch.no_grad()
+    def complete(self, image: Tensor, mask: Tensor, seed: int = 0) -> Completion:
+        """Complete damaged faces.
+
+        Runs in eval mode, whatever mode the method is in, and leaves the mode as it was. A face's completion
+        does not depend on the other faces of the batch.
+
+        Args:
+            image: ``[B, 3, S, S]`` in [0, 1]; what lies under the hole is not looked at.
+            mask: ``[B, 1, S, S]`` or ``[1, 1, S, S]``, 1 = known, 0 = missing.
+            seed: of random fills; the same seed gives the same completion.
+
+        Raises:
+            ValueError: pictures of another size, values out of range, a mask of another shape or one under
+                which nothing is known.
+        """
+        mask = masks.check(image, mask)
+        if tuple(image.shape[2:]) != (self.size, self.size):
+            height, width = image.shape[2:]
+            raise ValueError(
+                f"This {self.name} completes pictures of {self.size} x {self.size} px, not {height} x "
+                f"{width}: resize them, or build one of that size."
+            )
+        image, mask = image.to(self.device), mask.to(self.device)
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            raw, extras = self.generate(torch.where(mask > 0.5, image, 0.0), mask, seed)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return Completion(masks.composite(image, raw, mask), raw, extras)
+
+
+def register(cls: type[Method]) -> None:
+    """Make a class the one that its name builds.
+
+    The last definition wins, so that an edited lesson trains what its reader wrote. Only the import of an
+    exported module does not displace a class that was defined in the notebook or script itself.
+    """
+    known = CLASSES.get(cls.name)
+    if known is None or known.__module__ != "__main__" or cls.__module__ == "__main__":
+        CLASSES[cls.name] = cls
