@@ -1,0 +1,129 @@
+"""What each training step sees, as a function of seed, step and process alone; prepared ahead in a thread."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facecomp_lib import masks
+from facecomp_lib.faces.dataset import FaceDataset
+from facecomp_lib.faces.schema import FaceBatch
+from facecomp_lib.methods import Sample, Stage, sample_keys
+
+__all__ = ["Feed"]
+
+_AHEAD = 2  # samples that wait for the trainer
+
+
+class Feed:
+    """Samples of a training run, the same ones however the run is cut into processes and resumptions.
+
+    A run numbers its samples from 0 on; each epoch shows every face once, in an order of its own. What is
+    random about a sample hangs on the seed, the step and its number (augmentation: on the face's), so any
+    step can be asked for at any time, and two processes see together what one alone would see.
+
+    Args:
+        data: the faces.
+        seed: of order, augmentation, holes and keys.
+        rank, world: this process of how many; it gets one contiguous share of each step's samples.
+
+    Raises:
+        ValueError: no faces, or a rank that the world does not have.
+    """
+
+    def __init__(self, data: FaceDataset, seed: int, rank: int = 0, world: int = 1) -> None:
+        if not len(data):
+            raise ValueError(f"{data.name} has no faces to train on: choose another split.")
+        if not 0 <= rank < world:
+            raise ValueError(f"rank must lie in 0 ... {world - 1}, not {rank}.")
+        self.data, self.seed, self.rank, self.world = data, seed, rank, world
+        self._order = lru_cache(maxsize=2)(lambda epoch: data.order(seed, epoch))
+
+    def sample(self, stage: Stage, step: int, first: int, device: torch.device | None = None) -> Sample:
+        """This process's share of one step.
+
+        Args:
+            stage: how many samples a step has, which holes, which augmentation.
+            step: counted over all stages from 0 on.
+            first: number within the run of the step's first sample, all processes counted.
+            device: where the sample is wanted, by default on the CPU; to a GPU it travels from pinned memory,
+                without waiting.
+
+        Raises:
+            ValueError: the processes cannot share the batch evenly.
+        """
+        share, rest = divmod(stage.batch_size, self.world)
+        if rest:
+            raise ValueError(
+                f"{self.world} processes cannot share the {stage.batch_size} samples per step of stage "
+                f"{stage.name!r} evenly: make its batch_size a multiple of {self.world}."
+            )
+        numbers = first + self.rank * share + np.arange(share)
+        faces = self.data.batch(self._faces(numbers), stage.augment, self.seed, step)
+        keys = sample_keys(self.seed, step, torch.from_numpy(numbers))
+        sample = Sample(faces, self._mask(stage, step, faces, numbers, keys), keys)
+        return sample if device is None else _on(sample, device)
+
+    def samples(
+        self, stage: Stage, steps: range, first: int, device: torch.device | None = None
+    ) -> Iterator[Sample]:
+        """The samples of these steps in order, prepared ahead by one background thread.
+
+        The thread ends when the iterator does: exhausted, closed, or left and forgotten. What goes wrong in
+        it is raised here.
+
+        Args:
+            stage, device: as in :meth:`sample`.
+            steps: counted over all stages.
+            first: number of the first sample of the first of them.
+        """
+        pool = ThreadPoolExecutor(1, "feed")
+        ahead: deque[Future[Sample]] = deque()
+        try:
+            for place, step in enumerate(steps):
+                number = first + place * stage.batch_size
+                ahead.append(pool.submit(self.sample, stage, step, number, device))
+                if len(ahead) > _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _faces(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which face each sample shows."""
+        epochs, places = np.divmod(numbers, len(self.data))
+        pairs = zip(epochs.tolist(), places.tolist(), strict=True)
+        return np.array([self._order(epoch)[place] for epoch, place in pairs])
+
+    def _mask(
+        self, stage: Stage, step: int, faces: FaceBatch, numbers: NDArray[np.int64], keys: Tensor
+    ) -> Tensor:
+        """Holes of kinds that the samples' keys choose: ``[B, 1, H, W]``."""
+        mask = torch.ones(len(faces), 1, *faces.size)
+        choices = keys.numpy() % max(len(stage.masks), 1)
+        for choice, kind in enumerate(stage.masks):
+            chosen = np.flatnonzero(choices == choice)
+            points = None if faces.landmarks is None else faces.landmarks[chosen]
+            mask[chosen] = masks.make(
+                kind, faces.size, len(chosen), self.seed, points, step=step, index=numbers[chosen]
+            )
+        return mask
+
+
+def _on(sample: Sample, device: torch.device) -> Sample:
+    faces, mask, keys = sample.faces, sample.mask, sample.keys
+    if device.type == "cuda":
+        faces, mask, keys = faces.pin_memory(), mask.pin_memory(), keys.pin_memory()
+    return Sample(
+        faces.to(device, non_blocking=True),
+        mask.to(device, non_blocking=True),
+        keys.to(device, non_blocking=True),
+    )
