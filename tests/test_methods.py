@@ -1,0 +1,257 @@
+"""The method interface: registry, keyed random numbers, stages, completing, checkpoints."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from facecomp_lib import masks, methods
+from facecomp_lib.methods import Method, Player, Sample, Stage, base, sample_keys, shipped, uniform
+
+
+@pytest.fixture(autouse=True)
+def same_classes_afterwards(monkeypatch):
+    monkeypatch.setattr(base, "CLASSES", dict(base.CLASSES))
+    monkeypatch.setattr("facecomp_lib.methods.registry.CLASSES", base.CLASSES)
+
+
+def define(name="dots", module=__name__):
+    """A method that draws its one weight everywhere."""
+
+    class Dots(Method):
+        __module__ = module
+
+        def __init__(self, size: int = 16, grey: float = 0.5) -> None:
+            super().__init__(size=size, grey=grey)
+            self.painter = nn.Conv2d(3, 3, 1)
+            self.critic = nn.BatchNorm2d(3)
+            nn.init.constant_(self.painter.bias, grey)
+
+        def stages(self, preset):
+            return [Stage("paint", 1, {"painter": Player(("painter",), {"paint": 1.0})})]
+
+        def draw(self, sample, stage):
+            return {"raw": self.painter(sample.image)}
+
+        def loss_paint(self, sample, drawn):
+            return (drawn["raw"] - sample.image).square().mean()
+
+        def generate(self, image, mask, seed):
+            self.was_training = self.training
+            self.saw = image
+            noise = uniform(torch.tensor([seed]), image.shape[1:])
+            return (self.painter(image) + noise).clamp(0, 1), {"noise": noise.expand_as(image)}
+
+    Dots.name = name
+    base.register(Dots)
+    return Dots
+
+
+def build(**options):
+    define()
+    return methods.build("dots", **options)
+
+
+def test_random_numbers_are_even_and_independent_of_the_batch():
+    keys = sample_keys(3, 7, torch.arange(8))
+    numbers = uniform(keys, (3, 40, 40), "fill")
+    assert numbers.shape == (8, 3, 40, 40) and numbers.min() >= 0 and numbers.max() < 1
+    counts = torch.histc(numbers, 16, 0, 1) / numbers.numel()
+    assert (counts - 1 / 16).abs().max() < 0.004  # 5 standard deviations of 38,400 draws
+    flat = numbers.flatten(1) - 0.5
+    correlation = 12 * (flat @ flat.T) / flat.shape[1] - torch.eye(8)
+    assert correlation.abs().max() < 0.08
+    assert torch.equal(uniform(keys[5:6], (3, 40, 40), "fill")[0], numbers[5])
+    neighbours = (numbers[..., 1:] - 0.5) * (numbers[..., :-1] - 0.5) * 12
+    assert neighbours.mean().abs() < 0.03
+
+
+def test_seed_step_sample_and_salt_each_change_the_numbers():
+    index = torch.tensor([4])
+    base_keys = sample_keys(1, 2, index)
+    drawn = [
+        uniform(k, (50,))
+        for k in (sample_keys(2, 2, index), sample_keys(1, 3, index), sample_keys(1, 2, index + 1))
+    ]
+    drawn.append(uniform(base_keys, (50,), "other"))
+    for numbers in drawn:
+        assert not torch.isclose(numbers, uniform(base_keys, (50,))).any()
+
+
+def test_known_values_of_the_generator_do_not_change_with_machine_or_version():
+    # by hand: lowbias32(0) = 0, lowbias32(1) = 1753845952 (published with the mixer)
+    from facecomp_lib.methods.random import _mix
+
+    assert _mix(torch.tensor([0, 1])).tolist() == [0, 1753845952]
+
+
+def test_build_gives_the_same_weights_for_the_same_seed_whatever_was_drawn_before():
+    first = build(seed=1)
+    torch.rand(5)
+    state = torch.get_rng_state()
+    second, third = methods.build("dots", seed=1), methods.build("dots", seed=2)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.painter.weight, second.painter.weight)
+    assert not torch.equal(first.painter.weight, third.painter.weight)
+    assert first.config == {"size": 16, "grey": 0.5} and list(first.networks) == ["painter", "critic"]
+
+
+def test_the_last_definition_wins_but_an_import_does_not_displace_the_notebooks():
+    old, new = define(), define()
+    assert type(methods.build("dots")) is new and new is not old
+    own = define(module="__main__")
+    define(module="facecomp_lib.papers.dots")
+    assert type(methods.build("dots")) is own
+    assert type(methods.build("dots")) is not new
+    edited = define(module="__main__")
+    assert type(methods.build("dots")) is edited
+
+
+def test_unknown_methods_and_options_name_what_there_is():
+    define()
+    with pytest.raises(ValueError, match="Unknown method 'dotty'.*dots"):
+        methods.build("dotty")
+    with pytest.raises(ValueError, match="no option width.*size, grey"):
+        methods.build("dots", width=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"steps": 0}, "at least 1 step"),
+        ({"players": {}}, "a player"),
+        ({"masks": ("square",)}, "Unknown mask kinds"),
+        ({"ema": 1.0}, "ema"),
+        ({"name": "a/b"}, "file names"),
+        ({"players": {"a": Player(("x",), {"t": 1}), "b": Player(("x",), {"u": 1})}}, "two players"),
+    ],
+)
+def test_impossible_stages_are_refused(change, sentence):
+    good = {"name": "s", "steps": 1, "players": {"a": Player(("x",), {"t": 1.0})}}
+    with pytest.raises(ValueError, match=sentence):
+        Stage(**{**good, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0},
+        {"betas": (1.0, 0.9)},
+        {"clip": 0},
+        {"optimiser": "sgd"},
+        {"losses": {}},
+        {"networks": ()},
+    ],
+)
+def test_impossible_players_are_refused(change):
+    with pytest.raises(ValueError):
+        Player(**{"networks": ("x",), "losses": {"t": 1.0}, **change})
+
+
+def test_losses_are_found_by_name():
+    method = build()
+    from facecomp_lib.faces import FaceBatch
+
+    sample = Sample(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
+    drawn = method.draw(sample, method.stages("lesson")[0])
+    assert set(method.losses(sample, drawn, ["paint"])) == {"paint"}
+    with pytest.raises(ValueError, match="no loss 'pain'; it has paint"):
+        method.losses(sample, drawn, ["pain"])
+
+
+def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_they_were():
+    method = build().train()
+    method.critic.eval()
+    image, mask = torch.rand(2, 3, 16, 16), masks.make("center", 16)
+    out = method.complete(image, mask)
+    assert not method.was_training and not out.raw.requires_grad
+    assert method.training and method.painter.training and not method.critic.training
+
+
+def test_known_pixels_survive_and_hidden_ones_are_not_looked_at():
+    method = build()
+    image, mask = torch.rand(2, 3, 16, 16), masks.make("center", 16)
+    out = method.complete(image, mask)
+    known = mask.bool().expand_as(image)
+    assert torch.equal(out.composite[known], image[known])
+    assert (method.saw[~known] == 0).all()
+    poisoned = torch.where(mask > 0.5, image, torch.nan)
+    assert torch.equal(method.complete(poisoned, mask).composite, out.composite)
+    assert torch.equal(method.complete(image, torch.ones_like(mask)).composite, image)
+
+
+def test_a_face_is_completed_alike_in_any_company_and_other_seeds_differ():
+    method = build()
+    image, mask = torch.rand(3, 3, 16, 16), masks.make("center", 16)
+    together = method.complete(image, mask, seed=5).composite
+    assert torch.equal(method.complete(image[1:2], mask, seed=5).composite[0], together[1])
+    assert not torch.equal(method.complete(image, mask, seed=6).composite, together)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "sentence"),
+    [
+        (torch.rand(1, 3, 8, 8), torch.ones(1, 1, 8, 8), "16 x 16 px, not 8 x 8"),
+        (torch.rand(1, 3, 16, 16), torch.zeros(1, 1, 16, 16), "100 % hole"),
+        (torch.rand(1, 1, 16, 16), torch.ones(1, 1, 16, 16), "grey"),
+        (torch.rand(1, 3, 16, 16), torch.ones(1, 1, 8, 16), "shape"),
+        (255 * torch.rand(1, 3, 16, 16), torch.ones(1, 1, 16, 16), "rescale"),
+    ],
+)
+def test_what_cannot_be_completed_is_refused(image, mask, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build().complete(image, mask)
+
+
+def test_a_checkpoint_comes_back_with_its_card(tmp_path):
+    method = build(grey=0.25)
+    method.critic.running_mean.fill_(2.0)
+    path = methods.save(method, tmp_path / "dots-16", ["painter"], data="made up", steps=3)
+    again = shipped.load(path)
+    assert again.config == method.config and not again.training
+    assert torch.equal(again.painter.weight, method.painter.weight.half().float())
+    assert again.critic.running_mean.eq(0).all()  # stayed at home
+    assert again.card["data"] == "made up" and again.card["steps"] == 3
+    before = path.read_bytes()
+    methods.save(method, path, ["painter"], data="made up", steps=3)
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["dots-16.json", "dots-16.safetensors"]
+
+
+def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
+    path = methods.save(build(), tmp_path / "dots-16", ["painter"])
+    card = path.with_suffix(".json")
+    good_weights, good_card = path.read_bytes(), card.read_text()
+
+    path.write_bytes(good_weights[:-5])
+    with pytest.raises(ValueError, match="damaged"):
+        shipped.load(path)
+    path.write_bytes(good_weights)
+    card.write_text("{}")
+    with pytest.raises(ValueError, match="not a checkpoint's card"):
+        shipped.load(path)
+    card.write_text("[1")
+    with pytest.raises(ValueError, match="not a checkpoint's card"):
+        shipped.load(path)
+    card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "critic"]}))
+    with pytest.raises(ValueError, match="does not fit.*critic"):
+        shipped.load(path)
+    card.unlink()
+    with pytest.raises(FileNotFoundError, match="card"):
+        shipped.load(path)
+
+
+def test_only_existing_networks_are_saved(tmp_path):
+    with pytest.raises(ValueError, match=r"no network \['brush'\]; it has painter, critic"):
+        methods.save(build(), tmp_path / "x", ["brush"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
+    define()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match="dots-wide-64.*none yet"):
+        methods.pretrained("dots", "wide", 64)
+    methods.save(methods.build("dots"), tmp_path / "dots-16", ["painter"])
+    assert methods.pretrained("dots", size=16).card["method"] == "dots"
