@@ -24,7 +24,9 @@ from facecomp_lib.show.labels import (
     overlay_landmarks,
     overlay_parsing,
 )
+from facecomp_lib.show.learning import bars, curves, gfc_plan, pooling, reach, shares, windows
 from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
+from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
 _WIDGETS = ("FaceExplorer", "FrameSlider", "Panel")  # loaded when used: figures need no Jupyter
@@ -35,11 +37,14 @@ __all__ = [
     "Panel",
     "Sheet",
     "balance",
+    "bars",
     "completion",
     "contact_sheet",
+    "curves",
     "duel",
     "face_view",
     "gaussians",
+    "gfc_plan",
     "histograms",
     "labels",
     "lines",
@@ -51,11 +56,16 @@ __all__ = [
     "overlay_landmarks",
     "overlay_parsing",
     "photo_row",
+    "pooling",
     "ranking",
+    "reach",
     "rows",
+    "shares",
     "sweep",
+    "training_figure",
     "turntable",
     "verdict",
+    "windows",
 ]
 
 

@@ -1,0 +1,64 @@
+"""What the live figure costs: the same steps with and without it.
+
+    python benchmarks/live_figure.py [--seconds 60] [--terms 8] [--size 128] [--step 20]
+
+A stand-in for a training step computes for about --step milliseconds; its losses and, ten times a run, four
+faces go into the figure, which writes its frames to a file as in a script. Printed are the share of the time
+that drawing took, frame by frame and with the last one, and what taking one step's losses costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+
+import torch
+
+from facecomp_lib.training.live import LiveFigure
+
+
+def compute(milliseconds: float) -> None:
+    """Multiply matrices for this long."""
+    until = time.perf_counter() + milliseconds / 1000
+    matrix = torch.rand(128, 128)
+    while time.perf_counter() < until:
+        matrix @ matrix  # noqa: B018
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--terms", type=int, default=8)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--step", type=float, default=20, help="milliseconds")
+    options = parser.parse_args()
+    faces = torch.rand(4, 3, options.size, options.size)
+    terms = {f"player{k // 3}.term{k}": 1.0 + k for k in range(options.terms)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        figure = LiveFigure(folder, {"first": 1000, "second": 1000})
+        taking, step, moments = 0.0, 0, 0
+        start = time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < options.seconds:
+            compute(options.step)
+            before, spent = time.perf_counter(), figure.spent
+            figure.update(step, "first", terms)
+            if elapsed >= moments * options.seconds / 10:
+                figure.pictures(step, faces)
+                moments += 1
+            taking += time.perf_counter() - before - (figure.spent - spent)
+            step += 1
+        spent, frames = figure.spent, figure.frames
+        figure.close()
+
+    print(f"{step} steps of {options.terms} terms in {elapsed:.1f} s, {frames} frames and the last one")
+    print(
+        f"drawing while training   {spent / elapsed:7.2%}   {1000 * spent / max(1, frames):6.0f} ms a frame"
+    )
+    print(f"drawing, last one too    {figure.spent / elapsed:7.2%}")
+    print(f"taking losses and faces  {taking / elapsed:7.2%}   {1e6 * taking / step:6.1f} us a step")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A figure of the training that goes on, drawn seldom enough to cost next to nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from facecomp_lib import _fetch
+
+__all__ = ["LiveFigure", "Trace"]
+
+SHARE = 0.03  # of the elapsed time may go into drawing
+FIRST = 0.3  # seconds that a drawing is taken to last before one was measured
+
+
+class Trace:
+    """A curve in bounded memory: means over equally many values, which merge in pairs when they get too many.
+
+    Args:
+        most: points that are kept at most; an even number.
+    """
+
+    def __init__(self, most: int = 512) -> None:
+        self.most, self.width = most, 1
+        self._points: list[tuple[float, float]] = []  # mean step, mean value of `width` values each
+        self._open: list[tuple[float, float]] = []  # what does not fill a point yet
+
+    def add(self, step: int, value: float) -> None:
+        self._open.append((step, value))
+        if len(self._open) < self.width:
+            return
+        self._points.append(_mean(self._open))
+        self._open = []
+        if len(self._points) == self.most:
+            self._points = [_mean(self._points[k : k + 2]) for k in range(0, self.most, 2)]
+            self.width *= 2
+
+    def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Steps and values; the last point stands for what was added since the one before."""
+        points = self._points + ([_mean(self._open)] if self._open else [])
+        steps, values = np.array(points, float).reshape(-1, 2).T
+        return steps, values
+
+
+def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
+    return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
+
+
+class LiveFigure:
+    """Losses by term and the same faces over time, in place while a run goes on.
+
+    In a notebook the figure stands below the cell and stays there with its last frame. A script, or a process
+    without a screen, finds the frames in ``run_dir/live.png``. A frame waits until all drawing together, it
+    included if it lasts as long as the one before, is below 3 % of the time since the figure was made; only
+    the last frame is always drawn.
+
+    Args:
+        run_dir: where ``live.png`` goes; None for no file.
+        stages: name -> number of steps, in order, as far as they are known; others are added as they come.
+
+    A figure is a context manager: leaving the block closes it, however the run ended.
+    """
+
+    def __init__(
+        self, run_dir: str | os.PathLike[str] | None = None, stages: Mapping[str, int] | None = None
+    ) -> None:
+        import facecomp_lib.show.training  # noqa: F401  (loading it is no frame's fault)
+
+        self.file = None if run_dir is None else Path(run_dir) / "live.png"
+        ends = np.cumsum([0, *(stages or {}).values()]).tolist()
+        self.stages = dict(zip(stages or {}, ends, strict=False))  # name -> its first step
+        self.end = ends[-1]
+        self.traces: dict[str, Trace] = {}
+        self.moments: dict[int, Tensor] = {}
+        self.spent = 0.0  # seconds of drawing
+        self.frames = 0
+        self._began, self._next = time.perf_counter(), FIRST / SHARE
+        self._closed = self._broken = False
+        self._handle: Any = None
+        self._in_notebook = _in_notebook()
+
+    def update(self, step: int, stage: str, terms: Mapping[str, float]) -> None:
+        """Take a step's losses, by ``"player.term"``: a few microseconds, and now and then a drawing."""
+        if stage not in self.stages:
+            self.stages[stage] = step
+        for name, value in terms.items():
+            if name not in self.traces:
+                self.traces[name] = Trace()
+            self.traces[name].add(step, value)
+        if self.due():
+            self.draw()
+
+    def pictures(self, step: int, images: Tensor) -> None:
+        """Take the fixed faces ``[N, 3, S, S]`` in [0, 1] as they are after ``step`` steps: one copy to the
+        CPU. Some moments are dropped when there are too many for the figure."""
+        from facecomp_lib.show.training import MOMENTS, thin
+
+        self.moments[step] = (images.detach().clamp(0, 1) * 255).round().byte().cpu()
+        self.moments = thin(self.moments, MOMENTS)
+
+    def due(self) -> bool:
+        """Whether one more frame would still keep drawing below its share of the time."""
+        return time.perf_counter() - self._began >= self._next
+
+    def draw(self, last: bool = False) -> None:
+        """Draw a frame now, whatever it costs. A figure that cannot be drawn warns once; the run goes on."""
+        if self._broken or not (self.traces or self.moments):
+            return
+        start = time.perf_counter()
+        try:
+            self._show(last)
+            self.frames += 1
+        except Exception as error:  # a picture is never worth a run
+            self._broken = True
+            warnings.warn(f"The live figure stopped ({type(error).__name__}: {error}).", stacklevel=2)
+        lasted = time.perf_counter() - start
+        self.spent += lasted
+        self._next = (self.spent + lasted) / SHARE
+
+    def close(self) -> None:
+        """Draw the last frame, once."""
+        if not self._closed:
+            self._closed = True
+            self.draw(last=True)
+
+    def __enter__(self) -> LiveFigure:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _show(self, last: bool) -> None:
+        from facecomp_lib.show.canvas import output
+        from facecomp_lib.show.training import training_figure
+
+        curves = {name: trace.points() for name, trace in self.traces.items()}
+        faces = {step: images / 255 for step, images in self.moments.items()}
+        sheet = training_figure(curves, faces, stages=self.stages, end=self.end or None)
+        if self._in_notebook:
+            # JPEG is drawn in half the time; the frame that stays has whichever kind is smaller
+            data, metadata = sheet._repr_mimebundle_() if last else output(sheet, "image/jpeg", sheet.jpeg())
+            self._display(data, metadata)
+        if self.file is not None and (last or not self._in_notebook):
+            with _fetch.new_file(self.file) as file:
+                file.write(sheet.png())
+
+    def _display(self, data: dict, metadata: dict) -> None:
+        from IPython.display import display
+
+        if self._handle is None:
+            self._handle = display(data, metadata=metadata, raw=True, display_id=True)
+        else:
+            self._handle.update(data, metadata=metadata, raw=True)
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this program: only then somebody can see what is displayed."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
