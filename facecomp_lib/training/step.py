@@ -1,0 +1,185 @@
+"""One step of a stage: the players take turns, each learning from its own losses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from facecomp_lib.methods import Method, Player, Sample, Stage
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """The players of a stage, with their optimisers and the running average of the last one's networks.
+
+    Modules are not wrapped for several processes: frozen critics, two forward passes and gradient penalties
+    are more than such wrappers bear. Each player's gradients are averaged as one flat tensor instead.
+
+    Args:
+        method: in training; its networks without a player stay frozen and in eval mode.
+        stage: who plays.
+        fabric: launched.
+    """
+
+    def __init__(self, method: Method, stage: Stage, fabric: Fabric) -> None:
+        self.method, self.stage, self.fabric = method, stage, fabric
+        self.free = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        self.learning = {
+            name: {
+                f"{network}.{key}": parameter
+                for network in player.networks
+                for key, parameter in method.networks[network].named_parameters()
+                if parameter.requires_grad
+            }
+            for name, player in stage.players.items()
+        }
+        self.optimisers: dict[str, Any] = {
+            name: fabric.setup_optimizers(_optimiser(player, list(self.learning[name].values())))
+            for name, player in stage.players.items()
+        }
+        method.eval()
+        for player in stage.players.values():
+            for network in player.networks:
+                method.networks[network].train()
+        self.last = list(stage.players)[-1]
+        self.drawers = nn.ModuleDict({n: method.networks[n] for n in stage.players[self.last].networks})
+        self.average: AveragedModel | None = None
+        if stage.ema is not None:
+            self.average = AveragedModel(self.drawers, multi_avg_fn=get_ema_multi_avg_fn(stage.ema))
+
+    def step(self, sample: Sample) -> dict[str, float]:
+        """Everybody's turn once.
+
+        Returns:
+            ``player.term`` -> the loss before this step's updates, and ``player.gradient`` -> the norm of the
+            player's gradient before clipping (absent if the player sat out); all processes together.
+        """
+        drawn = self._draw(sample)
+        found: dict[str, Tensor] = {}
+        for name, player in self.stage.players.items():
+            self._free(name)
+            with self.fabric.autocast():
+                terms = self.method.losses(sample, drawn, player.losses)
+            found |= {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
+            objective = torch.stack([weight * terms[term] for term, weight in player.losses.items()]).sum()
+            if not self._sits_out(player, objective):
+                found[f"{name}.gradient"] = self._learn(name, player, objective)
+        if self.average is not None:
+            self.average.update_parameters(self.drawers)
+        together = self._mean(torch.stack(list(found.values())))
+        return dict(zip(found, together.tolist(), strict=True))  # the step's only wait for the device
+
+    def finish(self) -> None:
+        """At the end of the stage the average, if one is kept, takes the place of its networks."""
+        if self.average is not None:
+            self.drawers.load_state_dict(self.average.module.state_dict())
+
+    def release(self) -> None:
+        """Leave the method in eval mode, all that was free to learn free again, without gradients."""
+        self.method.requires_grad_(False).eval()
+        for parameter in self.free:
+            parameter.requires_grad_(True).grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Optimisers' memories and the average, by name."""
+        kept = {
+            f"optimiser/{name}/{key}/{memory}": value
+            for name, optimiser in self.optimisers.items()
+            for key, parameter in self.learning[name].items()
+            for memory, value in optimiser.state.get(parameter, {}).items()
+        }
+        if self.average is not None:
+            kept |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
+        return kept
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what :meth:`tensors` gave."""
+        for full_name, value in tensors.items():
+            kind, _, rest = full_name.partition("/")
+            if kind != "optimiser":
+                continue
+            name, key, memory = rest.split("/")
+            parameter = self.learning[name][key]
+            if value.shape == parameter.shape and memory != "step":
+                # in the parameter's memory layout: another one may round differently
+                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            self.optimisers[name].state[parameter][memory] = value
+        if self.average is not None:
+            prefix = "average/"
+            kept = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
+            self.average.load_state_dict(kept)
+
+    def _draw(self, sample: Sample) -> dict[str, Tensor]:
+        self._free(self.last)
+        with self.fabric.autocast():
+            return self.method.draw(sample, self.stage)
+
+    def _free(self, whose: str) -> None:
+        """Let gradients reach this player's networks alone."""
+        self.method.requires_grad_(False)
+        for parameter in self.learning[whose].values():
+            parameter.requires_grad_(True)
+
+    def _sits_out(self, player: Player, objective: Tensor) -> bool:
+        if player.pause_below is None:
+            return False
+        return float(self._mean(objective.detach())) < player.pause_below
+
+    def _learn(self, name: str, player: Player, objective: Tensor) -> Tensor:
+        """Update a player's networks; returns the norm of the gradient."""
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad()
+        self.fabric.backward(objective)
+        parameters = [p for p in self.learning[name].values() if p.grad is not None]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        self._share(gradients)
+        self.fabric.strategy.precision.unscale_gradients(optimiser.optimizer)
+        norm = get_total_norm(gradients)
+        if player.clip is not None:
+            clip_grads_with_norm_(parameters, player.clip, norm)
+        optimiser.step()
+        return norm
+
+    def _share(self, gradients: list[Tensor]) -> None:
+        """Average over the processes, all gradients in one message."""
+        if self.fabric.world_size == 1:
+            return
+        flat = self._mean(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """Over the processes."""
+        return self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[return-value]
+
+
+def check_finite(row: Mapping[str, float], place: str) -> None:
+    """The guard against a run that goes on with nonsense.
+
+    Args:
+        row: of :meth:`Turns.step`.
+        place: of the step, in words.
+
+    Raises:
+        FloatingPointError: a loss or a gradient is not finite.
+    """
+    for name, value in row.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{name} is {value} at {place}. The last checkpoint is from before that; what usually "
+                "helps is a smaller lr, clip, or a smaller weight of this loss."
+            )
+
+
+def _optimiser(player: Player, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if player.optimiser == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=player.lr)
+    return torch.optim.Adam(parameters, lr=player.lr, betas=player.betas)
