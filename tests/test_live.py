@@ -149,6 +149,19 @@ def test_odd_values_are_drawn(values):
     assert show.training_figure({"g.l1": (range(len(values)), values)}).png()
 
 
+def test_the_log_of_a_run_is_drawn_as_it_is():
+    log = {
+        "step": np.arange(4),
+        "stage": np.array(["texture", "texture", "blur", "blur"]),
+        "g.l1": np.array([4.0, 3.0, 2.0, 1.0]),
+        "d.real": np.array([np.nan, np.nan, 1.3, 1.4]),
+    }
+    first, second = show.training_figure(log).axes
+    assert [text.get_text() for text in first.texts] == ["texture", "blur"]
+    drawn = [xy for line in second.lines[:4:2] for xy in line.get_xydata().tolist()]
+    assert drawn == [[2.0, 1.3], [3.0, 1.4]]
+
+
 def test_nothing_to_draw_is_told():
     with pytest.raises(ValueError, match="nothing to draw"):
         show.training_figure({})
@@ -164,7 +177,8 @@ def test_drawing_takes_less_than_three_per_cent_of_the_time(clock):
             clock.costs = 0.4 + 0.3 * (step % 7 == 0)
             figure.update(step, "blur", {"g.l1": 1.0})
             assert figure.spent <= 0.03 * clock.now + 0.4  # a frame may last longer than the one before
-        assert 0.028 * clock.now < figure.spent < 0.03 * clock.now
+        assert 0.028 * clock.now < figure.spent
+    assert figure.spent < 0.03 * clock.now
 
 
 def test_the_last_frame_is_drawn_even_of_a_run_that_was_short_or_failed(clock):
@@ -215,6 +229,21 @@ def test_stages_that_were_not_announced_begin_where_they_come(clock):
     for step, stage in enumerate("aaabbc"):
         figure.update(step, stage, {"g.l1": 1.0})
     assert figure.stages == {"a": 0, "b": 3, "c": 5}
+
+
+def test_a_run_that_goes_on_shows_what_went_before(clock):
+    log = {
+        "step": np.arange(4),
+        "stage": np.array(["a", "a", "b", "b"]),
+        "g.l1": np.array([4.0, 3.0, 2.0, 9.0]),
+        "d.real": np.array([np.nan, np.nan, 1.3, 9.0]),
+    }
+    figure = LiveFigure()
+    figure.replay(log, before=3)
+    figure.update(3, "b", {"g.l1": 1.0})
+    assert [part.tolist() for part in figure.traces["g.l1"].points()] == [[0, 1, 2, 3], [4, 3, 2, 1]]
+    assert [part.tolist() for part in figure.traces["d.real"].points()] == [[2], [1.3]]
+    assert figure.stages == {"a": 0, "b": 2}
 
 
 def test_announced_stages_know_where_they_will_begin():

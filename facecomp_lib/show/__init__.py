@@ -24,7 +24,16 @@ from facecomp_lib.show.labels import (
     overlay_landmarks,
     overlay_parsing,
 )
-from facecomp_lib.show.learning import bars, curves, gfc_plan, pooling, reach, shares, windows
+from facecomp_lib.show.learning import (
+    bars,
+    curves,
+    gfc_plan,
+    parsing_picture,
+    pooling,
+    reach,
+    shares,
+    windows,
+)
 from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
@@ -55,6 +64,7 @@ __all__ = [
     "mirror_warp",
     "overlay_landmarks",
     "overlay_parsing",
+    "parsing_picture",
     "photo_row",
     "pooling",
     "ranking",

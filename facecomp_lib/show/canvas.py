@@ -42,6 +42,10 @@ class Sheet(Figure):
         """The sheet as PNG bytes, 2 device pixels per CSS pixel."""
         return _light(self._bytes("png", CSS * DENSITY, metadata={"Software": None}))
 
+    def quick_png(self) -> bytes:
+        """The same picture in more bytes and less time, for frames that the next one replaces."""
+        return self._bytes("png", CSS * DENSITY, pil_kwargs={"compress_level": 1})
+
     def small_png(self) -> bytes:
         """A lighter PNG for many faces: one device pixel per CSS pixel and 256 colours."""
         full = Image.open(io.BytesIO(self._bytes("png", CSS))).convert("RGB")

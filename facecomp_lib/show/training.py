@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch.nn.functional as F
+import torch
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 from torch import Tensor
 
 from facecomp_lib.show.canvas import (
@@ -38,7 +39,7 @@ Curve = tuple[ArrayLike, ArrayLike]  # steps, values
 
 
 def training_figure(
-    log: Mapping[str, Curve],
+    log: Mapping[str, Any],
     pictures: Mapping[int, Tensor] | None = None,
     *,
     stages: Mapping[str, int] | None = None,
@@ -51,9 +52,10 @@ def training_figure(
     logarithmic where the mean spans a factor of ten. Vertical lines, with names above, begin stages.
 
     Args:
-        log: ``"player.term"`` -> steps and values, of any length; a player's terms share a colour.
-        pictures: step -> [N, 3, S, S] in [0, 1], the same N faces at each moment; one column each.
-        stages: name -> its first step, in order; those that have not begun yet stand there in grey.
+        log: ``run.log``, or ``"player.term"`` -> steps and values; a player's terms share a colour.
+        pictures: step -> [N, 3, S, S] in [0, 1] or bytes, the same N faces at each moment; one column each.
+        stages: name -> its first step, in order; those that have not begun yet stand there in grey. By
+            default the stages of ``run.log``.
         end: the step at which the run will be over; by default the last one of the log.
         moments: columns that are kept free for pictures, so that the figure does not jump while it fills;
             where there are more pictures, some moments between the first and the last are left out.
@@ -61,12 +63,14 @@ def training_figure(
     Raises:
         ValueError: nothing to draw.
     """
+    curves = _curves(log)
+    known = dict(stages if stages is not None else _begins(log))
     shots = thin(pictures or {}, moments)
-    if not log and not shots:
+    if not curves and not shots:
         raise ValueError("There is nothing to draw yet: give losses, pictures, or both.")
     faces = max((len(images) for images in shots.values()), default=0)
-    columns = -(-len(log) // _COLUMN)
-    rows = -(-len(log) // max(1, columns))
+    columns = -(-len(curves) // _COLUMN)
+    rows = -(-len(curves) // max(1, columns))
     wide = _WIDE if columns == 1 else _NARROW
     left, top, bottom = columns * (wide + _NUMBERS), 34, 34
     height = max(faces * (_CELL + _GAP), rows * (_TALL + _HEAD))
@@ -77,22 +81,38 @@ def training_figure(
         w, h = sheet.css_size
         return blank(sheet.add_axes((x / w, 1 - (y + tall) / h, width / w, tall / h)))
 
-    known = dict(stages or {})
-    last = max((float(np.max(steps)) for steps, _ in log.values() if np.size(steps)), default=0.0)
+    last = max((float(np.max(steps)) for steps, _ in curves.values() if np.size(steps)), default=0.0)
     span = (0.0, float(max(end or 0, last, 1)))
-    colours = _colours(log)
-    for place, (name, curve) in enumerate(log.items()):
+    colours = _colours(curves)
+    for place, (name, curve) in enumerate(curves.items()):
         (column, row), panel = divmod(place, rows), height / rows
         at = (column * (wide + _NUMBERS) + _NUMBERS - 6, top + row * panel + _HEAD)
         ax = axes(*at, wide, panel - _HEAD)
         _panel(ax, name, curve, colours[name.split(".")[0]], list(known.values()), span)
         if place == 0:
             _stage_names(ax, known, span, last, wide)
-        if row == rows - 1 or place == len(log) - 1:
+        if row == rows - 1 or place == len(curves) - 1:
             _step_axis(ax, span)
     if shots:
         _moments(axes(left + 16, top, *_mosaic_size(len(shots), faces)), shots, known)
     return sheet
+
+
+def _curves(log: Mapping[str, Any]) -> dict[str, Curve]:
+    """Steps and values by term; in the columns of ``run.log``, NaN stands where a stage lacks a term."""
+    if "step" not in log:
+        return dict(log)
+    terms = {name: np.asarray(values) for name, values in log.items() if name not in ("step", "stage")}
+    there = {name: ~np.isnan(values) for name, values in terms.items()}
+    return {name: (log["step"][there[name]], values[there[name]]) for name, values in terms.items()}
+
+
+def _begins(log: Mapping[str, Any]) -> dict[str, int]:
+    """The first step of each stage of ``run.log``, in order."""
+    if "stage" not in log:
+        return {}
+    names, places = np.unique(log["stage"], return_index=True)
+    return {str(names[k]): int(log["step"][places[k]]) for k in np.argsort(places)}
 
 
 def thin(pictures: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
@@ -116,7 +136,7 @@ def _panel(
     for part in parts:
         mean[part] = _running_mean(values[part])
         ax.plot(steps[part], values[part], color=colour, alpha=0.28, linewidth=0.7)
-        dot = {"marker": "o", "markersize": 2.5} if len(part) == 1 else {}
+        dot: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(part) == 1 else {}
         ax.plot(steps[part], mean[part], color=colour, linewidth=1.6, **dot)
     for start in starts:
         if 0 < start < span[1]:
@@ -209,7 +229,7 @@ def _moments(ax: Axes, shots: Mapping[int, Tensor], stages: Mapping[str, int]) -
     """All faces as one picture (quicker than an axes for each), above each column its step, and its stage
     above the first column of each stage."""
     width, height = _mosaic_size(len(shots), max(map(len, shots.values())))
-    mosaic = np.ones((height * DENSITY, width * DENSITY, 3))
+    mosaic = np.full((height * DENSITY, width * DENSITY, 3), 255, np.uint8)
     before = ""
     for column, (step, images) in enumerate(shots.items()):
         x = column * (_CELL + _GAP)
@@ -229,17 +249,19 @@ def _mosaic_size(columns: int, rows: int) -> tuple[int, int]:
     return columns * (_CELL + _GAP) - _GAP, rows * (_CELL + _GAP) - _GAP
 
 
-def _resized(images: Tensor) -> NDArray[np.float64]:
-    """Faces [N, 3, S, S] as [N, cell, cell, 3]: enlarged by whole numbers where they are small enough."""
+def _resized(images: Tensor) -> list[NDArray[np.uint8]]:
+    """Faces [N, 3, S, S] as bytes [cell, cell, 3] each, enlarged pixel by pixel where that fits."""
     side = _CELL * DENSITY
-    whole = side % images.shape[-1] == 0
-    mode: dict[str, Any] = {"mode": "nearest"} if whole else {"mode": "bicubic", "antialias": True}
-    return F.interpolate(images.float().cpu(), (side, side), **mode).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    how = Image.Resampling.NEAREST if side % images.shape[-1] == 0 else Image.Resampling.LANCZOS
+    if images.dtype != torch.uint8:
+        images = (images.detach().clamp(0, 1) * 255).round().byte()
+    faces = images.cpu().permute(0, 2, 3, 1).contiguous().numpy()
+    return [np.asarray(Image.fromarray(face).resize((side, side), how)) for face in faces]
 
 
 def _stage_at(step: int, stages: Mapping[str, int]) -> str:
     """The stage whose weights drew a picture after ``step`` steps."""
-    return next((name for name, start in reversed(stages.items()) if start < step), "")
+    return next((name for name, start in reversed([*stages.items()]) if start < step), "")
 
 
 def _colours(log: Mapping[str, Curve]) -> dict[str, str]:

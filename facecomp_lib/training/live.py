@@ -19,7 +19,7 @@ from facecomp_lib import _fetch
 __all__ = ["LiveFigure", "Trace"]
 
 SHARE = 0.03  # of the elapsed time may go into drawing
-FIRST = 0.3  # seconds that a drawing is taken to last before one was measured
+FIRST = 0.2  # seconds that a drawing is taken to last before one was measured
 
 
 class Trace:
@@ -60,8 +60,8 @@ class LiveFigure:
 
     In a notebook the figure stands below the cell and stays there with its last frame. A script, or a process
     without a screen, finds the frames in ``run_dir/live.png``. A frame waits until all drawing together, it
-    included if it lasts as long as the one before, is below 3 % of the time since the figure was made; only
-    the last frame is always drawn.
+    and the last frame included if they take as long as the one before, is below 3 % of the time since the
+    figure was made; only the last frame is always drawn.
 
     Args:
         run_dir: where ``live.png`` goes; None for no file.
@@ -83,7 +83,7 @@ class LiveFigure:
         self.moments: dict[int, Tensor] = {}
         self.spent = 0.0  # seconds of drawing
         self.frames = 0
-        self._began, self._next = time.perf_counter(), FIRST / SHARE
+        self._began, self._next = time.perf_counter(), 2 * FIRST / SHARE
         self._closed = self._broken = False
         self._handle: Any = None
         self._in_notebook = _in_notebook()
@@ -92,12 +92,23 @@ class LiveFigure:
         """Take a step's losses, by ``"player.term"``: a few microseconds, and now and then a drawing."""
         if stage not in self.stages:
             self.stages[stage] = step
+        self._take(step, terms)
+        if self.due():
+            self.draw()
+
+    def _take(self, step: int, terms: Mapping[str, float]) -> None:
         for name, value in terms.items():
             if name not in self.traces:
                 self.traces[name] = Trace()
             self.traces[name].add(step, value)
-        if self.due():
-            self.draw()
+
+    def replay(self, log: Mapping[str, NDArray[Any]], before: int) -> None:
+        """Take the steps below ``before`` of an earlier part of this run, from its ``run.log``."""
+        terms = [name for name in log if name not in ("step", "stage")]
+        for place in np.flatnonzero(log["step"] < before):
+            self.stages.setdefault(str(log["stage"][place]), int(log["step"][place]))
+            row = {name: float(log[name][place]) for name in terms}
+            self._take(int(log["step"][place]), {k: v for k, v in row.items() if not np.isnan(v)})
 
     def pictures(self, step: int, images: Tensor) -> None:
         """Take the fixed faces ``[N, 3, S, S]`` in [0, 1] as they are after ``step`` steps: one copy to the
@@ -124,7 +135,7 @@ class LiveFigure:
             warnings.warn(f"The live figure stopped ({type(error).__name__}: {error}).", stacklevel=2)
         lasted = time.perf_counter() - start
         self.spent += lasted
-        self._next = (self.spent + lasted) / SHARE
+        self._next = (self.spent + 2 * lasted) / SHARE  # one more, and the last one
 
     def close(self) -> None:
         """Draw the last frame, once."""
@@ -143,15 +154,14 @@ class LiveFigure:
         from facecomp_lib.show.training import training_figure
 
         curves = {name: trace.points() for name, trace in self.traces.items()}
-        faces = {step: images / 255 for step, images in self.moments.items()}
-        sheet = training_figure(curves, faces, stages=self.stages, end=self.end or None)
+        sheet = training_figure(curves, self.moments, stages=self.stages, end=self.end or None)
         if self._in_notebook:
             # JPEG is drawn in half the time; the frame that stays has whichever kind is smaller
             data, metadata = sheet._repr_mimebundle_() if last else output(sheet, "image/jpeg", sheet.jpeg())
             self._display(data, metadata)
         if self.file is not None and (last or not self._in_notebook):
             with _fetch.new_file(self.file) as file:
-                file.write(sheet.png())
+                file.write(sheet.png() if last else sheet.quick_png())
 
     def _display(self, data: dict, metadata: dict) -> None:
         from IPython.display import display
