@@ -1,0 +1,76 @@
+"""A method that trains in no time: a painter and a critic with a gradient penalty, no batch norm, and faces
+for it."""
+
+from dataclasses import replace
+
+import tiny_faces
+import torch
+from torch import nn
+
+from facecomp_lib import faces, methods
+from facecomp_lib.faces.augment import Augment
+from facecomp_lib.methods import Player, Stage
+
+SIZE = 16
+
+
+class Tiny(methods.Method):
+    """Two stages: the painter alone, then the painter against the critic."""
+
+    name = "tiny"
+
+    def __init__(self, size=SIZE, width=4, dropout=0.0):
+        super().__init__(size=size, width=width, dropout=dropout)
+        self.painter = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.Tanh(), nn.Dropout(dropout), nn.Conv2d(width, 3, 3, padding=1)
+        )
+        self.critic = nn.Sequential(nn.Conv2d(3, width, 4, 2), nn.Tanh(), nn.Conv2d(width, 1, 3))
+        self.scale = nn.Conv2d(3, 3, 1)  # of no player
+
+    def stages(self, preset):
+        steps = {"smoke": 4, "lesson": 12, "full": 1000}[preset]
+        painter = Player(("painter",), {"reconstruction": 1.0}, lr=1e-2)
+        critic = Player(("critic",), {"gap": 1.0, "penalty": 10.0}, optimiser="rmsprop", clip=1.0)
+        both = replace(painter, losses={"reconstruction": 1.0, "fool": 0.1})
+        return [
+            Stage("alone", steps, {"painter": painter}, batch_size=4),
+            Stage("against", steps, {"critic": critic, "painter": both}, 4, ("center", "noise"), ema=0.9),
+        ]
+
+    def draw(self, sample, stage):
+        noise = sample.uniform(sample.image.shape[1:])
+        return {"raw": self.painter(torch.where(sample.mask > 0.5, sample.image, noise))}
+
+    def loss_reconstruction(self, sample, drawn):
+        return (drawn["raw"].float() - sample.image).square().mean()
+
+    def loss_gap(self, sample, drawn):
+        return (self.critic(drawn["raw"].detach()) - self.critic(sample.image)).float().mean()
+
+    def loss_penalty(self, sample, drawn):
+        between = torch.lerp(sample.image, drawn["raw"].detach().float(), sample.uniform((1, 1, 1), "between"))
+        between.requires_grad_(True)
+        (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+    def loss_fool(self, sample, drawn):
+        return -self.critic(drawn["raw"]).float().mean()
+
+    def generate(self, image, mask, seed):
+        return self.painter(image), {}
+
+
+def build(seed=0, **options):
+    return methods.build("tiny", seed=seed, **options)
+
+
+def data(folder, count=10, size=SIZE):
+    """A small prepared data set, made at the first call."""
+    if not (folder / "meta.json").exists():
+        tiny_faces.write(folder, range(count), size=size)
+    return faces.folder(folder)
+
+
+def steady(stage, **changes):
+    """A stage without random changes to the faces."""
+    return replace(stage, augment=Augment(0, 0, 0, 0, 0, 0), **changes)
