@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from facecomp_lib.faces import affine
 from facecomp_lib.faces.schema import FaceBatch
 
-__all__ = ["Augment"]
+__all__ = ["Augment", "Change"]
 
 _DRAWS = ("flip", "x", "y", "angle", "scale", "brightness", "contrast", "left", "top")
 
@@ -73,24 +73,29 @@ class Augment:
             seed, step: not negative; another step gives other draws.
             index: whole numbers ``[B]`` that name the faces, by default their places in the batch.
         """
-        draws = _draws(seed, step, np.arange(len(batch)) if index is None else np.asarray(index), len(batch))
-        if self.flip:
-            batch = batch.mirror(torch.as_tensor(draws["flip"] < self.flip, device=batch.device))
-        if self.shift or self.rotate or self.scale or self.crop is not None:
-            batch = self._move(batch, draws)
-        return self._relight(batch, draws)
+        return self.draw(batch.size, seed, step, np.arange(len(batch)) if index is None else index)(batch)
 
-    def _move(self, batch: FaceBatch, draws: dict[str, NDArray[np.float64]]) -> FaceBatch:
-        height, width = batch.size
+    def draw(self, size: tuple[int, int], seed: int, step: int, index: ArrayLike) -> Change:
+        """What will be done to faces of height and width ``size`` that are named by ``index`` ``[B]``."""
+        draws = _draws(seed, step, np.asarray(index))
+        height, width = size
         angle = np.deg2rad(_spread(draws["angle"], self.rotate))
         factor = np.exp(_spread(draws["scale"], np.log1p(self.scale)))
         matrix = _about(angle, factor, (width - 1) / 2, (height - 1) / 2)
         matrix[:, 0, 2] += _spread(draws["x"], self.shift) * width
         matrix[:, 1, 2] += _spread(draws["y"], self.shift) * height
-        size = height, width
         if self.crop is not None:
             matrix, size = self._cropped(matrix, size, draws)
-        return warp(batch, matrix, size)
+        flip = draws["flip"] < self.flip
+        matrix[flip, :, 2] += matrix[flip, :, 0] * (width - 1)  # mirroring comes first: x -> width - 1 - x
+        matrix[flip, :, 0] *= -1
+        return Change(
+            matrix,
+            size,
+            gain=1 + _spread(draws["brightness"], self.brightness),
+            slope=1 + _spread(draws["contrast"], self.contrast),
+            moves=bool(self.shift or self.rotate or self.scale or self.crop),
+        )
 
     def _cropped(
         self, matrix: NDArray[np.float64], size: tuple[int, int], draws: dict[str, NDArray[np.float64]]
@@ -108,99 +113,41 @@ class Augment:
         matrix[:, :, 2] += (factors - 1) / 2
         return matrix, size
 
-    def _relight(self, batch: FaceBatch, draws: dict[str, NDArray[np.float64]]) -> FaceBatch:
-        if not (self.brightness or self.contrast):
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What is done to each of B faces: ``change(batch)``.
+
+    Attributes:
+        matrix: float64 ``[B, 2, 3]``, from old to new pixel coordinates.
+        size: height and width of the new pictures.
+        gain: ``[B]``, factors of brightness.
+        slope: ``[B]``, factors of contrast, about the mean of each picture.
+        moves: whether there is more to the matrices than mirroring.
+    """
+
+    matrix: NDArray[np.float64]
+    size: tuple[int, int]
+    gain: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    moves: bool
+
+    def __call__(self, batch: FaceBatch) -> FaceBatch:
+        """The faces changed, on any device."""
+        if len(self.matrix) != len(batch):
+            raise ValueError(f"index must name the {len(batch)} faces of the batch, not {len(self.matrix)}.")
+        if self.moves:
+            batch = affine.move(batch, self.matrix, self.size)
+        elif (flip := affine.mirrors(self.matrix)).any():
+            batch = batch.mirror(torch.as_tensor(flip, device=batch.device))
+        contrast = bool((self.slope != 1).any())
+        if not contrast and (self.gain == 1).all():
             return batch
         image = batch.image
-        gain = _column(1 + _spread(draws["brightness"], self.brightness), image)
-        slope = _column(1 + _spread(draws["contrast"], self.contrast), image)
-        pivot = image.mean((1, 2, 3), keepdim=True) if self.contrast else 0
+        gain, slope = _column(self.gain, image), _column(self.slope, image)
+        pivot = image.mean((1, 2, 3), keepdim=True) if contrast else 0
         image = (image * (gain * slope)).add_(pivot * gain * (1 - slope)).clamp_(0, 1)
-        return batch.replace(image=image, light_ratio=None if self.contrast else batch.light_ratio)
-
-
-def warp(batch: FaceBatch, matrix: NDArray[np.float64], size: tuple[int, int]) -> FaceBatch:
-    """Move faces by affine transforms, labels included (see :class:`Augment` for borders and mirror flow).
-
-    Args:
-        batch: B faces.
-        matrix: float64 ``[B, 2, 3]``, from old to new pixel coordinates; rotation and scale are taken to be a
-            similarity where pose and lamps are concerned.
-        size: height and width of the new pictures.
-    """
-    grid = _source_grid(batch.image, matrix, size)
-    changes: dict[str, Any] = {"image": _sample(batch.image, grid)}
-    if batch.parsing is not None:
-        labels = _sample(batch.parsing[:, None].to(batch.image.dtype), grid, "nearest")
-        changes["parsing"] = labels[:, 0].long()
-    if batch.landmarks is not None:
-        changes["landmarks"] = _apply(matrix, batch.landmarks)
-    if batch.light_ratio is not None:
-        changes["light_ratio"] = _sample(batch.light_ratio, grid)
-    if batch.mirror_flow is not None:
-        changes["mirror_flow"], changes["mirror_valid"] = _warp_flow(batch, matrix, grid, size)
-    angle = np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0])  # clockwise on the screen, as y points down
-    if batch.pose is not None:
-        turn = np.stack([np.zeros_like(angle), np.zeros_like(angle), np.rad2deg(angle)], -1)
-        changes["pose"] = batch.pose + torch.as_tensor(turn).to(batch.pose)
-    if batch.lamps is not None:
-        changes["lamps"] = _turn_lamps(batch.lamps, angle)
-    return batch.replace(**changes)
-
-
-def _source_grid(image: Tensor, matrix: NDArray[np.float64], size: tuple[int, int]) -> Tensor:
-    """Where each new pixel comes from: ``[B, h, w, 2]`` in [-1, 1] for ``grid_sample``."""
-    halves = [(np.array([width, height]) - 1) / 2 for height, width in (image.shape[2:], size)]
-    back = _inverse(matrix)
-    back[:, :, 2] = (back[:, :, 2] + back[:, :, :2] @ halves[1]) / halves[
-        0
-    ] - 1  # where the centre comes from
-    back[:, :, :2] *= halves[1] / halves[0][:, None]
-    theta = torch.as_tensor(back, dtype=image.dtype, device=image.device)
-    return F.affine_grid(theta, [len(image), 1, *size], align_corners=True)
-
-
-def _sample(values: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
-    return F.grid_sample(values, grid, mode=mode, padding_mode="reflection", align_corners=True)
-
-
-def _warp_flow(
-    batch: FaceBatch, matrix: NDArray[np.float64], grid: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """The flow of the moved faces: un-flip each target, move it like the picture, flip it there."""
-    assert batch.mirror_flow is not None and batch.mirror_valid is not None
-    height, width = batch.size
-    layers = torch.cat([batch.mirror_flow, batch.mirror_valid[..., None].to(grid)], -1).permute(0, 3, 1, 2)
-    layers = _sample(layers, grid).permute(0, 2, 3, 1)  # [B, h, w, 3]
-    inside = (grid.abs() <= 1).all(-1)
-    valid = inside & (layers[..., 2] > 0.999)  # no invalid neighbour took part in the interpolation
-    half = layers.new_tensor([(width - 1) / 2, (height - 1) / 2])
-    target = (layers[..., :2] * layers.new_tensor([-1.0, 1.0]) + 1) * half  # the partner, in old pixels
-    target = _apply(matrix, target.flatten(1, 2)).reshape(target.shape)
-    new_half = layers.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
-    flow = (target / new_half - 1) * layers.new_tensor([-1.0, 1.0])
-    valid = valid & (flow.abs() <= 1).all(-1)
-    return torch.where(valid[..., None], flow, _pixels(size, flow) / new_half - 1), valid
-
-
-def _pixels(size: tuple[int, int], like: Tensor) -> Tensor:
-    """The (x, y) of each pixel, ``[h, w, 2]``."""
-    ys, xs = (torch.arange(side, dtype=like.dtype, device=like.device) for side in size)
-    return torch.stack(torch.meshgrid(xs, ys, indexing="xy"), -1)
-
-
-def _apply(matrix: NDArray[np.float64], points: Tensor) -> Tensor:
-    """Move points ``[B, N, 2]`` by ``[B, 2, 3]``."""
-    move = torch.as_tensor(matrix, dtype=points.dtype, device=points.device)
-    return points @ move[:, :, :2].transpose(1, 2) + move[:, None, :, 2]
-
-
-def _turn_lamps(lamps: Tensor, angle: NDArray[np.float64]) -> Tensor:
-    """Turn the lamps' directions clockwise on the screen; their y points up."""
-    cos, sin = (torch.as_tensor(f(angle)).to(lamps)[:, None] for f in (np.cos, np.sin))
-    x, y = lamps[..., 0], lamps[..., 1]
-    turned = torch.stack([cos * x + sin * y, cos * y - sin * x], -1)
-    return torch.cat([turned, lamps[..., 2:]], -1)
+        return batch.replace(image=image, light_ratio=None if contrast else batch.light_ratio)
 
 
 def _about(
@@ -213,20 +160,21 @@ def _about(
     return np.stack([left, right], 1)
 
 
-def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
-    inner = np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
-    return np.concatenate([inner, -inner @ matrix[:, :, 2:]], -1)
-
-
-def _draws(seed: int, step: int, index: NDArray[Any], count: int) -> dict[str, NDArray[np.float64]]:
+def _draws(seed: int, step: int, index: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """Numbers in [0, 1) by name, each ``[B]``, from (seed, step, index) of each face."""
-    if index.shape != (count,):
-        raise ValueError(f"index must name the {count} faces of the batch, not have the shape {index.shape}.")
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise ValueError(
+            f"index must be a flat list of whole numbers, not {index.dtype} {list(index.shape)}."
+        )
     if seed < 0 or step < 0 or (index < 0).any():
         raise ValueError("seed, step and index must not be negative.")
-    rows = [np.random.default_rng([seed, step, int(i)]).random(len(_DRAWS)) for i in index]
-    table = np.array(rows).reshape(count, len(_DRAWS))
+    # One stream of numbers per step, in which each face has its place: seeding one for each takes longer.
+    stream = np.random.PCG64([seed, step])
+    random, table, at = np.random.Generator(stream), np.empty((len(index), len(_DRAWS))), 0
+    for row, place in zip(table, index.tolist(), strict=True):
+        stream.advance((place * len(_DRAWS) - at) % 2**128)
+        random.random(out=row)
+        at = (place + 1) * len(_DRAWS)
     return {name: table[:, place] for place, name in enumerate(_DRAWS)}
 
 

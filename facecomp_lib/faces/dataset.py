@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facecomp_lib.faces.affine import move_labels
+from facecomp_lib.faces.quick import change_parsing, change_pictures
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.faces.splits import SPLITS
 from facecomp_lib.faces.store import Store
@@ -196,20 +198,23 @@ class FaceDataset:
             ValueError: a picture that cannot be decoded; the sentence names file and row.
         """
         wanted = self._checked(indices)
-        rows = self._rows[wanted]
-        decoded = [self._face(int(row)) for row in rows]
+        decoded = [self._face(int(row)) for row in self._rows[wanted]]
         fields = {name: torch.from_numpy(values[wanted]) for name, values in self._labels.items()}
         attributes = None
         if (table := fields.pop("attributes", None)) is not None:
             attributes = {name: table[:, place] for place, name in enumerate(self.attribute_names)}
-        image = _stack([face.image for face in decoded], (self.size, self.size, 3), np.uint8)
-        batch = FaceBatch(
-            image=image.permute(0, 3, 1, 2).float().div_(255),
-            attributes=attributes,
-            **fields,
-            **self._picture_fields(decoded),
-        )
-        return batch if augment is None else augment(batch, seed=seed, step=step, index=wanted)
+        side = (self.size, self.size)
+        change = None if augment is None else augment.draw(side, seed, step, wanted)
+        if change is not None and set(self._pictures) <= {"parsing"}:
+            fields["image"] = change_pictures([face.image for face in decoded], change)
+            if self._pictures:
+                parsing = [face.parsing for face in decoded if face.parsing is not None]
+                fields["parsing"] = change_parsing(parsing, change)
+            return FaceBatch(attributes=attributes, **fields | move_labels(fields, change.matrix))
+        image = _stack([face.image for face in decoded], (*side, 3), np.uint8)
+        fields["image"] = image.permute(0, 3, 1, 2).float().div_(255)
+        batch = FaceBatch(attributes=attributes, **fields, **self._picture_fields(decoded))
+        return batch if change is None else change(batch)
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """All indices in this epoch's random order, a function of (seed, epoch) and the number of faces."""
