@@ -97,6 +97,8 @@ def _family(kind: str, options: dict[str, Any]) -> Family:
     """The family of that name, if it has these options."""
     if kind not in _FAMILIES:
         raise ValueError(f"Unknown mask kind {kind!r}: choose one of {', '.join(KINDS)}.")
+    if not options:
+        return _FAMILIES[kind]
     allowed = list(inspect.signature(_FAMILIES[kind].draw).parameters)[1:]
     unknown = sorted(set(options) - set(allowed))
     if unknown:

@@ -34,7 +34,8 @@ class Canvas:
     @cached_property
     def random(self) -> np.random.Generator:
         """Random numbers of this hole alone; made when first used, because many families need none."""
-        return np.random.default_rng(self.key)
+        small = max(self.key) < 2**32  # as an array such a key gives the same numbers, a third sooner
+        return np.random.default_rng(np.array(self.key, np.uint32) if small else self.key)
 
     @cached_property
     def face(self) -> Face:
