@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from facecomp_lib.evaluation import _csv
@@ -53,11 +53,24 @@ class Comparison:
     Args:
         level: of the bootstrap intervals.
         resamples, seed: of the bootstrap; equal ones give equal intervals.
+        groups: which pictures belong together, ``[N]`` in the order in which they are added; intervals then
+            count people, say, not pictures.
+        rows: of the printed tables, ``"holes"`` or ``"methods"``.
     """
 
-    def __init__(self, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> None:
+    def __init__(
+        self,
+        level: float = 0.95,
+        resamples: int = 2000,
+        seed: int = 0,
+        groups: ArrayLike | None = None,
+        rows: str = "holes",
+    ) -> None:
         bootstrap([0.0], level, resamples, seed)  # refuses what makes no sense
-        self.level, self.resamples, self.seed = level, resamples, seed
+        if rows not in ("holes", "methods"):
+            raise ValueError(f"rows must be 'holes' or 'methods', not {rows!r}.")
+        self.level, self.resamples, self.seed, self.rows = level, resamples, seed, rows
+        self.groups = None if groups is None else np.asarray(groups)
         self._cells: dict[tuple[str, str], _Cell] = {}
 
     def add(self, method: str, hole: str, scores: Mapping[str, Any]) -> Comparison:
@@ -113,7 +126,7 @@ class Comparison:
 
     def estimate(self, measure: str, method: str, hole: str) -> Estimate:
         """The mean over pictures and its bootstrap interval."""
-        return bootstrap(self.values(measure, method, hole), self.level, self.resamples, self.seed)
+        return bootstrap(self.values(measure, method, hole), **self._options(measure, method, hole))
 
     def difference(self, measure: str, method: str, other: str, hole: str) -> Estimate:
         """``method`` minus ``other`` on one kind of hole, paired by picture, with its interval.
@@ -122,7 +135,7 @@ class Comparison:
             ValueError: unknown names, or different numbers of pictures.
         """
         pair = (self.values(measure, name, hole) for name in (method, other))
-        return difference(*pair, level=self.level, resamples=self.resamples, seed=self.seed)
+        return difference(*pair, **self._options(measure, method, hole))
 
     def table(self, measure: str) -> Table:
         """All methods on all holes by one measure."""
@@ -131,7 +144,9 @@ class Comparison:
             key: self.estimate(measure, *key) for key, cell in self._cells.items() if _has(cell, measure)
         }
         best = frozenset(key for hole in self.holes for key in self._best(measure, hole, cells))
-        return Table(measure, self.methods, self.holes, cells, best, None, self.level, self.methods)
+        return Table(
+            measure, self.methods, self.holes, cells, best, None, self.level, self.methods, self.rows
+        )
 
     def differences(self, measure: str, baseline: str) -> Table:
         """Every other method minus ``baseline``, paired by picture."""
@@ -145,7 +160,9 @@ class Comparison:
             if (baseline, hole) in self._cells
         }
         others = tuple(method for method in self.methods if method != baseline)
-        return Table(measure, others, self.holes, cells, frozenset(), baseline, self.level, self.methods)
+        return Table(
+            measure, others, self.holes, cells, frozenset(), baseline, self.level, self.methods, self.rows
+        )
 
     def figure(self, measure: str) -> Sheet:
         """Dots with their intervals, one row per hole, one colour per method."""
@@ -195,6 +212,16 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return "".join(self.table(measure)._repr_html_() for measure in self.measures)
+
+    def _options(self, measure: str, method: str, hole: str) -> dict[str, Any]:
+        """Of the bootstrap; a number of the whole set has no groups."""
+        of_set = measure in self._cells[method, hole].of_set
+        return {
+            "level": self.level,
+            "resamples": self.resamples,
+            "seed": self.seed,
+            "groups": None if of_set else self.groups,
+        }
 
     def _check(self, measure: str) -> None:
         if measure not in self.measures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from facecomp_lib.evaluation.recognition import face_embedding
 __all__ = ["evaluate"]
 
 Fill = Callable[[Tensor, Tensor], Any]
+Holes = Callable[[Any, NDArray[np.int64], int], Tensor]
+"""``(faces, numbers, seed) -> mask [B, 1, H, W]``; a face's hole should depend on its own number alone."""
 _REAL = ("", "")  # the key of the true pictures among (method, hole)
 
 
@@ -27,12 +30,13 @@ _REAL = ("", "")  # the key of the true pictures among (method, hole)
 def evaluate(
     methods: Any,
     dataset: Any,
-    mask_kinds: str | Sequence[str] = "center",
+    mask_kinds: str | Sequence[str] | Mapping[str, Holes] = "center",
     measures: str | Sequence[str] = MEASURES,
     limit: int | None = None,
     seed: int = 0,
     batch: int = 16,
     progress: bool = True,
+    by: str = "picture",
 ) -> Comparison:
     """Complete the same faces with the same holes by each method, and score every composite.
 
@@ -43,13 +47,15 @@ def evaluate(
             clamped to [0, 1].
         dataset: a data set of faces.
         mask_kinds: one or several of ``fc.masks.KINDS``. A face keeps its hole whatever the batch size and
-            the other faces: holes are drawn by (seed, kind, face number).
+            the other faces: holes are drawn by (seed, kind, face number). Or a mapping name -> function
+            ``(faces, numbers, seed) -> mask [B, 1, H, W]``, for holes that have no name.
         measures: those of :func:`score`, and ``"identity"`` (embedding distance; needs landmarks) and
             ``"kid"`` (one number per hole and method: completions against the very faces they complete).
         limit: this many faces, drawn by ``seed`` without replacement; by default all.
         seed: not negative; of holes, of the draw of faces, and of the intervals.
         batch: faces at a time.
         progress: show a bar if it takes more than two seconds.
+        by: what the intervals count as independent, ``"picture"`` or ``"person"``.
 
     Returns:
         Comparison: same faces in the same order for all, so its differences are paired.
@@ -58,27 +64,27 @@ def evaluate(
         ValueError: unknown names, no faces, a method that gives no pictures, or measures that the faces'
             labels cannot support. FileNotFoundError: weights of ``identity`` or ``kid`` are missing.
     """
-    fills = _fills(methods)
-    kinds = [mask_kinds] if isinstance(mask_kinds, str) else list(mask_kinds)
+    fills = named_fills(methods)
+    holes = named_holes(mask_kinds)
     measures = [measures] if isinstance(measures, str) else list(measures)
-    _check(kinds, measures, len(dataset), limit, batch)
+    _check(measures, len(dataset), limit, batch)
     plain = [name for name in measures if name in MEASURES]
     chosen = _chosen(len(dataset), limit, seed)
-    comparison = Comparison(seed=seed)
+    comparison = Comparison(seed=seed, groups=_groups(dataset, chosen, by))
     seen: dict[tuple[str, str], list[Features]] = {}
-    device = _device(methods)
+    device = device_of(methods)
     with tqdm(
-        total=len(chosen) * len(kinds) * len(fills), desc="faces", delay=2, disable=not progress
+        total=len(chosen) * len(holes) * len(fills), desc="faces", delay=2, disable=not progress
     ) as bar:
         for numbers in np.split(chosen, range(batch, len(chosen), batch)):
             faces = dataset.batch(numbers).to(device)
             true = face_embedding(faces.image, faces.landmarks) if "identity" in measures else None
             if "kid" in measures:
                 seen.setdefault(_REAL, []).append(extract_features(faces.image, progress=False))
-            for kind in kinds:
-                mask = _masks(kind, faces, numbers, seed)
+            for kind, hole in holes.items():
+                mask = hole(faces, numbers, seed)
                 for name, fill in fills.items():
-                    composite = _composite(name, fill, faces.image, mask)
+                    composite = composite_of(name, fill, faces.image, mask)
                     scores = score(composite, faces.image, mask, plain)
                     if true is not None:
                         found = face_embedding(composite, faces.landmarks)
@@ -92,7 +98,7 @@ def evaluate(
     return comparison
 
 
-def _fills(methods: Any) -> dict[str, Fill]:
+def named_fills(methods: Any) -> dict[str, Fill]:
     """Name -> function ``(image, mask) -> completion or picture``."""
     if isinstance(methods, Mapping):
         return {str(name): _fill(method)[1] for name, method in methods.items()}
@@ -129,7 +135,7 @@ def _on_its_device(method: Any) -> Fill:
     return complete
 
 
-def _composite(name: str, fill: Fill, image: Tensor, mask: Tensor) -> Tensor:
+def composite_of(name: str, fill: Fill, image: Tensor, mask: Tensor) -> Tensor:
     """The method's picture with the known pixels of the true one, which it was shown, and no others."""
     result = fill(torch.where(mask > 0.5, image, torch.zeros_like(image)), mask)
     picture = getattr(result, "composite", result)
@@ -141,7 +147,7 @@ def _composite(name: str, fill: Fill, image: Tensor, mask: Tensor) -> Tensor:
     return masks.composite(image, picture.to(image).clamp(0, 1), mask)
 
 
-def _device(methods: Any) -> torch.device | str:
+def device_of(methods: Any) -> torch.device | str:
     """Where the first network among the methods is; faces go there."""
     several = methods.values() if isinstance(methods, Mapping) else methods
     several = several if isinstance(several, Iterable) and not isinstance(several, str) else [several]
@@ -149,10 +155,33 @@ def _device(methods: Any) -> torch.device | str:
     return next((weight.device for module in modules for weight in module.parameters()), "cpu")
 
 
-def _check(kinds: list[str], measures: list[str], count: int, limit: int | None, batch: int) -> None:
+def named_holes(mask_kinds: str | Sequence[str] | Mapping[str, Holes]) -> dict[str, Holes]:
+    """Name -> function ``(faces, numbers, seed) -> mask``."""
+    if isinstance(mask_kinds, Mapping) and mask_kinds:
+        return {str(name): hole for name, hole in mask_kinds.items()}
+    kinds = [mask_kinds] if isinstance(mask_kinds, str) else list(mask_kinds)
     unknown = [kind for kind in kinds if kind not in masks.KINDS]
     if unknown or not kinds:
         raise ValueError(f"Unknown mask kinds {unknown}: choose from {', '.join(masks.KINDS)}.")
+    return {kind: partial(_masks, kind) for kind in kinds}
+
+
+def _groups(dataset: Any, chosen: NDArray[np.int64], by: str) -> NDArray[np.int64] | None:
+    """Who each chosen face is, if people count."""
+    if by not in ("picture", "person"):
+        raise ValueError(f"by must be 'picture' or 'person', not {by!r}.")
+    return identities(dataset)[chosen] if by == "person" else None
+
+
+def identities(dataset: Any) -> NDArray[np.int64]:
+    """Who each face is, ``[N]``; ValueError if the data set does not know of all."""
+    people = np.asarray(dataset.column("identity"))
+    if (people < 0).any():
+        raise ValueError(f"{dataset.name} does not know who its faces are: count by picture.")
+    return people
+
+
+def _check(measures: list[str], count: int, limit: int | None, batch: int) -> None:
     offered = (*MEASURES, "identity", "kid")
     wrong = [name for name in measures if name not in offered]
     if wrong or not measures:

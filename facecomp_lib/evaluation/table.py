@@ -77,6 +77,7 @@ class Table:
         baseline: set if the cells are differences from this method.
         level: of the intervals.
         palette: all methods of the comparison; a method keeps its colour by its place among them.
+        rows: printed as rows, ``"holes"`` or ``"methods"``.
     """
 
     measure: str
@@ -87,6 +88,7 @@ class Table:
     baseline: str | None = None
     level: float = 0.95
     palette: tuple[str, ...] = ()
+    rows: str = "holes"
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         if key not in self.cells:
@@ -106,8 +108,8 @@ class Table:
         return f"{title}{note}{with_interval}{pictures}"
 
     def __str__(self) -> str:
-        rows = [["", *self.methods]]
-        rows += [[hole, *(self._text(method, hole) for method in self.methods)] for hole in self.holes]
+        head, body = self._layout()
+        rows = [["", *head], *([name, *(self._text(*key) for key in keys)] for name, keys in body)]
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)) for row in rows]
         mark = ["* best of its hole, or not to be told from it"] if self.best else []
@@ -118,17 +120,24 @@ class Table:
 
     def _repr_html_(self) -> str:
         align = "text-align:right;padding:2px 12px"
-        head = "".join(f"<th style='{align}'>{html.escape(method)}</th>" for method in self.methods)
+        columns, rows = self._layout()
+        head = "".join(f"<th style='{align}'>{html.escape(name)}</th>" for name in columns)
         body = ""
-        for hole in self.holes:
-            cells = "".join(f"<td style='{align}'>{self._cell(method, hole)}</td>" for method in self.methods)
-            body += f"<tr><th style='text-align:left'>{html.escape(hole)}</th>{cells}</tr>"
+        for name, keys in rows:
+            cells = "".join(f"<td style='{align}'>{self._cell(*key)}</td>" for key in keys)
+            body += f"<tr><th style='text-align:left'>{html.escape(name)}</th>{cells}</tr>"
         mark = "<br><small>bold: best of its hole, or not to be told from it</small>" if self.best else ""
         return (
             f"<table style='font-variant-numeric:tabular-nums'><caption style='text-align:left'>"
             f"{html.escape(self.caption)}{mark}</caption><thead><tr><th></th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
+
+    def _layout(self) -> tuple[tuple[str, ...], list[tuple[str, list[tuple[str, str]]]]]:
+        """Names of the columns; each row's name and the keys (method, hole) of its cells."""
+        if self.rows == "methods":
+            return self.holes, [(name, [(name, hole) for hole in self.holes]) for name in self.methods]
+        return self.methods, [(hole, [(name, hole) for name in self.methods]) for hole in self.holes]
 
     def _parts(self, method: str, hole: str) -> tuple[str, str]:
         """The mean and its interval as texts, empty where there are none."""

@@ -1,0 +1,112 @@
+"""Scores of several training runs in one small file, so that a claim can be judged again without training.
+
+A compressed CSV with a row per run, method, hole and picture: who the picture shows, then a column per
+measure. Recorded ones travel with the course in ``facecomp_lib/results``, each with a JSON card beside it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facecomp_lib import _fetch
+from facecomp_lib.evaluation.comparison import Comparison
+
+__all__ = ["load_runs", "recorded", "save_runs"]
+
+FOLDER = Path(__file__).parent.parent / "results"
+KEYS = ("run", "method", "hole", "picture", "person")
+
+
+def save_runs(path: str | os.PathLike[str], runs: Mapping[int, Comparison], digits: int = 4) -> None:
+    """Write the scores of each run; the file appears whole or not at all, and equal scores are equal bytes.
+
+    Args:
+        path: ending in ``.csv.gz``.
+        runs: training seed -> comparison; numbers of a whole set (KID) are left out.
+        digits: significant ones that are kept.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    cells = {(seed, *key): scores for seed, run in runs.items() for key, scores in _cells(run).items()}
+    measures = list(dict.fromkeys(name for scores in cells.values() for name in scores))
+    writer.writerow([*KEYS, *measures])
+    for key, scores in cells.items():
+        count = len(next(iter(scores.values())))
+        groups = runs[key[0]].groups
+        columns = [scores.get(name, np.full(count, np.nan)) for name in measures]
+        for picture, person in enumerate(range(count) if groups is None else groups.tolist()):
+            writer.writerow([*key, picture, person, *(_text(column[picture], digits) for column in columns)])
+    with _fetch.new_file(Path(path)) as file:
+        file.write(gzip.compress(text.getvalue().encode(), mtime=0))
+
+
+def _cells(run: Comparison) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
+    """(Method, hole) -> measure -> one number per picture."""
+    cells = {}
+    for key in itertools.product(run.methods, run.holes):
+        scores = {name: run.values(name, *key) for name in run.measures}
+        count = max(map(len, scores.values()))  # a number of the whole set stands alone
+        cells[key] = {name: values for name, values in scores.items() if len(values) == count}
+    return cells
+
+
+def _text(number: float, digits: int) -> str:
+    return "" if np.isnan(number) else f"{number:.{digits}g}"
+
+
+def load_runs(path: str | os.PathLike[str]) -> dict[int, Comparison]:
+    """What :func:`save_runs` wrote: training seed -> comparison, whose intervals count people.
+
+    Raises:
+        FileNotFoundError: no such file. ValueError: another or a damaged file.
+    """
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file)
+        if tuple(header[: len(KEYS)]) != KEYS:
+            raise ValueError("its columns are others")
+        return _comparisons(header[len(KEYS) :], rows)
+    except (EOFError, ValueError, csv.Error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{path} holds no recorded runs ({error}): fetch it again.") from error
+
+
+def _comparisons(measures: list[str], rows: list[list[str]]) -> dict[int, Comparison]:
+    blocks: dict[tuple[int, str, str], list[list[float]]] = {}
+    people: dict[int, int] = {}
+    for run, method, hole, picture, person, *texts in rows:
+        numbers = [float(text) if text else np.nan for text in texts]
+        blocks.setdefault((int(run), method, hole), []).append(numbers)
+        people[int(picture)] = int(person)
+    groups = [people[picture] for picture in sorted(people)]
+    runs: dict[int, Comparison] = {}
+    for (seed, name, kind), table in blocks.items():
+        scores = dict(zip(measures, np.array(table).T, strict=True))
+        runs.setdefault(seed, Comparison(groups=groups)).add(name, kind, scores)
+    return runs
+
+
+def recorded(name: str) -> tuple[dict[int, Comparison], dict[str, Any]]:
+    """Runs that travel with the course, and the card that says how they were made.
+
+    Args:
+        name: ``"gfc_models"``, say.
+
+    Raises:
+        FileNotFoundError: nothing of that name; the sentence lists what there is.
+    """
+    table, card = FOLDER / f"{name}.csv.gz", FOLDER / f"{name}.json"
+    if not table.exists() or not card.exists():
+        there = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json"))) or "none yet"
+        raise FileNotFoundError(f"No recorded runs {name!r} travel with the course; there are: {there}.")
+    return load_runs(table), json.loads(card.read_text(encoding="utf-8"))
