@@ -7,13 +7,42 @@
 # ---
 
 # %% [markdown]
-# # 03 · Generative Face Completion (gfc)
+# # 03 · gfc: a network that has seen faces
+#
+# > Generative Face Completion (Li, Liu, Yang and Yang, CVPR 2017): an autoencoder, two critics, and a network
+# > that knows the parts of a face.
+
+# %% [markdown]
+# > **The question:** how does a network learn to draw what is missing, and what does each of its losses
+# > repair?<br>
+# > **You will build** it piece by piece: an autoencoder that remembers places, two critics, a parsing
+# > network, four losses; then train it stage by stage and watch the same faces through all of them.<br>
+# > **You need** lesson 01 (batches, masks, composites) and lesson 02 (measures, blending, and why the squared
+# > error likes blur).<br>
+# > **It takes** 90 minutes with the exercises; all cells together run in some four minutes on two CPU cores,
+# > two of them training. No GPU needed.<br>
+# > **What is simplified:** the faces are rendered and few, the network trained here is small (64 px, a
+# > quarter of the channels). `preset="full"` is the paper's size, for a GPU and a prepared data set.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
 
 preset = fc.preset("lesson")
 seed = 0
+model = "M4"  # which losses take part: M1 reconstruction, M2 + local, M3 + global critic, M4 + parsing
+size = None  # px; None is the preset's, as everywhere below
+width = None  # multiplier of all channel numbers; the paper's is 1
+steps = None  # of each stage, such as [150, 200, 100, 100]
+data = None  # a prepared folder of faces; None is the embedded pack
+run_dir = None  # where training writes and resumes; None makes a place under runs/
+precision = "32-true"  # "bf16-mixed" on a recent GPU
+
+# %% [markdown]
+# ## 1. The plan
+#
+# All fills of lesson 02 look for the answer in the picture itself. But an eye that is hidden is nowhere else
+# in this picture. It has to come from *other* faces. gfc lets a network see many of them, and judges what it
+# draws in four ways.
 
 # %%
 #| default_exp papers.gfc
@@ -27,9 +56,168 @@ from torch import Tensor, nn
 from facecomp_lib.faces import PARSING, Augment
 from facecomp_lib.methods import Method, Player, Sample, Stage, uniform
 
+# %%
+import numpy as np
+
+faces = fc.faces.embedded("test")
+try:  # DRAFT
+    shipped = fc.methods.pretrained("gfc")  # trained for hours before you came; section 12 opens its card
+except FileNotFoundError:  # DRAFT
+    shipped = fc.methods.build("gfc", width=0.25, fc_dim=128).eval()  # DRAFT
+one = faces.batch([36])
+square = fc.masks.make("center", size=128)
+
+out = shipped.complete(one.image, square, seed=seed)
+with torch.no_grad():
+    maps = [shipped.parser(picture).argmax(1)[0] for picture in (out.raw, one.image)]
+blank = torch.full_like(one.image[0], 0.9)
+fc.show.gfc_plan(
+    {
+        "filled": out.extras["filled"][0],
+        "raw": out.raw[0],
+        "composite": out.composite[0],
+        "original": one.image[0],
+        "hole": out.composite[0, :, 32:96, 32:96],
+        "parsing": fc.show.parsing_picture(maps[0]),
+        "parsing_original": fc.show.parsing_picture(maps[1]),
+    }
+)
+
+# %% [markdown]
+# From left to right: the hole is filled with **noise**; the **generator** draws the *whole* face anew; the
+# known pixels are put back. Four judges look at the result:
+#
+# | loss | asks | looks at |
+# |---|---|---|
+# | L<sub>r</sub> | is every pixel near to the original? | the raw output |
+# | L<sub>a1</sub> | can a **local critic** tell the filled hole from a real one? | the composite's hole |
+# | L<sub>a2</sub> | can a **global critic** tell the output from a real face? | the raw output |
+# | L<sub>p</sub> | does a **parsing network** see eyes, nose and lips where they were? | the raw output |
+#
+# The paper calls its models by how many of the losses they learn from: M1 has L<sub>r</sub> only, M2 the
+# local critic too, M3 both critics, M4 all four. M5 is M4, blended into its surroundings (lesson 02, section
+# 10).
+#
+# **Predict:** which of the four will paint hair, which will paint *sharp* hair, and which will give one eye
+# the colour of the other?
+#
+# ## 2. The hole is filled with noise
+#
+# A network has to be given *some* number for a missing pixel. gfc takes uniform noise from 0 to 1, another
+# one for each sample and each step: the network can see where nothing is known (nothing in a face looks like
+# this), and another noise may give another face.
+#
+# A random number of ours is a function of a key (seed, step, sample) and of its place. So a sample gets the
+# same noise on one GPU or on eight, today or after a restart. Three samples, cut into two batches in two
+# ways:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+keys = fc.methods.sample_keys(seed=0, step=7, index=torch.tensor([4, 5, 6]))
+together = uniform(keys, (3, 64, 64), "fill")
+apart = torch.cat([uniform(keys[:1], (3, 64, 64), "fill"), uniform(keys[1:], (3, 64, 64), "fill")])
+assert torch.equal(together, apart)
+print(f"the same in both cuts; mean {together.mean():.2f}, from {together.min():.2f} to {together.max():.2f}")
+
+# %%
+noisy = [
+    torch.where(square > 0.5, one.image, uniform(torch.tensor([k]), (3, 128, 128), "fill"))[0]
+    for k in range(3)
+]
+fc.show.contact_sheet([fc.show.masked(one.image, square)[0], *noisy], ["the hole", "key 0", "key 1", "key 2"])
+
+# %% [markdown]
+# ## 3. Pooling that remembers
+#
+# The generator is an **autoencoder**: it shrinks the picture to a few numbers that say what is in it (there
+# is no room for details), and grows a picture from these. Shrinking is done by **max-pooling**: of each 2x2
+# block, the largest value stays.
+#
+# How to grow? gfc puts each value back **where the winner stood**, and zeros around it: max-**un**pooling.
+# The encoder has to remember the places.
+#
+# By hand. **Predict** the last picture: which cells are not 0?
+
+# %%
+toy = torch.tensor([[1.0, 5, 2, 0], [3, 2, 1, 7], [4, 8, 6, 3], [0, 1, 2, 5]])
+pooled, winners = F.max_pool2d(toy[None, None], 2, return_indices=True)
+grown = F.max_unpool2d(pooled, winners, 2)
+fc.show.pooling(toy, pooled[0, 0], winners[0, 0], grown[0, 0])
+
+# %% [markdown]
+# As a loop over blocks, against torch:
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def pool_loop(x):
+    """[H, W] -> (largest of each 2x2 block [H/2, W/2], its place in x counted row by row)."""
+    height, width = x.shape
+    values, places = (
+        torch.zeros(height // 2, width // 2),
+        torch.zeros(height // 2, width // 2, dtype=torch.long),
+    )
+    for i in range(height // 2):
+        for j in range(width // 2):
+            block = [(x[y, k].item(), y * width + k) for y in (2 * i, 2 * i + 1) for k in (2 * j, 2 * j + 1)]
+            values[i, j], places[i, j] = max(block, key=lambda pair: pair[0])
+    return values, places
+
+
+def unpool_loop(values, places):
+    """The way back: zeros [2H, 2W], and each value at its place."""
+    height, width = 2 * values.shape[0], 2 * values.shape[1]
+    out = torch.zeros(height, width)
+    for value, place in zip(values.flatten().tolist(), places.flatten().tolist(), strict=True):
+        out[place // width, place % width] = value
+    return out
+
+
+for x in (toy, torch.rand(8, 6, generator=torch.Generator().manual_seed(seed))):
+    values, places = pool_loop(x)
+    expected, indices = F.max_pool2d(x[None], 2, return_indices=True)
+    assert torch.equal(values, expected[0]) and torch.equal(places, indices[0])
+    assert torch.equal(unpool_loop(values, places), F.max_unpool2d(expected, indices, 2)[0])
+print(winners[0, 0].tolist(), "-> rows and columns", [divmod(k, 4) for k in winners.flatten().tolist()])
+
+# %% [markdown]
+# What is that good for? Below, the edges of a face are pooled twice, to a sixteenth of the numbers. Grown by
+# copying, they are blocks. Grown by unpooling, each value is back **on** its edge: the decoder is told
+# *where* things were, the bottleneck need only say *what*.
+
+# %%
+grey = one.image.mean(1, keepdim=True)
+edges = F.pad(
+    (grey[..., 1:, 1:] - grey[..., :-1, :-1]).abs() + (grey[..., 1:, :-1] - grey[..., :-1, 1:]).abs(),
+    (1, 0, 1, 0),
+)
+small, first = F.max_pool2d(edges, 2, return_indices=True)
+tiny, second = F.max_pool2d(small, 2, return_indices=True)
+back = F.max_unpool2d(F.max_unpool2d(tiny, second, 2), first, 2)
+views = [edges, tiny, F.interpolate(tiny, scale_factor=4), back]
+fc.show.contact_sheet(
+    [F.interpolate(3 * v, 128)[0].clamp(0, 1) for v in views],
+    ["edges of a face", "pooled twice", "grown by copying", "grown by unpooling"],
+    notes=["128 x 128", "32 x 32", "128 x 128, blocks", "128 x 128, in place"],
+    cell=192,
+)
+
+# %% [markdown]
+# **In the hole**, there is noise, and so it is noise that decides where winners stand. Remember that when
+# section 12 draws one hole several times.
+#
+# The two halves of the autoencoder, each a stack of blocks of convolutions:
+
 
 # %%
 #| export
+def conv_block(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
+    """3x3 convolution, batch norm if wanted, ReLU; the picture keeps its size."""
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    return nn.Sequential(conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU())
+
+
 class VGGEncoder(nn.Module):
     """Blocks of 3x3 convolutions with ReLU, each followed by 2x2 max-pooling that remembers its winners.
 
@@ -75,17 +263,33 @@ class VGGDecoder(nn.Module):
     def forward(self, x: Tensor, winners: Sequence[Tensor]) -> Tensor:
         """Features and the encoder's winners -> ``[B, C, H, W]``."""
         for block, places in zip(self.blocks, reversed(winners), strict=True):
-            x = block(F.max_unpool2d(x, places, 2))
+            x = block(F.max_unpool2d(x, places, [2, 2]))
         return x
 
 
-def conv_block(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
-    """3x3 convolution, batch norm if wanted, ReLU; the picture keeps its size."""
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU())
+# %% [markdown]
+# An unpooled map keeps the winners of *its* encoder block, so the decoder has to be the encoder's mirror
+# image, channel for channel. Check on a tiny pair:
 
+# %%
+# NBVAL_CHECK_OUTPUT
+tiny_encoder, tiny_decoder = VGGEncoder([(4, 4), (8,)]), VGGDecoder([(8, 4), (4, 4)])
+features, winners = tiny_encoder(torch.rand(1, 3, 16, 16))
+print("features", list(features.shape), "winners", [list(w.shape) for w in winners])
+print("and back", list(tiny_decoder(features, winners).shape))
+
+# %% [markdown]
+# ## 4. The generator
+#
+# Section 3.1 of the paper in one sentence: VGG-19 from conv1 to pool3, two more convolutions and one more
+# pooling, a fully connected layer; then all of it mirrored, with unpooling.
+#
+# Only the fully connected layer lets the left half of the face know of the right half: a 3x3 convolution sees
+# its neighbours, and even at 8 x 8 the corners of the face are far apart.
+#
+# The text leaves one question open. *On top* of pool3, two more convolutions would have 512 channels each.
+# The network that the authors published has two thin convolutions (32 channels) and a pooling at the *input*
+# end instead, and VGG's blocks after it. We build both.
 
 # %%
 #| export
@@ -131,6 +335,207 @@ class Generator(nn.Module):
         return torch.sigmoid(self.to_picture(self.decoder(code, winners)))
 
 
+# %% [markdown]
+# Every shape on the way, beside the paper's words. Nothing is computed for that: on the `meta` device,
+# tensors have shapes but no numbers, so that a network of any size fits into any laptop.
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def millions(network):
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+def shapes(network, picture):
+    """Output shape of each block of a generator, in the order in which they run."""
+    found = []
+    blocks = [*network.encoder.blocks, *network.bottleneck, *network.decoder.blocks, network.to_picture]
+    hooks = [
+        block.register_forward_hook(lambda *call: found.append(list(call[2].shape[1:]))) for block in blocks
+    ]
+    network(picture)
+    for hook in hooks:
+        hook.remove()
+    return [" x ".join(map(str, shape)) for shape in found]
+
+
+with torch.device("meta"):
+    full = {variant: Generator(size=128, width=1.0, variant=variant) for variant in PLANS}
+    columns = {variant: shapes(network, torch.empty(1, 3, 128, 128)) for variant, network in full.items()}
+words = [
+    *("conv1_1, conv1_2 | pool", "conv2_1, conv2_2 | pool", "conv3_1 ... conv3_4 | pool", "two more | pool"),
+    *("fully connected", "", "and back", "", "unpool | two convolutions", "unpool | four", "unpool | two"),
+    *("unpool | two", "three colours"),
+]
+print(f"{'the paper says':28}{'paper':>18}{'released':>18}")
+for word, *found in zip(words, *columns.values(), strict=True):
+    print(f"{word:28}{found[0]:>18}{found[1]:>18}")
+
+# %% [markdown]
+# (Before each `| pool`, as the convolutions leave it.) **Predict:** where are most of the parameters: in the
+# convolutions, or in the two fully connected layers?
+
+
+# %%
+def parts(network):
+    return {
+        "encoder": millions(network.encoder),
+        "fully connected": millions(network.bottleneck),
+        "decoder": millions(network.decoder) + millions(network.to_picture),
+    }
+
+
+with torch.device("meta"):
+    variants = {
+        "paper": full["paper"],
+        "released": full["released"],
+        "paper, fc_dim=512": Generator(128, 1.0, fc_dim=512),
+        "paper, width ½, fc_dim=512": Generator(128, 0.5, fc_dim=512),
+    }
+fc.show.shares({name: parts(network) for name, network in variants.items()}, "M", left=170)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for variant, network in full.items():
+    whole, share = millions(network), millions(network.bottleneck) / millions(network)
+    print(f"{variant:9} {whole:6.1f} M parameters, {share:.0%} of them in the fully connected pair")
+print(f"by hand: 512 · 8 · 8 · 4096 · 2 = {512 * 8 * 8 * 4096 * 2 / 1e6:.1f} M")
+
+# %% [markdown]
+# 96 of 100 parameters sit in two matrices of 32,768 x 4,096. They hardly cost time (a multiplication each,
+# once per picture; a convolution reuses its few weights 16,384 times), but memory, and a checkpoint of more
+# than a gigabyte. So there is a knob for it, `fc_dim`, beside `width`. Our checkpoint has a quarter of the
+# width and `fc_dim=128`.
+#
+# ## 5. The reconstruction loss
+#
+# The squared distance between output and original, over **all** pixels, known ones too:
+#
+# L<sub>r</sub> = ‖ G(x) − y ‖²
+#
+# Its weakness in a toy: of four faces that look alike outside the hole, three have a dark pixel (0.2) in it,
+# one a bright one (1). **Predict:** which single number makes the squared error least: the most frequent one?
+
+# %%
+possible = torch.tensor([0.2, 0.2, 0.2, 1.0])
+guesses = torch.linspace(0, 1.2, 121)
+
+
+def reconstruction_loop(guess, targets):
+    total = 0.0
+    for target in targets.tolist():
+        total += (guess - target) ** 2
+    return total / len(targets)
+
+
+losses = torch.tensor([reconstruction_loop(guess, possible) for guess in guesses.tolist()])
+assert torch.allclose(losses, (guesses[:, None] - possible).square().mean(1), atol=1e-6)
+assert abs(losses[60] - F.mse_loss(guesses[60].expand(4), possible)) < 1e-6
+best = losses.argmin()
+fc.show.curves(
+    {"L_r": list(zip(guesses.tolist(), losses.tolist(), strict=True))},
+    "what the network draws",
+    "mean squared error against four possible truths",
+    {f"least at {guesses[best]:.1f}, their mean": (guesses[best].item(), losses[best].item())},
+)
+
+# %% [markdown]
+# The mean, a value that *none* of the four faces has. In a picture, the mean of all eyes that could be there
+# is a blurred eye. No training and no larger network helps: it is what L<sub>r</sub> asks for.
+#
+# ## 6. A critic
+#
+# A **critic** (the paper says discriminator) is a network that learns to tell real from drawn, while the
+# generator learns to fool it. D gives the probability of 'real'. Equation 1:
+#
+# L<sub>a</sub> = min<sub>G</sub> max<sub>D</sub> E<sub>x</sub> [ log D(x) ] +
+# E<sub>z</sub> [ log (1 − D(G(z))) ]
+#
+# A blurred eye is easy to tell from real ones, and *the mean of all eyes* earns nothing any more: the
+# generator has to make up its mind.
+#
+# Our critics give a **logit** *s*; the probability is D = 1 / (1 + e<sup>−s</sup>). Three drawn pictures by
+# hand. **Predict:** which one of them should push the generator most?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+logits = torch.tensor([-2.0, 0.0, 2.0])  # a bad fake, one in doubt, a good one
+print("logit    D = P(real)    log(1 - D)    -log D")
+for s in logits.tolist():
+    d = 1 / (1 + np.exp(-s))
+    print(f"{s:5.0f} {d:14.2f} {np.log(1 - d):13.2f} {-np.log(d):9.2f}")
+
+# %% [markdown]
+# The generator makes either log(1 − D) small, as equation 1 says word by word, or −log D, as Goodfellow's
+# paper suggests and everybody does. Both want D → 1. What differs is the **push**, the derivative by the
+# logit:
+
+# %%
+line = torch.linspace(-6, 6, 121, requires_grad=True)
+pushes = {
+    "log(1 − D)": torch.autograd.grad(F.logsigmoid(-line).sum(), line)[0].abs(),
+    "−log D": torch.autograd.grad(-F.logsigmoid(line).sum(), line)[0].abs(),
+}
+fc.show.curves(
+    {name: list(zip(line.tolist(), push.tolist(), strict=True)) for name, push in pushes.items()},
+    "logit of a drawn picture: left, the critic sees through it; right, it is fooled",
+    "how strongly the generator is pushed",
+    {"chance: D = ½": (0, 0.5)},
+)
+
+# %% [markdown]
+# At the beginning every fake is a bad one. There log(1 − D) is flat: the generator learns least where it has
+# most to learn; the loss is *saturated*. −log D pushes the bad fakes hardest, so we take that. (For logits it
+# is a `softplus`: −log D = log(1 + e<sup>−s</sup>), which does not overflow.)
+
+
+# %%
+#| export
+def real_and_fake(real: Tensor, fake: Tensor) -> Tensor:
+    """A critic's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log 2."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def fools(fake: Tensor) -> Tensor:
+    """A generator's loss, non-saturating: -log D(fake), from logits ``[B]``."""
+    return F.softplus(-fake).mean()
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def fools_loop(logits):
+    total = 0.0
+    for s in logits.tolist():
+        total += -np.log(1 / (1 + np.exp(-s)))
+    return total / len(logits)
+
+
+def critic_loop(real, fake):
+    total = 0.0
+    for s in real.tolist():
+        total += -np.log(1 / (1 + np.exp(-s))) / len(real)
+    for s in fake.tolist():
+        total += -np.log(1 - 1 / (1 + np.exp(-s))) / len(fake)
+    return total
+
+
+real = torch.tensor([3.0, 1.0, 0.5])
+assert np.isclose(fools_loop(logits), fools(logits)) and np.isclose(
+    critic_loop(real, logits), real_and_fake(real, logits)
+)
+print(f"generator: (2.13 + 0.69 + 0.13) / 3 = {fools(logits):.2f}")
+chance = real_and_fake(torch.zeros(3), torch.zeros(3))
+print(f"critic: {real_and_fake(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
+
+# %% [markdown]
+# Remember 2 log 2 = 1.39. A critic's loss near it means: it cannot tell. Near 0: it sees through everything,
+# and the generator learns little from it. The paper takes care 'when the discriminator is too strong at the
+# beginning'; ours sits out a step while its loss is below 0.5 (`pause_below`).
+#
+# The network is DCGAN's: pairs of a 3x3 convolution and a 4x4 convolution with stride 2, until 4 x 4 are
+# left.
+
+
 # %%
 #| export
 class Critic(nn.Module):
@@ -166,6 +571,141 @@ def critic_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool
     return [conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.LeakyReLU(0.2)]
 
 
+# %% [markdown]
+# ## 7. Two critics, and where their gradients reach
+#
+# The **local critic** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global critic** looks at
+# everything. A completion of any other hole is cut out by a window of the same size, around the middle of the
+# hole's bounding box, pushed back into the picture where it would stick out.
+
+
+# %%
+#| export
+def hole_corner(mask: Tensor, side: int) -> Tensor:
+    """Upper left corner (y, x) of the ``side`` x ``side`` window around each hole: int64 ``[B, 2]``.
+
+    The window has the middle of the hole's bounding box, moved inside the picture where it would stick out.
+    """
+    missing = mask[:, 0] < 0.5  # [B, H, W]
+    corners = []
+    for other, length in ((2, mask.shape[2]), (1, mask.shape[3])):
+        touched = missing.any(other).long()  # [B, length]
+        first, last = touched.argmax(1), length - 1 - touched.flip(1).argmax(1)
+        corners.append(((first + last + 1 - side) // 2).clamp(0, length - side))
+    return torch.stack(corners, 1)
+
+
+def crop(picture: Tensor, corner: Tensor, side: int) -> Tensor:
+    """A window of each picture: ``[B, C, H, W]`` and corners ``[B, 2]`` -> ``[B, C, side, side]``."""
+    steps = torch.arange(side, device=picture.device)
+    y = (corner[:, 0, None] + steps)[:, :, None]  # [B, side, 1]
+    x = (corner[:, 1, None] + steps)[:, None, :]  # [B, 1, side]
+    one = torch.arange(len(picture), device=picture.device)[:, None, None]
+    return picture.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
+
+
+# %%
+def hole_corner_loop(mask, side):
+    """One mask [1, H, W] -> (y, x)."""
+    _, height, width = mask.shape
+    missing = [(y, x) for y in range(height) for x in range(width) if mask[0, y, x] < 0.5]
+    corner = []
+    for axis, length in ((0, height), (1, width)):
+        first, last = min(p[axis] for p in missing), max(p[axis] for p in missing)
+        corner.append(min(max((first + last + 1 - side) // 2, 0), length - side))
+    return corner
+
+
+kinds = ("center", "random_square", "gfc_o1", "gfc_o5", "gfc_o6", "irregular_20_30")
+holes = torch.cat([fc.masks.make(kind, 128, seed=seed, landmarks=one.landmarks) for kind in kinds])
+corners = hole_corner(holes, 64)
+assert corners.tolist() == [hole_corner_loop(mask, 64) for mask in holes]
+many = one.image.expand(len(kinds), -1, -1, -1)
+cut = crop(many, corners, 64)
+for k, (y, x) in enumerate(corners.tolist()):
+    assert torch.equal(cut[k], many[k, :, y : y + 64, x : x + 64])
+fc.show.windows(fc.show.masked(many, holes), corners, 64, kinds)
+
+# %% [markdown]
+# Now the difference that the paper makes so much of. The gradient of a loss says, for each pixel of the raw
+# output: 'a little brighter here would help'. **Predict:** where is it zero for the local critic, where for
+# the global one?
+
+# %%
+torch.manual_seed(seed)
+generator, local_critic, global_critic = (
+    Generator(128, 0.125, fc_dim=64),
+    Critic(64, 0.125),
+    Critic(128, 0.125),
+)
+mask = fc.masks.make("random_square", 128, seed=4)
+corner = hole_corner(mask, 64)
+raw = generator(torch.where(mask > 0.5, one.image, torch.rand(1, 3, 128, 128)))
+composite = torch.where(mask > 0.5, one.image, raw)  # known pixels do not depend on the generator
+losses = {
+    "reconstruction": F.mse_loss(raw, one.image),
+    "local critic": fools(local_critic(crop(composite, corner, 64))),
+    "global critic": fools(global_critic(raw)),
+}
+gradients = {
+    name: torch.autograd.grad(loss, raw, retain_graph=True)[0][0].abs().sum(0)
+    for name, loss in losses.items()
+}
+top, left = corner[0].tolist()
+notes = {name: f"not 0 in {(g > 0).float().mean():.0%} of the pixels" for name, g in gradients.items()}
+fc.show.reach(fc.show.masked(one.image, mask)[0], gradients, (left, top, left + 64, top + 64), notes)
+
+# %%
+hidden = mask[0, 0] < 0.5
+assert (gradients["local critic"][~hidden] == 0).all() and (gradients["local critic"][hidden] > 0).all()
+assert (gradients["global critic"] > 0).float().mean() > 0.99
+
+# %% [markdown]
+# The local critic cannot say anything about the known pixels: it teaches the hole to look like a piece of
+# *some* face. Whether it fits to the pixels around it, only the global critic can see, because it looks at
+# both sides of the rim; and it pushes on both. So we expect: after the local critic, sharp holes with
+# **seams**; after the global one, none.
+#
+# (Why does the global critic judge the *raw* output and not the composite? In a composite, the gradient would
+# stop at the known pixels, as it does for the local critic. Then both would reach the hole only, which is not
+# what section 3.4 of the paper says.)
+#
+# ## 8. A network that knows the parts of a face
+#
+# Critics know what faces look like; but they do not mind whether the left eye is half as large as the right
+# one. So the paper lets a **parsing network** name each pixel (11 classes: lesson 01), in the drawn face and
+# in the original, and asks for the same names:
+#
+# L<sub>p</sub> = mean over pixels of −log P(the label in the original)
+#
+# By hand: two pixels, three classes, logits as below; the true classes are 0 and 2. **Predict:** which of the
+# two pixels costs more?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+scores = torch.tensor([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]])  # [pixel, class]
+truth = torch.tensor([0, 2])
+
+
+def cross_entropy_loop(scores, truth):
+    total = 0.0
+    for row, label in zip(scores.tolist(), truth.tolist(), strict=True):
+        total += -np.log(np.exp(row[label]) / sum(np.exp(s) for s in row))
+    return total / len(truth)
+
+
+first, second = np.exp(2) / (np.exp(2) + 1 + 1), 1 / (np.e + np.e + 1)
+print(f"P = {first:.2f} and {second:.2f}, so -log P = {-np.log(first):.2f} and {-np.log(second):.2f}")
+assert np.isclose(cross_entropy_loop(scores, truth), F.cross_entropy(scores, truth))
+print(f"mean {cross_entropy_loop(scores, truth):.2f}; by guessing, log 3 = {np.log(3):.2f}")
+
+# %% [markdown]
+# The network is an autoencoder, too: VGG-19 down to pool5, and a thinner way back, with unpooling. The
+# authors begin with weights that were trained on ImageNet; ours begins with none and has batch norm instead,
+# which lets it learn from few faces. It learns first, from faces with known labels; then it is **frozen**: it
+# only passes gradients on to the generator.
+
+
 # %%
 #| export
 class Parser(nn.Module):
@@ -191,39 +731,54 @@ class Parser(nn.Module):
         return self.to_labels(self.decoder(*self.encoder(2 * image - 1)))
 
 
+# %% [markdown]
+# ## 9. Adding up: the arithmetic of the weights
+#
+# Equation 2, with the weights of section 4:
+#
+# L = L<sub>r</sub> + 300 L<sub>a1</sub> + 300 L<sub>a2</sub> + 0.005 L<sub>p</sub>
+#
+# Take it literally, with means over pixels, and something is odd. A fair completion has a mean squared error
+# of 0.01. A critic in doubt costs 0.69. **Predict:** what does 300 · 0.69 do to 0.01?
+#
+# The numbers make sense if L<sub>r</sub> and L<sub>p</sub> are **sums** over pixels: L<sub>r</sub> over 3 H W
+# numbers, L<sub>p</sub> over H W pixels. Then we divide everything by 3 H W, which moves no minimum, and have
+# means again, with other weights:
+#
+# L / (3HW) = mean L<sub>r</sub> + 300/(3HW) L<sub>a1</sub> + 300/(3HW) L<sub>a2</sub> + 0.005/3 · mean
+# L<sub>p</sub>
+
 # %%
-#| export
-def real_and_fake(real: Tensor, fake: Tensor) -> Tensor:
-    """A critic's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log 2."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+# NBVAL_CHECK_OUTPUT
+typical = {"reconstruction": 0.01, "local": 0.69, "global": 0.69, "parsing": 0.10}  # means
+for side in (128, 64):
+    n = 3 * side * side
+    sums = {"reconstruction": typical["reconstruction"] * n, "local": 300 * typical["local"],
+            "global": 300 * typical["global"], "parsing": 0.005 * typical["parsing"] * n / 3}  # fmt: skip
+    weights = {"reconstruction": 1.0, "local": 300 / n, "global": 300 / n, "parsing": 0.005 / 3}
+    print(f"{side} px, 3HW = {n:,}")
+    for term, value in typical.items():
+        assert np.isclose(sums[term] / n, weights[term] * value)
+        print(
+            f"   {term:15} mean {value:.2f}, in the sum {sums[term]:6.1f}, weight of mean {weights[term]:.5f}"
+        )
 
-
-def fools(fake: Tensor) -> Tensor:
-    """A generator's loss, non-saturating: -log D(fake), from logits ``[B]``."""
-    return F.softplus(-fake).mean()
-
-
-def hole_corner(mask: Tensor, side: int) -> Tensor:
-    """Upper left corner (y, x) of the ``side`` x ``side`` window around each hole: int64 ``[B, 2]``.
-
-    The window has the middle of the hole's bounding box, moved inside the picture where it would stick out.
-    """
-    missing = mask[:, 0] < 0.5  # [B, H, W]
-    corners = []
-    for other, length in ((2, mask.shape[2]), (1, mask.shape[3])):
-        touched = missing.any(other).long()  # [B, length]
-        first, last = touched.argmax(1), length - 1 - touched.flip(1).argmax(1)
-        corners.append(((first + last + 1 - side) // 2).clamp(0, length - side))
-    return torch.stack(corners, 1)
-
-
-def crop(picture: Tensor, corner: Tensor, side: int) -> Tensor:
-    """A window of each picture: ``[B, C, H, W]`` and corners ``[B, 2]`` -> ``[B, C, side, side]``."""
-    steps = torch.arange(side, device=picture.device)
-    y = (corner[:, 0, None] + steps)[:, :, None]  # [B, side, 1]
-    x = (corner[:, 1, None] + steps)[:, None, :]  # [B, 1, side]
-    one = torch.arange(len(picture), device=picture.device)[:, None, None]
-    return picture.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
+# %% [markdown]
+# - As sums, the critics weigh as much as the pixels: a game between equals. As means, they would weigh some
+#   20,000 times as much, and the generator would forget the original.
+# - The parsing loss is a *small* voice: 0.005 is meant for sums.
+# - A sum over pixels grows with the picture, a critic's loss does not. At 64 px the same 300 weighs four
+#   times as much against L<sub>r</sub>. Keep that in mind when you compare sizes.
+#
+# ## 10. All together
+#
+# A method of this course is an object that owns its networks and says how they are trained: its **stages** in
+# order, in each stage the **players** that take turns, and for each player the losses that it minimises. The
+# trainer (`fc.training.fit`) knows nothing of faces.
+#
+# - `draw` computes what the losses of one step share: fill with noise, generate, put known pixels back.
+# - `loss_<term>` is one line per formula.
+# - `generate` is what `complete(image, mask)` calls.
 
 
 # %%
@@ -283,6 +838,8 @@ class GFC(Method):
 
     def loss_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
         """The parsing network's own: cross-entropy with the true labels."""
+        if sample.faces.parsing is None:
+            raise ValueError("These faces have no parsing maps: train gfc's parser on faces that have some.")
         return F.cross_entropy(self.parser(sample.image).float(), sample.faces.parsing)
 
     def loss_reconstruction(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
@@ -318,6 +875,14 @@ class GFC(Method):
         return raw, {"filled": filled, "parsing": self.parser(seen).argmax(1)}
 
 
+# %% [markdown]
+# The order of training is a **curriculum** (section 3.5): first reproduce pixels, then add the local critic,
+# then the global critic and the parsing loss. A critic that meets a generator that draws only grey wins at
+# once, and teaches nothing.
+
+
+# %%
+#| export
 AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # section 4.1
 
 
@@ -351,3 +916,33 @@ def curriculum(
         players["generator"] = Player(("generator",), {term: weights[term] for term in terms})
         stages.append(Stage(name, count, players, batch_size, augment=AUGMENT, ema=ema))
     return stages
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for stage in GFC(size=64, width=0.125).stages("lesson"):
+    print(f"{stage.name}, {stage.steps} steps")
+    for name, player in stage.players.items():
+        terms = " + ".join(f"{weight:.4g} {term}" for term, weight in player.losses.items())
+        print(f"    {name}: {terms}")
+
+# %% [markdown]
+# Our objective against the paper's sums, on a real batch: the same number, up to 3 H W.
+
+# %%
+small = fc.faces.embedded("train", size=64).batch(range(4))
+sample = Sample(
+    small, fc.masks.make("random_square", 64, 4, seed), fc.methods.sample_keys(seed, 0, torch.arange(4))
+)
+method = fc.methods.build("gfc", size=64, width=0.125, fc_dim=64, seed=seed)
+stage = method.stages("lesson")[-1]
+with torch.no_grad():
+    drawn = method.draw(sample, stage)
+    terms = method.losses(sample, drawn, stage.players["generator"].losses)
+    labels = method.parser(small.image).argmax(1)
+    l_r = (drawn["raw"] - small.image).square().sum() / 4  # sums over pixels, means over the 4 faces
+    l_p = F.cross_entropy(method.parser(drawn["raw"]), labels, reduction="sum") / 4
+ours = sum(weight * terms[term] for term, weight in stage.players["generator"].losses.items())
+paper = l_r + 300 * terms["local"] + 300 * terms["global"] + 0.005 * l_p
+assert torch.isclose(ours, paper / (3 * 64 * 64), rtol=1e-3)
+print(f"the paper's sum {paper:.0f} / (3 · 64 · 64) = {paper / (3 * 64 * 64):.4f}, ours {ours:.4f}")
