@@ -21,9 +21,8 @@ class Tiny(methods.Method):
 
     def __init__(self, size=SIZE, width=4, dropout=0.0):
         super().__init__(size=size, width=width, dropout=dropout)
-        self.painter = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1), nn.Tanh(), nn.Dropout(dropout), nn.Conv2d(width, 3, 3, padding=1)
-        )
+        inner, outer = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 3, 3, padding=1)
+        self.painter = nn.Sequential(inner, nn.Tanh(), nn.Dropout(dropout), outer)
         self.critic = nn.Sequential(nn.Conv2d(3, width, 4, 2), nn.Tanh(), nn.Conv2d(width, 1, 3))
         self.scale = nn.Conv2d(3, 3, 1)  # of no player
 
@@ -48,7 +47,8 @@ class Tiny(methods.Method):
         return (self.critic(drawn["raw"].detach()) - self.critic(sample.image)).float().mean()
 
     def loss_penalty(self, sample, drawn):
-        between = torch.lerp(sample.image, drawn["raw"].detach().float(), sample.uniform((1, 1, 1), "between"))
+        share = sample.uniform((1, 1, 1), "between")
+        between = torch.lerp(sample.image, drawn["raw"].detach().float(), share)
         between.requires_grad_(True)
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
+import lightning_fabric
 import numpy as np
+import safetensors
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
@@ -56,7 +57,9 @@ def card_of(
         "samples_per_second": round(seen / seconds, 2),
         "final": final,
         "hardware": hardware(fabric),
-        "versions": {name: version(name) for name in ("torch", "lightning-fabric", "safetensors", "numpy")},
+        "versions": {
+            module.__name__: module.__version__ for module in (torch, lightning_fabric, safetensors, np)
+        },
     }
 
 

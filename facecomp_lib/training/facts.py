@@ -43,7 +43,7 @@ def facts_of(
         "python": "{}.{}".format(*sys.version_info),
         "code": _code_of(method),
     }
-    return json.loads(json.dumps(facts))
+    return json.loads(json.dumps(facts, default=str))
 
 
 def fingerprint(facts: dict[str, Any]) -> str:

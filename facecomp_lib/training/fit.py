@@ -83,12 +83,15 @@ def fit(
     names = [stage.name for stage in plan]
     if until is not None and until not in names:
         raise ValueError(f"Unknown stage until={until!r}: choose one of {', '.join(names)}.")
+    if seed < 0 or watch < 0:
+        raise ValueError(f"seed and watch must be 0 or more, not {seed} and {watch}.")
     last = names.index(until) if until else len(plan) - 1
     fabric = launched(plan, precision, accelerator, devices)
     facts = facts_of(method, plan, data, seed, precision)
     folder = Path(run_dir)
     cuda = [fabric.device] if fabric.device.type == "cuda" else []
     with Deferred() as stop, contextlib.ExitStack() as stack:
+        stack.enter_context(state.explained(folder))
         if fabric.is_global_zero:
             stack.enter_context(rundir.locked(folder))
             rundir.claim(folder, facts)
@@ -99,15 +102,18 @@ def fit(
             if fabric.is_global_zero:
                 report = Report(folder, plan, loop.step, loop.ends[last], method, validation or data, watch)
                 loop.report = stack.enter_context(report)
-                report.watchers = _live(folder, plan) if show is None else list(show)
+                report.watchers = _live(folder, plan, loop.step) if show is None else list(show)
             loop.run(last)
         elif loop.step > loop.ends[last]:
             method.load_state_dict(state.read_weights(rundir.weights_path(folder, names[last])))
-        fabric.barrier()
+        if stop.caught is None:
+            fabric.barrier()
     return Run(method.eval(), folder)
 
 
-def _live(folder: Path, plan: Sequence[Stage]) -> list[Watcher]:
+def _live(folder: Path, plan: Sequence[Stage], step: int) -> list[Watcher]:
     from facecomp_lib.training.live import LiveFigure
 
-    return [LiveFigure(folder, {stage.name: stage.steps for stage in plan})]
+    figure = LiveFigure(folder, {stage.name: stage.steps for stage in plan})
+    figure.replay(rundir.read_log(folder), step)
+    return [figure]

@@ -75,6 +75,7 @@ class Loop:
             self._save({})
         fabric.barrier()
         content, tensors = load_state(folder)
+        fabric.barrier()  # nobody saves while somebody still reads
         self.step = content["step"]
         self._start = time.monotonic() - content["seconds"]
         fabric.strategy.precision.load_state_dict(content["precision"])
@@ -105,11 +106,11 @@ class Loop:
                 turns.finish()
         finally:
             turns.release()
-        if self.step == end and self.report:
+        if self.step == end and self.report:  # the checkpoint last: what it ends is there
             write_weights(weights_path(self.folder, stage.name), self.method.state_dict())
-            self._save({})
             self.report.draw(self.step, stage)
             self._card(index)
+            self._save({})
 
     def _steps(self, turns: Turns, begin: int, samples: Iterable[Sample]) -> None:
         """Until the samples end, or until it is stopped."""

@@ -46,6 +46,8 @@ def planned(method: Method, data: FaceDataset, preset: str, stages: Sequence[Sta
 
 def _check_players(method: Method, stage: Stage) -> None:
     for name, player in stage.players.items():
+        if not name.isidentifier():
+            raise ValueError(f"A player's name becomes part of the log's columns: {name!r} cannot.")
         where = f"Player {name!r} of stage {stage.name!r}"
         for network in player.networks:
             if network not in method.networks:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facecomp_lib import _fetch
 from facecomp_lib.methods import Stage
 from facecomp_lib.training.facts import differences, fingerprint
 from facecomp_lib.training.state import write_text
@@ -110,8 +111,10 @@ class Log:
         path = folder / "log.csv"
         text = ",".join(["step", "stage", *self.columns])
         if path.exists():
-            _, *rows = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last is cut short
-            text = "\n".join([text, *(row for row in rows if int(row.split(",")[0]) < step)])
+            rows = path.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
+            numbers = [row.partition(",")[0] for row in rows]
+            kept = [row for row, n in zip(rows, numbers, strict=True) if n.isdecimal() and int(n) < step]
+            text = "\n".join([text, *kept])
         write_text(path, text)
         self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (see close)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
@@ -152,7 +155,5 @@ def write_picture(path: Path, rows: Sequence[Tensor]) -> None:
 
     grid = torch.cat([torch.cat(list(row.cpu()), 2) for row in rows], 1)  # [3, rows * S, N * S]
     pixels = (grid * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    Image.fromarray(pixels).save(part, "WEBP", quality=90)
-    os.replace(part, path)
+    with _fetch.new_file(path) as file:
+        Image.fromarray(pixels).save(file, "WEBP", quality=90)

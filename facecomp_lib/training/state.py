@@ -8,16 +8,19 @@ that counts; until then the one before it is untouched.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-__all__ = ["load_state", "read_weights", "save_state", "write_text", "write_weights"]
+__all__ = ["explained", "load_state", "read_weights", "save_state", "write_text", "write_weights"]
 
 
 def save_state(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> None:
@@ -29,25 +32,17 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> N
         content: what else to remember, as JSON has it.
 
     Raises:
-        OSError: no room or no permission; the checkpoint before is as it was.
+        OSError: no room or no permission; the checkpoint before is as it was, and nothing else is left.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / "new.safetensors"
         digest = _write_part(fresh, tensors)
         named = fresh.with_name(f"{digest[:16]}.safetensors")
         os.replace(_part(fresh), named)
         write_text(folder / "state.json", json.dumps({**content, "tensors": named.name, "sha256": digest}))
-        for other in folder.iterdir():
-            if other.name not in (named.name, "state.json"):
-                other.unlink()
-    except OSError as error:
-        for other in folder.glob("*.part"):
-            other.unlink()
-        raise OSError(
-            f"The checkpoint could not be written to {folder} ({error.strerror or error}): make room there, "
-            "then call fit again; it goes on from the checkpoint before."
-        ) from error
+    finally:
+        _tidy(folder)
 
 
 def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -94,6 +89,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """What to do when the disk is full, in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise OSError(
+            f"{folder} cannot be written ({error.strerror}): make room there and call fit again; it goes on "
+            "from the last checkpoint, which is whole."
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """A text file, whole or not at all, on the disk before this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +127,8 @@ def _write_part(path: Path, tensors: Mapping[str, Tensor]) -> str:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain: dict[str, Any] = {"device": "cpu", "memory_format": torch.contiguous_format}
+    ready = {name: tensor.detach().to(copy=True, **plain) for name, tensor in tensors.items()}
     try:
         save_file(ready, _part(path))
         with open(_part(path), "rb+") as file:
@@ -126,9 +136,20 @@ def _write_part(path: Path, tensors: Mapping[str, Tensor]) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except BaseException as error:
         _part(path).unlink(missing_ok=True)
-        if isinstance(error, SafetensorError):  # how safetensors reports a full disk
-            raise OSError(str(error)) from error
+        if isinstance(error, SafetensorError) and (number := re.search(r"os error (\d+)", str(error))):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise
+
+
+def _tidy(folder: Path) -> None:
+    """Keep the checkpoint that counts, remove all others and what was left half written."""
+    try:
+        counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))["tensors"]
+    except (OSError, ValueError, KeyError, TypeError):
+        counts = None
+    for file in folder.iterdir():
+        if file.name not in ("state.json", counts):
+            file.unlink()
 
 
 def _sync(folder: Path) -> None:

@@ -60,7 +60,10 @@ class Turns:
 
         Returns:
             ``player.term`` -> the loss before this step's updates, and ``player.gradient`` -> the norm of the
-            player's gradient before clipping (absent if the player sat out); all processes together.
+            player's gradient before clipping (absent if there was no update); all processes together.
+
+        Raises:
+            ValueError: a loss that is no scalar, or a player whose losses have nothing to do with it.
         """
         drawn = self._draw(sample)
         found: dict[str, Tensor] = {}
@@ -69,13 +72,17 @@ class Turns:
             with self.fabric.autocast():
                 terms = self.method.losses(sample, drawn, player.losses)
             found |= {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
-            objective = torch.stack([weight * terms[term] for term, weight in player.losses.items()]).sum()
+            objective = self._objective(name, player, terms)
             if not self._sits_out(player, objective):
                 found[f"{name}.gradient"] = self._learn(name, player, objective)
         if self.average is not None:
             self.average.update_parameters(self.drawers)
         together = self._mean(torch.stack(list(found.values())))
-        return dict(zip(found, together.tolist(), strict=True))  # the step's only wait for the device
+        row = dict(zip(found, together.tolist(), strict=True))  # the step's only wait for the device
+        if getattr(self.fabric.strategy.precision, "scaler", None) is not None:
+            # float16's loss scaling leaves out an update by itself when the gradient is not finite
+            row = {key: v for key, v in row.items() if math.isfinite(v) or not key.endswith(".gradient")}
+        return row
 
     def finish(self) -> None:
         """At the end of the stage the average, if one is kept, takes the place of its networks."""
@@ -127,6 +134,19 @@ class Turns:
         self.method.requires_grad_(False)
         for parameter in self.learning[whose].values():
             parameter.requires_grad_(True)
+
+    def _objective(self, name: str, player: Player, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of a player's terms."""
+        for term, value in terms.items():
+            if value.ndim:
+                raise ValueError(f"loss_{term} must return one number, not a tensor {list(value.shape)}.")
+        objective = torch.stack([weight * terms[term] for term, weight in player.losses.items()]).sum()
+        if not objective.requires_grad:
+            raise ValueError(
+                f"Player {name!r} of stage {self.stage.name!r} cannot learn: none of its losses "
+                f"({', '.join(terms)}) depends on {', '.join(player.networks)}."
+            )
+        return objective
 
     def _sits_out(self, player: Player, objective: Tensor) -> bool:
         if player.pause_below is None:
