@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecomp_lib.faces.affine import move_labels
-from facecomp_lib.faces.quick import change_parsing, change_pictures
+from facecomp_lib.faces.quick import change_bytes
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.faces.splits import SPLITS
 from facecomp_lib.faces.store import Store
@@ -206,10 +206,10 @@ class FaceDataset:
         side = (self.size, self.size)
         change = None if augment is None else augment.draw(side, seed, step, wanted)
         if change is not None and set(self._pictures) <= {"parsing"}:
-            fields["image"] = change_pictures([face.image for face in decoded], change)
+            maps = [face.parsing for face in decoded if face.parsing is not None]
+            fields["image"], parsing = change_bytes([face.image for face in decoded], maps, change)
             if self._pictures:
-                parsing = [face.parsing for face in decoded if face.parsing is not None]
-                fields["parsing"] = change_parsing(parsing, change)
+                fields["parsing"] = parsing
             return FaceBatch(attributes=attributes, **fields | move_labels(fields, change.matrix))
         image = _stack([face.image for face in decoded], (*side, 3), np.uint8)
         fields["image"] = image.permute(0, 3, 1, 2).float().div_(255)

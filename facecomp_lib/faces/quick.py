@@ -16,7 +16,7 @@ from facecomp_lib.faces.schema import PARSING_MIRROR
 if TYPE_CHECKING:
     from facecomp_lib.faces.augment import Change
 
-__all__ = ["change_parsing", "change_pictures"]
+__all__ = ["change_bytes"]
 
 Way = tuple[
     NDArray[np.float64], tuple[int, int, int, int]
@@ -26,40 +26,49 @@ _SWAP = np.arange(256, dtype=np.uint8)
 _SWAP[: len(PARSING_MIRROR)] = PARSING_MIRROR
 
 
-def change_pictures(pictures: Sequence[NDArray[np.uint8]], change: Change) -> Tensor:
-    """Pictures ``[H, W, 3]`` moved, and in other light: float32 ``[B, 3, h, w]`` in channels-last memory.
+def change_bytes(
+    pictures: Sequence[NDArray[np.uint8]], parsing: Sequence[NDArray[np.uint8]], change: Change
+) -> tuple[Tensor, Tensor]:
+    """Pictures ``[H, W, 3]`` moved and in other light, and their maps of classes ``[H, W]`` moved along.
 
-    They differ from what ``change`` makes of the same pictures as floats by rounding to bytes in between.
+    They are what ``change`` makes of the same faces as floats, but for rounding to bytes in between (up to
+    0.01 of the range), and for pixels whose place lies halfway between two.
+
+    Args:
+        pictures: B of one size.
+        parsing: as many, or none.
+        change: of B faces.
+
+    Returns:
+        image: float32 ``[B, 3, h, w]`` in channels-last memory.
+        parsing: int64 ``[B, h, w]``, or ``[0, h, w]``.
     """
     import cv2
 
+    ways = _ways(change, pictures)
     moved = np.empty((len(pictures), *change.size, 3), np.uint8)
-    for picture, way, new in zip(pictures, _ways(change, pictures), moved, strict=True):
+    for picture, way, new in zip(pictures, ways, moved, strict=True):
         # OpenCV moves four channels in half the time that it needs for three.
         four = _pulled(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), way, change.size, cv2.INTER_LINEAR)
         cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, new)
-    pivot = np.array([sum(cv2.mean(picture)[:3]) for picture in moved]) / (3 * 255)
-    slope = change.gain * change.slope
-    offset = change.gain * pivot * (1 - change.slope)
-    light = np.clip(slope[:, None] * _LEVELS + offset[:, None], 0, 1).astype(np.float32)  # [B, 256]
-    image = np.empty(moved.shape, np.float32)
-    for bytes_, levels, floats in zip(moved, light, image, strict=True):
-        cv2.LUT(bytes_, levels, floats)
-    return torch.from_numpy(image).permute(0, 3, 1, 2)
+    classes = np.empty((len(parsing), *change.size), np.int64)
+    for labels, way, mirrored, place in zip(parsing, ways, mirrors(change.matrix), classes, strict=False):
+        found = _pulled(labels, way, change.size, cv2.INTER_NEAREST)
+        place[:] = cv2.LUT(found, _SWAP) if mirrored else found
+    return _in_light(moved, change), torch.from_numpy(classes)
 
 
-def change_parsing(parsing: Sequence[NDArray[np.uint8]], change: Change) -> Tensor:
-    """Maps of classes ``[H, W]`` moved: int64 ``[B, h, w]``."""
+def _in_light(pictures: NDArray[np.uint8], change: Change) -> Tensor:
+    """Brightness and contrast changed, by a table for each picture."""
     import cv2
 
-    moved = np.empty((len(parsing), *change.size), np.uint8)
-    for labels, way, mirrored, new in zip(
-        parsing, _ways(change, parsing), mirrors(change.matrix), moved, strict=True
-    ):
-        new[:] = _pulled(labels, way, change.size, cv2.INTER_NEAREST)
-        if mirrored:
-            cv2.LUT(new, _SWAP, new)
-    return torch.from_numpy(moved).long()
+    pivot = np.array([sum(cv2.mean(picture)[:3]) for picture in pictures]) / (3 * 255)
+    slope, offset = change.gain * change.slope, change.gain * (1 - change.slope) * pivot
+    tables = np.clip(slope[:, None] * _LEVELS + offset[:, None], 0, 1).astype(np.float32)  # [B, 256]
+    image = np.empty(pictures.shape, np.float32)
+    for picture, table, new in zip(pictures, tables, image, strict=True):
+        cv2.LUT(picture, table, new)
+    return torch.from_numpy(image).permute(0, 3, 1, 2)
 
 
 def _ways(change: Change, pictures: Sequence[NDArray[np.uint8]]) -> list[Way]:

@@ -220,14 +220,19 @@ class FaceBatch:
 
 def _check(name: str, value: object, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]) -> None:
     """Compare one field with its declared shape; letters must mean the same number in all fields."""
-    wanted = "[" + ", ".join(str(sizes.get(str(side), side)) for side in shape) + "]"
-    if not isinstance(value, Tensor):
-        raise ValueError(f"{name} must be a tensor {wanted}, not {type(value).__name__}.")
-    fits = value.ndim == len(shape) and all(
-        length == (side if isinstance(side, int) else sizes.setdefault(side, length))
-        for side, length in zip(shape, value.shape, strict=True)
+    known = dict(sizes)
+    fits = (
+        isinstance(value, Tensor)
+        and value.ndim == len(shape)
+        and all(
+            length == (side if isinstance(side, int) else sizes.setdefault(side, length))
+            for side, length in zip(shape, value.shape, strict=True)
+        )
     )
-    if not fits:
+    if not isinstance(value, Tensor) or not fits:
+        wanted = "[" + ", ".join(str(known.get(str(side), side)) for side in shape) + "]"
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a tensor {wanted}, not {type(value).__name__}.")
         raise ValueError(f"{name} must have the shape {wanted}, not {list(value.shape)}.")
     kinds = {
         "float": value.is_floating_point(),

@@ -107,15 +107,16 @@ class Feed:
         self, stage: Stage, step: int, faces: FaceBatch, numbers: NDArray[np.int64], keys: Tensor
     ) -> Tensor:
         """Holes of kinds that the samples' keys choose: ``[B, 1, H, W]``."""
-        mask = torch.ones(len(faces), 1, *faces.size)
+        mask = np.ones((len(faces), 1, *faces.size), np.float32)
         choices = keys.numpy() % max(len(stage.masks), 1)
         for choice, kind in enumerate(stage.masks):
             chosen = np.flatnonzero(choices == choice)
-            points = None if faces.landmarks is None else faces.landmarks[chosen]
-            mask[chosen] = masks.make(
+            points = None if faces.landmarks is None else faces.landmarks.numpy()[chosen]
+            holes = masks.make(
                 kind, faces.size, len(chosen), self.seed, points, step=step, index=numbers[chosen]
             )
-        return mask
+            mask[chosen] = holes.numpy()
+        return torch.from_numpy(mask)
 
 
 def _on(sample: Sample, device: torch.device) -> Sample:
