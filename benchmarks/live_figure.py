@@ -56,6 +56,10 @@ def main() -> None:
         figure.close()
 
     print(f"{step} steps of {options.terms} terms in {elapsed:.1f} s, {frames} frames and the last one")
+    print(
+        f"drawing while training   {spent / elapsed:7.2%}   {1000 * spent / max(1, frames):6.0f} ms a frame"
+    )
+    print(f"drawing, last one too    {figure.spent / elapsed:7.2%}")
     median = 1e6 * statistics.median(taking)
     print(f"taking losses            {sum(taking) / elapsed:7.2%}   {median:6.0f} us a step")
 

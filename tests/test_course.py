@@ -17,7 +17,7 @@ from course import Trouble
 
 ROOT = Path(__file__).parents[1]
 PYTHON = sys.executable
-COMMANDS = ["lab", "lessons", "setup", "sync", "test", "train"]
+COMMANDS = ["lab", "lessons", "setup", "sweep", "sync", "test", "train"]
 
 
 @pytest.fixture

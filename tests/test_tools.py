@@ -1,13 +1,14 @@
 """What course.py runs: lessons are executed, failures are told, parameters are checked, outputs are kept."""
 
+import csv
 import json
 import time
 
 import nbformat
 import pytest
 
-from tools import lessons, sync, train
-from tools.execute import execute
+from tools import lessons, parameters, sweep, sync, train
+from tools.execute import Outcome, execute
 from tools.lab import arguments
 from tools.notebooks import ROOT, Trouble, find, find_one
 
@@ -134,9 +135,88 @@ def test_a_lesson_runs_with_other_parameters(books, tmp_path, capsys):
 
 
 def test_an_unknown_parameter_is_refused_with_the_valid_ones(books, tmp_path):
-    with pytest.raises(Trouble, match="01_next has no parameter stepz; its parameters are: steps, preset"):
+    with pytest.raises(
+        Trouble, match="01_next has no parameter stepz.\n.*:\n +steps = 1\n +preset = 'lesson'"
+    ):
         train.main(["01", "-p", "stepz", "7"], books, tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def typed(tmp_path):
+    """A lesson with a parameter of every kind."""
+    source = """steps = 300  # of each stage
+width = 0.25
+blend = True
+model = 'M4'
+sizes = [16, 32]
+data = None
+number = len('abc')
+preset = fc.preset('lesson')"""
+    return write(tmp_path / "typed" / "05_typed.ipynb", source, "1")
+
+
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("steps", "7", 7),
+        ("steps", "5e3", 5000),
+        ("width", "1", 1),
+        ("width", "1e-4", 1e-4),
+        ("blend", "false", False),
+        ("model", "1", "1"),
+        ("model", "'M1'", "M1"),
+        ("sizes", "[8]", [8]),
+        ("data", "faces", "faces"),
+        ("data", "3", 3),
+        ("number", "[]", []),
+        ("preset", "full", "full"),
+    ],
+)
+def test_a_value_of_the_defaults_type_fits(typed, name, text, value):
+    given = parameters.given_by([[name, text]], None, typed)
+    assert given == {name: value} and type(given[name]) is type(value)
+
+
+@pytest.mark.parametrize(
+    "name, text, sentence",
+    [
+        ("steps", "abc", "steps to be a whole number, not 'abc'"),
+        ("steps", "2.5", "steps to be a whole number, not 2.5"),
+        ("steps", "True", "steps to be a whole number, not True"),
+        ("steps", "1e999", "steps to be a whole number, not inf"),
+        ("steps", "None", "steps to be a whole number, not None"),
+        ("width", "wide", "width to be a number, not 'wide'"),
+        ("blend", "1", "blend to be True or False, not 1"),
+        ("sizes", "16", "sizes to be a list, not 16"),
+        ("preset", "huge", "preset to be one of smoke, lesson, full, not 'huge'"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_the_valid_parameters(typed, name, text, sentence):
+    with pytest.raises(Trouble) as caught:
+        parameters.given_by([[name, text]], None, typed)
+    first, *lines = str(caught.value).splitlines()
+    assert first == f"05_typed needs {sentence}."
+    assert "    steps = 300    # of each stage" in lines and "    preset = fc.preset('lesson')" in lines
+
+
+def test_values_from_a_file_are_checked_too_and_all_that_is_wrong_is_told(typed, tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("width: wide\nmodel: 3\nstepz: 1\n")
+    with pytest.raises(
+        Trouble, match="no parameter stepz and needs width to be .* and needs model to be text"
+    ):
+        parameters.given_by([], file, typed)
+
+
+def test_a_lesson_that_asks_where_to_train_is_told_a_folder_beside_its_copy(tmp_path):
+    book = write(tmp_path / "books" / "06_where.ipynb", "run_dir = None", "print(run_dir)")
+    assert train.main(["06"], book.parent, tmp_path / "runs") == 0
+    folder = tmp_path / "runs" / "06_where" / "as_written"
+    shown = nbformat.read(folder / "06_where.ipynb", as_version=4).cells[-1].outputs[0].text
+    assert shown == f"{folder / 'run'}\n"
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["lesson"], record["parameters"], record["error"]) == ("06_where", {}, None)
 
 
 def test_a_failing_run_says_so_by_its_exit_code(books, tmp_path):
@@ -148,13 +228,13 @@ def test_a_failing_run_says_so_by_its_exit_code(books, tmp_path):
     [("3", 3), ("1e-4", 1e-4), ("True", True), ("true", True), ("[1]", [1]), ("full", "full")],
 )
 def test_command_line_values_are_python_values(text, value):
-    assert train.value(text) == value
+    assert parameters.value(text) == value
 
 
 def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
     file = tmp_path / "a.yaml"
     file.write_text("rate: 1e-4\nname: e4\n")
-    assert train.read_file(file) == {"rate": 1e-4, "name": "e4"}
+    assert parameters.read_file(file) == {"rate": 1e-4, "name": "e4"}
 
 
 @pytest.mark.parametrize("text", ["- a\n- b", "a: [1", "just words"])
@@ -162,18 +242,114 @@ def test_a_parameter_file_of_another_form_is_refused(tmp_path, text):
     file = tmp_path / "a.yaml"
     file.write_text(text)
     with pytest.raises(Trouble, match="a.yaml"):
-        train.read_file(file)
+        parameters.read_file(file)
 
 
 def test_a_missing_parameter_file_is_told(tmp_path):
     with pytest.raises(Trouble, match="cannot be read: No such file"):
-        train.read_file(tmp_path / "none.yaml")
+        parameters.read_file(tmp_path / "none.yaml")
 
 
 def test_equal_parameters_share_a_folder_and_different_ones_do_not():
     assert train.folder_name({"b": 1, "a": 2}) == train.folder_name({"a": 2, "b": 1}) == "a-2_b-1"
     names = [train.folder_name({"data": data}) for data in ("../x y", "../x/y", "../x:y", "n" * 200)]
     assert len(set(names)) == 4 and all("/" not in name and len(name) < 100 for name in names)
+
+
+# ---- course.py sweep ---------------------------------------------------------------------------------------
+
+TRAIN = """import json, pathlib
+if model == 'M2' and seed == 1:
+    raise ValueError('the loss is not finite')
+folder = pathlib.Path(run_dir)
+folder.mkdir(exist_ok=True)
+card = {'method': 'tiny', 'config': {'size': 8}, 'seed': seed, 'final': {'g.l1': len(model) + seed}}
+(folder / 'card.json').write_text(json.dumps(card))"""
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """A lesson that trains in no time, and fails for one pair of parameters."""
+    write(tmp_path / "books" / "07_tiny.ipynb", "model = 'M1'\nseed = 0\nrun_dir = None", TRAIN)
+    return tmp_path / "books"
+
+
+def test_a_sweep_runs_all_goes_on_after_a_failure_and_tabulates_what_there_is(swept, tmp_path, capsys):
+    assert sweep.main(["07", "-o", "seed", "1,0,2", "-p", "model", "M2", "--jobs", "2"], swept, tmp_path) == 1
+    shown = capsys.readouterr().out
+    assert "model-M2_seed-1: cell [3]: ValueError: the loss is not finite" in shown
+    assert "1 of 3 runs failed: model-M2_seed-1" in shown and "3 ± 1.4" in shown
+    (table,) = (tmp_path / "07_tiny").glob("sweep_*.csv")
+    with open(table, encoding="utf-8", newline="") as file:
+        rows = {row["run"]: row for row in csv.DictReader(file)}
+    assert rows["model-M2_seed-2/run"]["final.g.l1"] == "4" and len(rows) == 3
+    assert "not finite" in rows["model-M2_seed-1"]["error"]
+
+
+def test_a_sweep_repeats_what_failed_and_what_the_lesson_changed(swept, tmp_path, monkeypatch):
+    ran, fails = [], {"seed-1"}
+
+    def execute(notebook, output, given, **_):
+        ran.append(output.parent.name)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        return Outcome(notebook.stem, 1.0, "cell [1]: no" if output.parent.name in fails else None)
+
+    def again():
+        ran.clear()
+        code = sweep.main(["07", "-o", "seed", "0,1,1"], swept, tmp_path / "runs")
+        return code, list(ran)
+
+    monkeypatch.setattr("tools.train.execute", execute)
+    assert again() == (1, ["seed-0", "seed-1"])
+    fails.clear()
+    assert again() == (0, ["seed-1"])
+    assert again() == (0, [])
+    book = swept / "07_tiny.ipynb"
+    book.write_text(book.read_text().replace("not finite", "odd"))
+    assert again() == (0, ["seed-0", "seed-1"])
+    (tmp_path / "runs" / "07_tiny" / "seed-0" / "run.json").write_text("{")
+    assert again() == (0, ["seed-0"])
+
+
+def test_a_run_that_cannot_even_begin_does_not_stop_the_others(swept, tmp_path, monkeypatch, capsys):
+    def run(notebook, folder, given):
+        if given["seed"] == 0:
+            raise OSError(28, "No space left on device")
+        folder.mkdir(parents=True)
+        return Outcome(notebook.stem, 1.0, None)
+
+    monkeypatch.setattr("tools.train.run", run)
+    assert sweep.main(["07", "-o", "seed", "0,1"], swept, tmp_path / "runs") == 1
+    shown = capsys.readouterr().out
+    assert "seed-0: OSError: [Errno 28] No space left on device" in shown and "seed-1: ok" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["-o", "sead", "0,1"], "no parameter sead"),
+        (["-o", "seed", "0,x"], "seed to be a whole number, not 'x'"),
+        (["-o", "seed", "0,1", "-p", "seed", "2"], "seed is given twice"),
+        (["-o", "seed", "0,1", "-p", "run_dir", "here"], "run_dir of its own"),
+    ],
+)
+def test_a_sweep_that_cannot_work_is_refused_before_anything_runs(swept, tmp_path, arguments, sentence):
+    with pytest.raises(Trouble, match=sentence):
+        sweep.main(["07", *arguments], swept, tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "name, text, values",
+    [
+        ("seed", "0, 1,2", [0, 1, 2]),
+        ("seed", "3", [3]),
+        ("model", "M1,2", ["M1", "2"]),
+        ("run_dir", "[1,2],[3]", [[1, 2], [3]]),
+    ],
+)
+def test_values_are_separated_by_commas(swept, name, text, values):
+    assert sweep.values(text, parameters.of(swept / "07_tiny.ipynb")[name]) == values
 
 
 # ---- course.py sync ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from tools.execute import Outcome, execute
+from tools.execute import Outcome, execute, share_cores
 from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find
 
 PAGE = """<!doctype html>
@@ -39,19 +39,13 @@ def run(notebooks: list[Path], folder: Path, jobs: int) -> list[Outcome]:
     width = max(len(path.stem) for path in notebooks)
     outcomes = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _share_cores, (jobs,)) as pool:
+    with ProcessPoolExecutor(jobs, context, share_cores, (jobs,)) as pool:
         futures = [pool.submit(execute, path, folder / path.name) for path in notebooks]
         for future in as_completed(futures):
             outcome = future.result()
             outcomes.append(outcome)
             print(f"{outcome.name:{width}}  {outcome.seconds:6.1f} s  {outcome.error or 'ok'}", flush=True)
     return outcomes
-
-
-def _share_cores(jobs: int) -> None:
-    """Several kernels at once are fastest when each keeps to its own cores."""
-    if jobs > 1:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
 
 
 def write_index(folder: Path, notebooks: Path, outcomes: list[Outcome]) -> Path:

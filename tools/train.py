@@ -1,7 +1,6 @@
 """Execute one lesson with other parameters: the same notebook that you read, at another size."""
 
 import argparse
-import ast
 import hashlib
 import json
 import re
@@ -9,47 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+import nbformat
 
-from tools.execute import execute
+from tools import parameters
+from tools.execute import Outcome, execute
 from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find_one
 
-
-def check_names(parameters: dict[str, Any], notebook: Path) -> None:
-    """Raise Trouble if a parameter is not one that the notebook's cell tagged `parameters` sets.
-
-    papermill itself only warns, and then trains for hours with a value that nothing reads.
-    """
-    import papermill
-
-    known = papermill.inspect_notebook(notebook)
-    unknown = [name for name in parameters if name not in known]
-    if unknown:
-        valid = ", ".join(known) or "none"
-        raise Trouble(f"{notebook.stem} has no parameter {', '.join(unknown)}; its parameters are: {valid}.")
-
-
-def value(text: str) -> Any:
-    """A command line's text as a Python value (number, True, None, list, quoted string) or else as text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "null": None}.get(text, text)
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Parameters from a YAML file of `name: value` lines. Raises Trouble if it holds anything else."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Trouble(f"The parameter file {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise Trouble(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise Trouble(f"{path} must hold lines of the form 'name: value'.")
-    # YAML 1.1 reads 1e-4 as text, because it lacks a point
-    number = re.compile(r"[-+]?\d+[eE][-+]?\d+")
-    return {k: float(v) if isinstance(v, str) and number.fullmatch(v) else v for k, v in content.items()}
+RUN_DIR = "run_dir"  # the parameter that says where a lesson trains; a folder beside the executed notebook
+RECORD = "run.json"
 
 
 def folder_name(parameters: dict[str, Any]) -> str:
@@ -64,6 +30,45 @@ def folder_name(parameters: dict[str, Any]) -> str:
     return f"{plain[:70]}_{digest[:8]}"
 
 
+def run(notebook: Path, folder: Path, given: dict[str, Any]) -> Outcome:
+    """Execute a lesson into a folder, with a record of its parameters and of how it went beside it.
+
+    A lesson with a parameter `run_dir` trains into the folder's `run`, unless the caller says where: calling
+    again goes on from there.
+    """
+    passed = dict(given)
+    if RUN_DIR in parameters.of(notebook):
+        passed.setdefault(RUN_DIR, str((folder / "run").resolve()))
+    outcome = execute(notebook, folder / notebook.name, passed, cell_timeout=None)
+    record = {
+        "lesson": notebook.stem,
+        "code": code(notebook),
+        "parameters": given,
+        "seconds": round(outcome.seconds, 1),
+        "error": outcome.error,
+    }
+    unfinished = folder / f"{RECORD}.part"
+    unfinished.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    unfinished.replace(folder / RECORD)
+    return outcome
+
+
+def finished(notebook: Path, folder: Path) -> bool:
+    """Whether the folder holds a run of this notebook, as its code is now, that went well."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return record["error"] is None and record["code"] == code(notebook)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def code(notebook: Path) -> str:
+    """A digest of all code of a notebook."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    text = "\0".join(cell.source for cell in cells if cell.cell_type == "code")
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def main(arguments: list[str], notebooks: Path = NOTEBOOKS, runs: Path = RUNS / "train") -> int:
     parser = argparse.ArgumentParser(prog="course.py train", description=__doc__)
     parser.add_argument("name", help="a lesson by number or name")
@@ -71,14 +76,13 @@ def main(arguments: list[str], notebooks: Path = NOTEBOOKS, runs: Path = RUNS / 
     parser.add_argument("-f", type=Path, metavar="FILE.yaml", help="parameters from a file; -p comes on top")
     options = parser.parse_args(arguments)
     notebook = find_one(options.name, notebooks)
-    parameters = read_file(options.f) if options.f else {}
-    parameters.update({key: value(text) for key, text in options.p})
-    check_names(parameters, notebook)
+    given = parameters.given_by(options.p, options.f, notebook)
 
-    output = runs / notebook.stem / folder_name(parameters) / notebook.name
-    print(f"executing {notebook.stem} with {parameters or 'its own parameters'}")
+    folder = runs / notebook.stem / folder_name(given)
+    output = folder / notebook.name
+    print(f"executing {notebook.stem} with {given or 'its own parameters'}")
     print(f"it fills as it goes: {output}", flush=True)
-    outcome = execute(notebook, output, parameters, cell_timeout=None)
+    outcome = run(notebook, folder, given)
     print(f"{outcome.error or 'ok'}, in {outcome.seconds:.1f} s; to read: {output.with_suffix('.html')}")
     return int(outcome.error is not None)
 

@@ -99,10 +99,11 @@ def training_figure(
 
 
 def _curves(log: Mapping[str, Any]) -> dict[str, Curve]:
-    """Steps and values by term; in the columns of ``run.log``, NaN stands where a stage lacks a term."""
+    """Steps and values by loss term; in the columns of ``run.log``, NaN stands where a stage lacks a term."""
+    losses = {name: values for name, values in log.items() if is_loss(name)}
     if "step" not in log:
-        return dict(log)
-    terms = {name: np.asarray(values) for name, values in log.items() if name not in ("step", "stage")}
+        return losses
+    terms = {name: np.asarray(values) for name, values in losses.items()}
     there = {name: ~np.isnan(values) for name, values in terms.items()}
     return {name: (log["step"][there[name]], values[there[name]]) for name, values in terms.items()}
 
@@ -113,6 +114,11 @@ def _begins(log: Mapping[str, Any]) -> dict[str, int]:
         return {}
     names, places = np.unique(log["stage"], return_index=True)
     return {str(names[k]): int(log["step"][places[k]]) for k in np.argsort(places)}
+
+
+def is_loss(column: str) -> bool:
+    """Whether a column of ``run.log`` holds a loss, and not a gradient's norm or what row it is."""
+    return column not in ("step", "stage") and not column.endswith(".gradient")
 
 
 def thin(pictures: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecomp_lib import _fetch
+from facecomp_lib.show.training import MOMENTS, is_loss, thin, training_figure
 
 __all__ = ["LiveFigure", "Trace"]
 
@@ -73,8 +74,6 @@ class LiveFigure:
     def __init__(
         self, run_dir: str | os.PathLike[str] | None = None, stages: Mapping[str, int] | None = None
     ) -> None:
-        import facecomp_lib.show.training  # noqa: F401  (loading it is no frame's fault)
-
         self.file = None if run_dir is None else Path(run_dir) / "live.png"
         ends = np.cumsum([0, *(stages or {}).values()]).tolist()
         self.stages = dict(zip(stages or {}, ends, strict=False))  # name -> its first step
@@ -89,7 +88,9 @@ class LiveFigure:
         self._in_notebook = _in_notebook()
 
     def update(self, step: int, stage: str, terms: Mapping[str, float]) -> None:
-        """Take a step's losses, by ``"player.term"``: a few microseconds, and now and then a drawing."""
+        """Take a step's losses, by ``"player.term"``: a few microseconds, and now and then a drawing.
+
+        ``player.gradient`` is no loss and is left out."""
         if stage not in self.stages:
             self.stages[stage] = step
         self._take(step, terms)
@@ -98,9 +99,11 @@ class LiveFigure:
 
     def _take(self, step: int, terms: Mapping[str, float]) -> None:
         for name, value in terms.items():
-            if name not in self.traces:
+            if name in self.traces:
+                self.traces[name].add(step, value)
+            elif is_loss(name):
                 self.traces[name] = Trace()
-            self.traces[name].add(step, value)
+                self.traces[name].add(step, value)
 
     def replay(self, log: Mapping[str, NDArray[Any]], before: int) -> None:
         """Take the steps below ``before`` of an earlier part of this run, from its ``run.log``."""
@@ -113,8 +116,6 @@ class LiveFigure:
     def pictures(self, step: int, images: Tensor) -> None:
         """Take the fixed faces ``[N, 3, S, S]`` in [0, 1] as they are after ``step`` steps: one copy to the
         CPU. Some moments are dropped when there are too many for the figure."""
-        from facecomp_lib.show.training import MOMENTS, thin
-
         self.moments[step] = (images.detach().clamp(0, 1) * 255).round().byte().cpu()
         self.moments = thin(self.moments, MOMENTS)
 
@@ -151,7 +152,6 @@ class LiveFigure:
 
     def _show(self, last: bool) -> None:
         from facecomp_lib.show.canvas import output
-        from facecomp_lib.show.training import training_figure
 
         curves = {name: trace.points() for name, trace in self.traces.items()}
         sheet = training_figure(curves, self.moments, stages=self.stages, end=self.end or None)
