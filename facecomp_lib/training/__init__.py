@@ -1,9 +1,12 @@
-"""Training of methods: ``fit`` goes through their stages, ``Run`` is what comes out.
+"""Training of methods: ``fit`` goes through their stages, ``Run`` is what comes out, ``collect`` compares runs.
 
-run = fc.training.fit(method, faces, "runs/gfc", preset="lesson")
+    run = fc.training.fit(method, faces, "runs/gfc", preset="lesson")
+    fc.training.add_metrics(run.run_dir, psnr=24.1)
+    fc.training.collect("runs")
 """
 
 from facecomp_lib.training.fit import fit
 from facecomp_lib.training.run import Run
+from facecomp_lib.training.sweep import Runs, add_metrics, collect
 
-__all__ = ["Run", "fit"]
+__all__ = ["Run", "Runs", "add_metrics", "collect", "fit"]
