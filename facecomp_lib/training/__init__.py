@@ -1,4 +1,4 @@
-"""Training of methods: ``fit`` goes through their stages, ``Run`` is what comes out, ``collect`` compares runs.
+"""Training of methods: ``fit`` goes through their stages, ``Run`` comes out, ``collect`` compares runs.
 
     run = fc.training.fit(method, faces, "runs/gfc", preset="lesson")
     fc.training.add_metrics(run.run_dir, psnr=24.1)
