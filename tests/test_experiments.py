@@ -1,5 +1,7 @@
 """Holes that grow around one place of a face, and people who are looked for among many."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from photo_help import need_dlib
 from scipy.spatial import ConvexHull, Delaunay
 
 import facecomp_lib as fc
+from data_scripts import gfc_models
 from facecomp_lib import evaluation
 from facecomp_lib.evaluation import experiments
 from facecomp_lib.faces import FaceBatch
@@ -178,6 +181,91 @@ def test_what_cannot_be_recognised_is_refused(bright, options, message):
 
 def test_rendered_people_are_found_again():
     need_dlib("dlib_embedding")
-    found = evaluation.recognise("mean", fc.faces.embedded("test", 64), "gfc_o3", top=(1,), limit=6)
+    found = evaluation.recognise("mean", fc.faces.embedded("test", 64), "gfc_o3", top=(1,), limit=4)
     assert found.estimate("top1", "original", "gfc_o3").mean > 0.8
     assert found.difference("top1", "mean", "original", "gfc_o3").mean <= 0
+
+
+# -------------------------------------------------------------------------------- gfc's models, recorded
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Networks so small that a run takes a second; measures without weights from outside."""
+    monkeypatch.setattr(gfc_models, "SIZE", 32)
+    monkeypatch.setattr(gfc_models, "NETWORKS", {"width": 1 / 16, "fc_dim": 8})
+    monkeypatch.setattr(gfc_models, "HOLES", ("gfc_o4", "center"))
+    monkeypatch.setattr(gfc_models, "MEASURES", ("psnr", "ssim"))
+    monkeypatch.setattr(gfc_models, "PRECISION", "32-true")
+
+
+def run_models(monkeypatch, folder, *words):
+    asked = [
+        "--steps",
+        6,
+        "--seeds",
+        1,
+        "--threads",
+        1,
+        "--limit",
+        3,
+        "--parser-steps",
+        2,
+        "--out",
+        folder / "runs",
+    ]
+    words = [*asked, "--results", folder / "models", *words]
+    monkeypatch.setattr("sys.argv", ["gfc_models.py", *map(str, words)])
+    return gfc_models.main()
+
+
+def test_all_models_take_as_many_steps_and_each_adds_a_loss():
+    plans = {model: gfc_models.stages(model, 100) for model in gfc_models.MODELS}
+    for plan in plans.values():
+        assert [stage.steps for stage in plan] == [33, 17, 50]
+    terms = {model: set(plan[-1].players["generator"].losses) for model, plan in plans.items()}
+    assert [len(terms[model]) for model in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    assert terms[1] < terms[2] < terms[3] < terms[4]
+
+
+def test_the_models_are_recorded_and_an_interrupted_run_goes_on(tiny, monkeypatch, tmp_path, capsys):
+    assert run_models(monkeypatch, tmp_path) == 0
+    runs = evaluation.load_runs(tmp_path / "models.csv.gz")
+    card = json.loads((tmp_path / "models.json").read_text())
+    assert runs[0].methods == ("M1", "M2", "M3", "M4", "M5") and runs[0].holes == ("gfc_o4", "center")
+    assert len(runs[0].groups) == 3 == card["test"]["faces"]
+    assert card["steps"] == 6 and card["stages"] == {"reconstruct": 2, "locally": 1, "globally": 3}
+    assert not np.array_equal(*(runs[0].values("psnr", name, "center") for name in ("M4", "M5")))
+    other, done = tmp_path / "other", []
+
+    def stopped(job):
+        done.append(job)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return do(job)
+
+    do = gfc_models.do
+    monkeypatch.setattr(gfc_models, "do", stopped)
+    assert run_models(monkeypatch, other) == 130
+    assert "start it again to go on" in capsys.readouterr().err and not (other / "models.json").exists()
+    monkeypatch.setattr(gfc_models, "do", do)
+    scored = sorted((other / "runs").glob("*/scores-3.csv.gz"))
+    before = [file.stat().st_mtime_ns for file in scored]
+    assert run_models(monkeypatch, other) == 0
+    assert len(scored) == 2 and [file.stat().st_mtime_ns for file in scored] == before
+    assert (other / "models.csv.gz").read_bytes() == (tmp_path / "models.csv.gz").read_bytes()
+
+
+def test_one_parsing_network_serves_all_runs(tiny, monkeypatch, tmp_path):
+    out = tmp_path / "runs"
+    gfc_models.provide_parser(out, None, 1, None)
+    kept = (out / "parser.safetensors").read_bytes()
+    gfc_models.provide_parser(out, out / "parser", 1, None)
+    assert (out / "parser.safetensors").read_bytes() == kept
+    other = tmp_path / "other"
+    gfc_models.provide_parser(other, None, 2, None)
+    with pytest.raises(ValueError, match="use another parsing network: choose another --out"):
+        gfc_models.provide_parser(out, other / "parser.safetensors", 1, None)
+    with pytest.raises(FileNotFoundError, match="give a run after its stage 'parsing'"):
+        gfc_models.provide_parser(out, tmp_path, 1, None)
+    assert run_models(monkeypatch, tmp_path, "--steps", 5) == 1
