@@ -265,6 +265,7 @@ def test_the_folder_tells_the_whole_story(train):
         for value in load_file(run.run_dir / "weights-alone.safetensors").values()
     )
     config, card = json.loads((run.run_dir / "config.json").read_text()), run.card
+    assert config["fingerprint"] == card["fingerprint"] and card["preset"] == "smoke"
     assert config["method"] == card["method"] == "tiny" and config["data"]["faces"] == 10
     assert card["finished"] == ["alone", "against"] and card["steps"] == 8 and card["samples"] == 32
     assert card["final"]["critic.gap"] == pytest.approx(np.mean(run.log["critic.gap"][4:]))

@@ -20,7 +20,7 @@ import torch
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Stage
 from facecomp_lib.training import rundir, state
-from facecomp_lib.training.facts import facts_of
+from facecomp_lib.training.facts import facts_of, fingerprint
 from facecomp_lib.training.interrupt import Deferred
 from facecomp_lib.training.loop import Loop
 from facecomp_lib.training.plan import launched, planned
@@ -96,7 +96,8 @@ def fit(
             stack.enter_context(rundir.locked(folder))
             rundir.claim(folder, facts)
         stack.enter_context(torch.random.fork_rng(cuda))
-        loop = Loop(method, data, folder, plan, seed, fabric, stop, facts, save_every)
+        described = {"fingerprint": fingerprint(facts), "preset": preset if stages is None else None, **facts}
+        loop = Loop(method, data, folder, plan, seed, fabric, stop, described, save_every)
         loop.begin()
         if loop.step < loop.ends[last]:
             if fabric.is_global_zero:

@@ -36,7 +36,7 @@ class Loop:
 
     Attributes:
         stop: asks it to save and leave.
-        facts: what identifies it.
+        facts: what the card says of what was given.
         save_every: seconds between checkpoints.
         report: process 0's.
         step: number of steps done.
