@@ -1,5 +1,7 @@
 """Augmentation: picture and labels stay together, and a face's draw is its own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_faces import symmetric_faces
 
 from facecomp_lib.faces import Augment, FaceBatch
+from facecomp_lib.faces.quick import change_bytes
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
 
 GEOMETRY = {"brightness": 0, "contrast": 0}
@@ -227,3 +230,41 @@ def test_a_bad_call_is_refused():
         Augment()(painted(), index=[1])
     with pytest.raises(ValueError, match="must not be negative"):
         Augment()(painted(), seed=-1)
+
+
+@given(changes, st.sampled_from([0, 0.3]), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_bytes_are_augmented_like_floats(augment, light, seed):
+    augment = replace(augment, brightness=light, contrast=light)
+    images = np.uint8(255 * symmetric_faces().image.permute(0, 2, 3, 1))
+    labels = painted().parsing
+    change = augment.draw((64, 64), seed, 0, [0, 1, 2])
+    faces = change(FaceBatch(torch.from_numpy(images).permute(0, 3, 1, 2) / 255, parsing=labels))
+    image, parsing = change_bytes(list(images), list(labels.byte().numpy()), change)
+    assert image.is_contiguous(memory_format=torch.channels_last)
+    assert (image - faces.image).abs().max() < 0.01
+    assert (parsing != faces.parsing).float().mean() < 0.002  # pixels that come from between two
+
+
+def test_bytes_beyond_the_border_are_the_reflection_however_far_it_is():
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    augment = Augment(**STILL | {"shift": 1})
+    change = augment.draw((16, 16), 0, 0, range(4))
+    change.matrix[:, :, 2] = np.round(3 * change.matrix[:, :, 2])  # whole pixels, up to three pictures away
+    image, _ = change_bytes(list(images), [], change)
+    expected = change(FaceBatch(torch.from_numpy(images).permute(0, 3, 1, 2) / 255))
+    assert np.abs(change.matrix[:, :, 2]).max() > 20
+    assert torch.allclose(image, expected.image, atol=1e-4)
+
+
+def test_mirrored_bytes_are_the_mirrored_bytes():
+    batch = symmetric_faces()
+    images = np.uint8(255 * batch.image.permute(0, 2, 3, 1))
+    labels = painted().parsing.byte().numpy()
+    change = Augment(**STILL | {"flip": 1}).draw((64, 64), 0, 0, range(3))
+    image, parsing = change_bytes(list(images), list(labels), change)
+    faces = FaceBatch(
+        torch.from_numpy(images).permute(0, 3, 1, 2) / 255, parsing=torch.from_numpy(labels).long()
+    )
+    assert torch.equal((255 * image).round(), (255 * faces.mirror().image).round())
+    assert torch.equal(parsing, faces.mirror().parsing)

@@ -48,18 +48,15 @@ def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor
     """Landmarks, pose and lamps, as far as they are known, moved with their pictures."""
     mirrored = mirrors(matrix)
     side = np.where(mirrored, -1.0, 1.0)
-    angle = np.arctan2(
-        side * matrix[:, 1, 0], side * matrix[:, 0, 0]
-    )  # clockwise on the screen: y points down
+    angle = np.arctan2(side * matrix[:, 1, 0], side * matrix[:, 0, 0])  # clockwise on the screen
     changes: dict[str, Tensor] = {}
     if (landmarks := labels.get("landmarks")) is not None:
         points = _apply(matrix, landmarks)
         points[mirrored] = points[mirrored][:, LANDMARK_MIRROR]
         changes["landmarks"] = points
     if (pose := labels.get("pose")) is not None:
-        signs = np.stack([side, np.ones_like(side), side], -1)
-        turn = np.stack([0 * angle, 0 * angle, np.rad2deg(angle)], -1)
-        changes["pose"] = pose * _like(signs, pose) + _like(turn, pose)
+        changes["pose"] = pose * _like(np.array([side, 0 * side + 1, side]).T, pose)
+        changes["pose"][:, 2] += _like(np.rad2deg(angle), pose)
     if (lamps := labels.get("lamps")) is not None:
         changes["lamps"] = _turn_lamps(lamps, side, angle)
     return changes
@@ -67,13 +64,12 @@ def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor
 
 def mirrors(matrix: Matrices) -> NDArray[np.bool_]:
     """Which transforms turn the picture over: ``[B]``."""
-    return np.linalg.det(matrix[:, :, :2]) < 0
+    return matrix[:, 0, 0] * matrix[:, 1, 1] < matrix[:, 0, 1] * matrix[:, 1, 0]
 
 
 def inverse(matrix: Matrices) -> Matrices:
     """From new to old pixel coordinates."""
-    a, b, c, d = matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1]
-    inner = np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
+    inner = np.linalg.inv(matrix[:, :, :2])
     return np.concatenate([inner, -inner @ matrix[:, :, 2:]], -1)
 
 
@@ -125,7 +121,7 @@ def _apply(matrix: Matrices, points: Tensor) -> Tensor:
 def _turn_lamps(lamps: Tensor, side: NDArray[np.float64], angle: NDArray[np.float64]) -> Tensor:
     """The lamps' x times ``side``, then turned clockwise on the screen; their y points up."""
     cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.stack([np.stack([cos * side, -sin * side], -1), np.stack([sin, cos], -1)], 1)  # x, y -> x', y'
+    turn = np.array([[cos * side, -sin * side], [sin, cos]]).transpose(2, 0, 1)  # [B, (x, y), new (x, y)]
     return torch.cat([lamps[..., :2] @ _like(turn, lamps), lamps[..., 2:]], -1)
 
 

@@ -155,9 +155,8 @@ def _about(
 ) -> NDArray[np.float64]:
     """Similarities ``[B, 2, 3]``: turn by radians, clockwise on the screen, and scale about (x, y)."""
     cos, sin = factor * np.cos(angle), factor * np.sin(angle)
-    left = np.stack([cos, -sin, x - cos * x + sin * y], -1)
-    right = np.stack([sin, cos, y - sin * x - cos * y], -1)
-    return np.stack([left, right], 1)
+    rows = [cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y]
+    return np.array(rows).transpose(2, 0, 1)
 
 
 def _draws(seed: int, step: int, index: NDArray[Any]) -> dict[str, NDArray[np.float64]]:

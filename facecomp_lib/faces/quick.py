@@ -80,7 +80,7 @@ def _ways(change: Change, pictures: Sequence[NDArray[np.uint8]]) -> list[Way]:
     corners = np.array([[x, y] for x in (0, change.size[1] - 1) for y in (0, change.size[0] - 1)])
     reached = corners @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]  # [B, 4, (x, y)]
     low, high = -reached.min(1), reached.max(1) - [width - 1, height - 1]
-    beyond = np.stack([low[:, 1], high[:, 1], low[:, 0], high[:, 0]], -1)
+    beyond = np.array([low[:, 1], high[:, 1], low[:, 0], high[:, 0]]).T
     rims = np.maximum(np.ceil(beyond), 0).astype(int) + 2  # and the neighbours that interpolation looks at
     back[:, :, 2] += rims[:, [2, 0]]
     return list(zip(back, map(tuple, rims.tolist()), strict=True))
