@@ -55,9 +55,12 @@ def test_a_single_run_has_no_spread(tmp_path):
 
 
 def test_runs_of_other_sizes_or_stages_are_not_put_together(tmp_path):
-    for place, entries in enumerate([{"config": {"size": 64}}, {"config": {"size": 128}}, {"stages": ["a"]}]):
-        card(tmp_path / str(place), seed=0, **entries)
-    assert len(collect(tmp_path).over("seed").rows) == 3
+    def stages(rate):
+        return {"stages": [{"name": "blur", "players": {"painter": {"lr": rate}}}]}
+
+    for place, entries in enumerate([{}, {"config": {"size": 128}}, stages(0.1), stages(0.2), stages(0.2)]):
+        card(tmp_path / str(place), seed=place, fingerprint=f"{place}", hardware=f"{place} cores", **entries)
+    assert sorted(row["runs"] for row in collect(tmp_path).over("seed").rows) == [1, 1, 1, 2]
 
 
 def test_several_trainings_of_one_lesson_stay_apart(tmp_path):
@@ -74,8 +77,19 @@ def test_several_trainings_of_one_lesson_stay_apart(tmp_path):
 
 def test_the_printed_table_shows_what_varies_and_what_came_out(runs):
     lines = str(collect(runs)).splitlines()
-    assert lines[0].split() == ["model", "seed", "seconds", "final.g.l1"]
+    assert lines[0].split() == ["model", "seed", "seconds", "g.l1"]
     assert lines[1].split() == ["M1", "0", "60", "1"] and len(lines) == 6
+
+
+def test_metrics_are_printed_instead_of_losses_where_there_are_some(runs):
+    add_metrics(runs / "M1_0" / "run" / "gfc", psnr=20)
+    assert str(collect(runs)).splitlines()[0].split() == ["model", "seed", "seconds", "psnr"]
+
+
+def test_runs_without_a_lesson_are_told_apart_by_their_cards(tmp_path):
+    for size in (64, 128):
+        card(tmp_path / str(size), config={"size": size, "width": 1}, versions={"torch": str(size)})
+    assert str(collect(tmp_path)).splitlines()[0].split() == ["config.size"]
 
 
 def test_the_file_has_every_column_and_a_spread_in_numbers(runs):
@@ -132,6 +146,6 @@ def test_odd_entries_of_a_card_do_no_harm(tmp_path):
     card(tmp_path / "a", seed=None, final=None, stages=[{"name": "blur"}, 3], extra={"deep": {"er": [True]}})
     card(tmp_path / "b", final={"g.l1": "none"}, metrics=7)
     table = collect(tmp_path)
-    assert cells(table)[f"{tmp_path.name}/a"]["stages"] == "blur 3"
+    assert cells(table)[f"{tmp_path.name}/a"]["stages"] == "{'name': 'blur'} 3"
     assert str(table) and str(table.over("seed"))
     table.over("seed").save(tmp_path / "odd.csv")

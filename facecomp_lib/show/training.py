@@ -151,7 +151,7 @@ def _panel(
     finite = mean[np.isfinite(mean)]
     _value_axis(ax, finite)
     player, _, term = name.rpartition(".")
-    title = f"{player} · {term}" if player else term
+    title = f"{player} · {term}" if player not in ("", term) else term
     ax.set_title(title.replace("_", " "), loc="left", fontsize=SMALL, color=colour, weight="bold", pad=3)
     if len(finite):
         ax.set_title(f"{finite[-1]:.3g}", loc="right", fontsize=SMALL, color=INK, pad=3)
@@ -187,7 +187,7 @@ def _value_axis(ax: Axes, mean: NDArray[np.float64]) -> None:
         ticks = [tick for tick in ticks if low <= tick <= high]
         ticks = ticks[:: -(-len(ticks) // 3)]
     else:
-        pad = 0.12 * (high - low) or 0.1 * abs(high) or 0.1
+        pad = max(0.12 * (high - low), 0.01 * abs(high)) or 0.1
         low, high = low - pad, high + pad
         ticks = _round_ticks(low, high, 3)
     ax.set_ylim(low, high)

@@ -19,20 +19,7 @@ from facecomp_lib.training.state import write_text
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]
 
 CARD, METRICS, RECORD = "card.json", "metrics.json", "run.json"
-GIVEN = (
-    "method",
-    "config",
-    "seed",
-    "preset",
-    "precision",
-    "data",
-    "stages",
-    "finished",
-    "steps",
-    "parameters",
-)
-DESCRIBED = ("hardware", "versions", "library", "python", "fingerprint")
-SHOWN = ("metrics", "final")  # printed; the other columns are in the CSV
+GIVEN = ("method", "config", "seed", "precision", "data", "stages", "finished", "steps")  # entries of a card
 
 
 @dataclass(frozen=True)
@@ -55,12 +42,15 @@ class Runs:
         rows: column -> value; rows may lack columns. ``run`` is the folder; a lesson's parameters have their
             own names, and ``part`` tells several trainings of one lesson apart; what the card holds is named
             with dots, as in ``config.width`` and ``final.g.l1``.
-        given: columns that say what a run was given, in contrast to what came out.
+        given: columns that say what a run was given, in contrast to what came out; runs that agree in them
+            are the same but for chance.
+        parameters: those among them that a lesson was called with.
         troubles: a sentence for each card that could not be read, and for each run without one.
     """
 
     rows: Sequence[Mapping[str, Any]]
     given: frozenset[str] = frozenset()
+    parameters: frozenset[str] = frozenset()
     troubles: Sequence[str] = ()
 
     @property
@@ -75,7 +65,7 @@ class Runs:
             key = {k: v for k, v in row.items() if k in self.given - {name, "run"}}
             groups.setdefault(json.dumps(key, sort_keys=True, default=str), []).append(row)
         rows = [self._together(group, name) for group in groups.values()]
-        return Runs(rows, self.given - {name} | {"runs"}, self.troubles)
+        return Runs(rows, self.given - {name} | {"runs"}, self.parameters - {name}, self.troubles)
 
     def _together(self, group: list[Mapping[str, Any]], name: str) -> dict[str, Any]:
         row: dict[str, Any] = {"runs": len(group)}
@@ -101,22 +91,35 @@ class Runs:
             file.write(text.getvalue().encode())
 
     def __str__(self) -> str:
-        """What differs between the runs, and their results; then what is wrong, a line each."""
+        """What differs between the runs, and their results; then what is wrong, a line each.
+
+        Results are the metrics, or the final losses where there are no metrics; the file has them all.
+        """
         lines = []
         if self.rows:
-            names = [name for name in self.columns if self._is_shown(name)] or self.columns[:1]
-            table = [names, *([_text(row.get(name, "")) for name in names] for row in self.rows)]
+            names = self._shown() or self.columns[:1]
+            head = [name.removeprefix("metrics.").removeprefix("final.") for name in names]
+            table = [head, *([_text(row.get(name, "")) for name in names] for row in self.rows)]
             widths = [max(len(line[k]) for line in table) for k in range(len(names))]
             lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in table]
         return "\n".join([*(lines or ["no runs"]), *self.troubles])
 
     __repr__ = __str__
 
-    def _is_shown(self, name: str) -> bool:
-        if name in self.given:
-            varies = len({json.dumps(row.get(name), default=str) for row in self.rows}) > 1
-            return name == "runs" or (varies and name != "run")
-        return name.split(".")[0] in SHOWN and not name.endswith(".gradient") or name in ("seconds", "error")
+    def _shown(self) -> list[str]:
+        """The columns that are printed."""
+        varying = [name for name in self.columns if name in self.given - {"run"} and self._varies(name)]
+        if self.parameters & set(varying):  # the rest follows from them
+            varying = [name for name in varying if name in self.parameters | {"method", "part"}]
+        results = [name for name in self.columns if name.startswith("metrics.")]
+        results = results or [
+            name for name in self.columns if name.startswith("final.") and not name.endswith(".gradient")
+        ]
+        more = [name for name in ("runs", "seconds", "error") if name in self.columns and name not in varying]
+        return [*varying, *more, *results]
+
+    def _varies(self, name: str) -> bool:
+        return len({json.dumps(row.get(name), default=str) for row in self.rows}) > 1
 
 
 def collect(*folders: str | os.PathLike[str]) -> Runs:
@@ -130,7 +133,7 @@ def collect(*folders: str | os.PathLike[str]) -> Runs:
         FileNotFoundError: no such folder.
     """
     rows: list[dict[str, Any]] = []
-    given: set[str] = {"run"}
+    given, called = {"run"}, set[str]()
     troubles: list[str] = []
     for folder in map(Path, folders):
         if not folder.is_dir():
@@ -148,14 +151,11 @@ def collect(*folders: str | os.PathLike[str]) -> Runs:
             entries = {key: value for key, value in _flat(card) if key not in parameters}
             part = {"part": _part(path.parent, record)} if path.name == CARD else {}
             rows.append({"run": _name(path.parent, folder)} | parameters | part | entries | error)
-            given |= {
-                *parameters,
-                *part,
-                *(key for key in entries if key.split(".")[0] in (*GIVEN, *DESCRIBED)),
-            }
+            called |= parameters.keys()
+            given |= {*parameters, *part, *(key for key in entries if key.split(".")[0] in GIVEN)}
         if not cards and not records:
             troubles.append(f"{folder}: no {CARD} and no {RECORD}; nothing was trained there.")
-    return Runs(rows, frozenset(given), troubles)
+    return Runs(rows, frozenset(given), frozenset(called), troubles)
 
 
 def add_metrics(run_dir: str | os.PathLike[str], **metrics: float) -> None:
@@ -211,15 +211,14 @@ def _read(path: Path, troubles: list[str]) -> dict[str, Any]:
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Entries of nested objects by dotted names; lists of objects by their names, other lists as texts."""
+    """Entries of nested objects by dotted names: lists of objects by their names, other lists as texts."""
     for key, value in content.items():
+        if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+            value = {str(each.get("name", place)): each for place, each in enumerate(value)}
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            names = [str(each.get("name", "?")) if isinstance(each, dict) else str(each) for each in value]
-            yield prefix + key, " ".join(names)
         else:
-            yield prefix + key, value
+            yield prefix + key, " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _name(run: Path, folder: Path) -> str:
