@@ -190,7 +190,8 @@ def do(job: Job) -> float:
         if job.model == 4:
             fills["M5"] = blended(run.method)
         test = faces.embedded("test", SIZE)
-        scores = evaluation.evaluate(fills, test, HOLES, MEASURES, job.limit, by="person")
+        quiet = "TQDM_DISABLE" in os.environ
+        scores = evaluation.evaluate(fills, test, HOLES, MEASURES, job.limit, progress=not quiet, by="person")
         evaluation.save_runs(job.scores, {job.seed: scores}, digits=17)
     return run.card["seconds"]
 
