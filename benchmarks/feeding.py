@@ -1,6 +1,6 @@
 """How fast a training run is fed: against a data set that works item by item, and against training.
 
-    python -m benchmarks.feeding [--batch 16] [--batches 40]
+    python -m benchmarks.feeding [--batch 64] [--batches 15]
 
 The ordinary way is a data set as one writes it first: for each item it opens a picture and a map of classes
 with Pillow, resizes them if the run wants less than the files hold, mirrors, turns, scales and shifts them,
@@ -110,15 +110,14 @@ def whole(labels: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(labels)).long()
 
 
-def milliseconds(loads: dict[str, Callable[[int], object]], batches: int) -> dict[str, float]:
-    """Median CPU time of each, called with 0, 1, ...; they take turns, after one turn that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in loads}
-    for number in range(batches + 1):
-        for name, load in loads.items():
-            start = time.process_time()
-            load(number)
-            times[name].append(1000 * (time.process_time() - start))
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
+def milliseconds(work: Callable[[int], object], times: int) -> float:
+    """Median CPU time of ``work(0)``, ``work(1)``, ..., after one that does not count."""
+    found = []
+    for number in range(times + 1):
+        start = time.process_time()
+        work(number)
+        found.append(1000 * (time.process_time() - start))
+    return statistics.median(found[1:])
 
 
 def against_items(size: int, batch: int, batches: int) -> None:
@@ -128,20 +127,13 @@ def against_items(size: int, batch: int, batches: int) -> None:
     rows = np.flatnonzero(store.column("split") == "train")[: batch * (batches + 1)]
     cold, warm = (FaceDataset(store, "train", size, keep) for keep in (0, 2**30))
     warm.batch(range(len(warm)))
-    feeds = {"cold": Feed(cold, 0), "warm": Feed(warm, 0)}
     with tempfile.TemporaryDirectory() as folder:
         items = ItemByItem(Path(folder), write_files(store, rows, Path(folder)), size, stage.augment)
         loader = iter(DataLoader(items, batch))
-        found = milliseconds(
-            {
-                "item by item": lambda _: next(loader),
-                **{
-                    name: lambda step, feed=feed: feed.sample(stage, step, step * batch)
-                    for name, feed in feeds.items()
-                },
-            },
-            batches,
-        )
+        found = {"item by item": milliseconds(lambda _: next(loader), batches)}
+    for name, data in (("cold", cold), ("warm", warm)):
+        feed = Feed(data, 0)
+        found[name] = milliseconds(lambda step, feed=feed: feed.sample(stage, step, step * batch), batches)
     for name, figure in found.items():
         ratio = found["item by item"] / figure
         print(f"{size:4d} px  {name:14s} {1000 * figure / batch:7.0f} us per sample {ratio:6.1f} x")
@@ -155,18 +147,19 @@ def against_steps(size: int, width: float, steps: int) -> None:
     fabric, feed = Fabric(accelerator="cpu", devices=1), Feed(data, 0)
     for stage in method.stages("lesson"):
         turns = Turns(method, stage, fabric)
-        found = milliseconds(
-            {
-                "feed": lambda step, stage=stage: feed.sample(stage, step, step * stage.batch_size),
-                "step": lambda step, stage=stage, turns=turns: turns.step(feed.sample(stage, step, 0)),
-            },
-            steps,
-        )
+        fed: list[float] = []
+
+        def step(number: int, stage: Stage = stage, turns: Turns = turns, fed: list[float] = fed) -> None:
+            start = time.process_time()
+            sample = feed.sample(stage, number, number * stage.batch_size)
+            fed.append(1000 * (time.process_time() - start))
+            turns.step(sample)
+
+        both, alone = milliseconds(step, steps), statistics.median(fed[1:])
         turns.release()
-        step = found["step"] - found["feed"]
         print(
-            f"{size:4d} px  {stage.name:14s} {found['feed']:7.2f} ms of feeding for {step:6.0f} ms of "
-            f"training a batch of {stage.batch_size}: {found['feed'] / step:6.2%}"
+            f"{size:4d} px  {stage.name:14s} {alone:7.2f} ms of feeding for {both - alone:6.0f} ms of "
+            f"training a batch of {stage.batch_size}: {alone / (both - alone):6.2%}"
         )
 
 
@@ -174,8 +167,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--batches", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batches", type=int, default=15)
     wish = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -52,8 +52,9 @@ def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor
     changes: dict[str, Tensor] = {}
     if (landmarks := labels.get("landmarks")) is not None:
         points = _apply(matrix, landmarks)
-        points[mirrored] = points[mirrored][:, LANDMARK_MIRROR]
-        changes["landmarks"] = points
+        partners = torch.as_tensor(LANDMARK_MIRROR, device=points.device)
+        swapped = torch.as_tensor(mirrored, device=points.device)[:, None, None]
+        changes["landmarks"] = torch.where(swapped, points[:, partners], points)
     if (pose := labels.get("pose")) is not None:
         changes["pose"] = pose * _like(np.array([side, 0 * side + 1, side]).T, pose)
         changes["pose"][:, 2] += _like(np.rad2deg(angle), pose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 
@@ -73,7 +73,7 @@ class Feed:
 
     def samples(
         self, stage: Stage, steps: range, first: int, device: torch.device | None = None
-    ) -> Iterator[Sample]:
+    ) -> Generator[Sample, None, None]:
         """The samples of these steps in order, prepared ahead by one background thread.
 
         The thread ends when the iterator does: exhausted, closed, or left and forgotten. What goes wrong in
@@ -107,10 +107,13 @@ class Feed:
         self, stage: Stage, step: int, faces: FaceBatch, numbers: NDArray[np.int64], keys: Tensor
     ) -> Tensor:
         """Holes of kinds that the samples' keys choose: ``[B, 1, H, W]``."""
-        mask = np.ones((len(faces), 1, *faces.size), np.float32)
-        choices = keys.numpy() % max(len(stage.masks), 1)
+        if not stage.masks:
+            return torch.ones(len(faces), 1, *faces.size)
+        mask = np.empty((len(faces), 1, *faces.size), np.float32)
+        choices = keys.numpy() % len(stage.masks)
         for choice, kind in enumerate(stage.masks):
-            chosen = np.flatnonzero(choices == choice)
+            if not len(chosen := np.flatnonzero(choices == choice)):
+                continue
             points = None if faces.landmarks is None else faces.landmarks.numpy()[chosen]
             holes = masks.make(
                 kind, faces.size, len(chosen), self.seed, points, step=step, index=numbers[chosen]
