@@ -1,0 +1,142 @@
+"""Train the gfc checkpoint that travels with the course, measure it, and write it with its card.
+
+    python data_scripts/render_faces.py more128 --train 10000 --val 0 --test 0 --per-person 2 --seed 1 \\
+        --flow none
+    python data_scripts/train_gfc.py runs/gfc-128 --faces more128
+
+A run that was stopped goes on where it was when started again. The embedded test split measures the result:
+its people are in neither training set.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from facecomp_lib import classical, evaluation, faces, masks, methods, training
+from facecomp_lib.methods import shipped
+from facecomp_lib.papers.gfc import curriculum, parsing_stage
+
+RESULTS = Path(__file__).resolve().parents[1] / "facecomp_lib" / "results"
+MEASURES = ("psnr", "ssim", "lpips", "psnr_hole", "ssim_hole", "identity")
+SHOWN = (3, 36, 80, 121, 200, 255)  # test faces that are drawn after each stage
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--fc-dim", type=int, default=128)
+    parser.add_argument(
+        "--steps", type=int, nargs=3, default=(5000, 2000, 2000), metavar="N",
+        help="of the stages reconstruct, locally, globally (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--parser-steps", type=int, default=2000, help="(%(default)s)")
+    parser.add_argument(
+        "--parser", type=Path, help="weights of a finished parsing stage, instead of training one"
+    )
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--precision", default="bf16-mixed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--until", help="stop after this stage, measure nothing")
+    given = parser.parse_args()
+
+    data = (
+        faces.embedded("train", given.size)
+        if given.faces is None
+        else faces.folder(given.faces, "train", given.size)
+    )
+    test = faces.embedded("test", given.size)
+    method = methods.build(
+        "gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim, norm=True
+    )
+    common = {
+        "seed": given.seed,
+        "validation": faces.embedded("val", given.size),
+        "precision": given.precision,
+    }
+    if given.parser is None:  # a run of its own: another generator needs no other parsing network
+        parsing = [parsing_stage(given.parser_steps, given.batch_size)]
+        training.fit(method, data, given.run_dir / "parser", stages=parsing, **common)
+    else:
+        stored = load_file(given.parser)
+        own = {key: value for key, value in stored.items() if key.startswith("parser.")}
+        method.load_state_dict({**method.state_dict(), **own})
+    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3)
+    run = training.fit(method, data, given.run_dir / "completion", stages=stages, until=given.until, **common)
+    if given.until:
+        return 0
+    draw_stages(run, test, RESULTS / f"gfc_stages_{given.size}.webp")
+    metrics = {"parsing_f_scores": parsing_scores(run.method, test), **completion_scores(run.method, test)}
+    trained = {
+        key: run.card[key]
+        for key in ("data", "steps", "seed", "precision", "seconds", "hardware")
+        if key in run.card
+    }
+    path = methods.save(
+        run.method, shipped.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
+        **trained, stages={"parsing": given.parser_steps, **{stage.name: stage.steps for stage in stages}},
+        batch_size=given.batch_size, metrics=metrics,
+    )  # fmt: skip
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0
+
+
+def draw_stages(run: training.Run, test: faces.FaceDataset, path: Path) -> None:
+    """A row per face: damaged, after reconstruct, after locally, after globally, truth."""
+    batch = test.batch(SHOWN)
+    mask = masks.make("random_square", test.size, len(batch), seed=1)
+    columns = [batch.image * mask]
+    columns += [
+        run.after(name).complete(batch.image, mask).composite
+        for name in ("reconstruct", "locally", "globally")
+    ]
+    sheet = torch.stack([*columns, batch.image], 3).flatten(3)  # [B, 3, H, 5 W]
+    picture = sheet.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().numpy()
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=90)
+
+
+@torch.no_grad()
+def parsing_scores(method: methods.Method, test: faces.FaceDataset) -> dict[str, float]:
+    """F-score of each class and component on undamaged test faces."""
+    counts = torch.zeros(11, 11, dtype=torch.int64)
+    for start in range(0, len(test), 50):
+        batch = test[start : start + 50]
+        counts += evaluation.confusion(method.parser(batch.image).argmax(1), batch.parsing)
+    return {name: round(score, 4) for name, score in evaluation.f_scores(counts).items()}
+
+
+def completion_scores(method: methods.Method, test: faces.FaceDataset) -> dict[str, dict[str, float]]:
+    """Holes of a quarter of the picture, anywhere: mean scores of the method and of every classical fill."""
+    fills = {"gfc": method, "gfc, blended": blended(method), **{kind: kind for kind in classical.KINDS}}
+    comparison = evaluation.evaluate(fills, test, "random_square", MEASURES)
+    print(comparison)
+    comparison.to_csv(RESULTS / f"gfc_shipped_{test.size}.csv")
+    return {
+        measure: {name: round(comparison.estimate(measure, name, "random_square").mean, 4) for name in fills}
+        for measure in MEASURES
+    }
+
+
+def blended(method: methods.Method):
+    """The paper's M5: the completion, blended into the known pixels by Poisson's equation."""
+
+    def complete(image, mask):
+        return classical.poisson_blend(image, method.complete(image, mask).raw, mask)
+
+    return complete
+
+
+if __name__ == "__main__":
+    sys.exit(main())
