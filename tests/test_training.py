@@ -336,19 +336,22 @@ class Edited(Tiny):
     name = ""
     def loss_reconstruction(self, sample, drawn):
         return helper(super().loss_reconstruction(sample, drawn)) {change}
+    def stages(self, preset):
+        return list(super().stages(preset)){sliced}
 '''
 
 
 def cell(**text):
     """A class as a notebook's cell defines it."""
     space = {"Tiny": tiny_method.Tiny, "__name__": "__main__"}
-    exec(CELL.format(**{"factor": 1.0, "doc": "", "change": "", **text}), space)
+    exec(CELL.format(**{"factor": 1.0, "doc": "", "change": "", "sliced": "", **text}), space)
     return space["Edited"]()
 
 
 def test_edited_code_is_another_run_but_comments_are_not(train):
     train(cell(), until="alone")
     train(cell(doc="Said better."))
+    train(cell(sliced="[:]"))  # other code for the same stages
     with pytest.raises(ValueError, match="the code of Edited"):
         train(cell(change="+ 0"))
     with pytest.raises(ValueError, match="the code of Edited|the code of helper"):

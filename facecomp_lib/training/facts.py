@@ -104,7 +104,10 @@ def _is_ours(cls: type) -> bool:
 
 def _functions(thing: Any) -> Iterator[tuple[str, FunctionType]]:
     members = vars(thing).items() if isinstance(thing, type) else [(thing.__name__, thing)]
+    method = isinstance(thing, type) and issubclass(thing, Method)
     for name, member in members:
+        if method and name == "stages":
+            continue  # what it returned is among the facts
         if isinstance(member, (staticmethod, classmethod)):
             member = member.__func__
         elif isinstance(member, property):
