@@ -36,7 +36,7 @@ from facecomp_lib.papers.gfc import curriculum, parsing_stage
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "facecomp_lib" / "results" / "gfc_models"
-SIZE, NETWORKS = 64, {"width": 0.25, "fc_dim": 128}
+SIZE, NETWORKS = 64, {"width": 0.25, "fc_dim": 128, "norm": True}
 MODELS = (1, 2, 3, 4)  # how many of the four losses take part
 SHARES = (1 / 3, 1 / 6, 1 / 2)  # of all steps, for the stages reconstruct, locally, globally
 HOLES = ("gfc_o1", "gfc_o2", "gfc_o3", "gfc_o4", "gfc_o5", "gfc_o6", "center")
@@ -157,7 +157,7 @@ def _data(path: str | None) -> faces.FaceDataset:
 def stages(model: int, steps: int) -> list[methods.Stage]:
     """The curriculum of one model; all models have the same three stages, of the same lengths."""
     first, second = round(SHARES[0] * steps), round(SHARES[1] * steps)
-    return curriculum(SIZE, (first, second, steps - first - second), losses=model)
+    return curriculum(SIZE, (first, second, steps - first - second), losses=model, lr=1e-3)
 
 
 def finished(jobs: list[Job], at_once: int) -> Iterator[tuple[Job, float]]:
