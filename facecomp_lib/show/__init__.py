@@ -35,6 +35,7 @@ from facecomp_lib.show.learning import (
     windows,
 )
 from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
+from facecomp_lib.show.models import model_steps
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
@@ -62,6 +63,7 @@ __all__ = [
     "matrices",
     "mirror_flow",
     "mirror_warp",
+    "model_steps",
     "overlay_landmarks",
     "overlay_parsing",
     "parsing_picture",

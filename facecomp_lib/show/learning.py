@@ -206,7 +206,7 @@ def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
         pictures: ``filled``, ``raw``, ``composite``, ``original``, ``hole`` (a crop), ``parsing`` and
             ``parsing_original`` (in colours), all of one size but the crop.
     """
-    wide, high = 860, 430
+    wide, high = 864, 430
     sheet = Sheet(wide, high)
     whole = sheet.add_axes((0, 0, 1, 1))
     blank(whole).set_xlim(0, wide)
@@ -229,12 +229,12 @@ def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
     _loss(whole, (455, 76), "reconstruction\nL_r", BLUE)
     _box(whole, (800, 215), "local\ncritic", ORANGE)
     _box(whole, (330, 76), "global\ncritic", GREEN)
-    _loss(whole, (800, 356), "cross-\nentropy L_p", "#8a5aa8")
+    _loss(whole, (815, 356), "cross-\nentropy\nL_p", "#8a5aa8")
     for start, end in (
         ((120, 215), (152, 215)), ((244, 215), (276, 215)), ((384, 215), (540, 215)),
         ((648, 215), (690, 215)), ((746, 215), (766, 215)), ((330, 145), (330, 98)),
         ((372, 160), (430, 98)), ((540, 76), (506, 76)), ((372, 270), (420, 334)),
-        ((506, 356), (540, 356)), ((772, 356), (764, 356)),
+        ((506, 356), (540, 356)), ((770, 356), (788, 356)),
     ):  # fmt: skip
         _arrow(whole, start, end)
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "color": QUIET}
