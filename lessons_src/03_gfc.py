@@ -120,11 +120,11 @@ assert torch.equal(together, apart)
 print(f"the same in both cuts; mean {together.mean():.2f}, from {together.min():.2f} to {together.max():.2f}")
 
 # %%
-noisy = [
-    torch.where(square > 0.5, one.image, uniform(torch.tensor([k]), (3, 128, 128), "fill"))[0]
-    for k in range(3)
-]
-fc.show.contact_sheet([fc.show.masked(one.image, square)[0], *noisy], ["the hole", "key 0", "key 1", "key 2"])
+view = (..., slice(24, 104), slice(24, 104))  # what is shown
+fills = [uniform(torch.tensor([key]), (3, 128, 128), "fill") for key in (0, 1)]
+noisy = [torch.where(square > 0.5, one.image, fill)[0][view] for fill in fills]
+hidden = fc.show.masked(one.image, square)[0][view]
+fc.show.contact_sheet([hidden, *noisy], ["the hole", "key 0", "key 1"], cell=120)
 
 # %% [markdown]
 # ## 3. Pooling that remembers
@@ -582,7 +582,7 @@ def critic_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool
 #
 # The **local critic** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global critic** looks at
 # everything. A completion of any other hole is cut out by a window of the same size, around the middle of the
-# hole's bounding box, pushed back into the picture where it would stick out.
+# hole's bounding box, pushed back into the picture where it would stick out. (Below, 32 of 64 px.)
 
 
 # %%
@@ -622,15 +622,16 @@ def hole_corner_loop(mask, side):
     return corner
 
 
-kinds = ("center", "random_square", "gfc_o1", "gfc_o5", "gfc_o6", "irregular_20_30")
-holes = torch.cat([fc.masks.make(kind, 128, seed=seed, landmarks=one.landmarks) for kind in kinds])
-corners = hole_corner(holes, 64)
-assert corners.tolist() == [hole_corner_loop(mask, 64) for mask in holes]
-many = one.image.expand(len(kinds), -1, -1, -1)
-cut = crop(many, corners, 64)
+kinds = ("center", "gfc_o1", "gfc_o5", "gfc_o6", "irregular_20_30")
+little = fc.faces.embedded("test", size=64).batch([36])
+holes = torch.cat([fc.masks.make(kind, 64, seed=seed, landmarks=little.landmarks) for kind in kinds])
+corners = hole_corner(holes, 32)
+assert corners.tolist() == [hole_corner_loop(mask, 32) for mask in holes]
+many = little.image.expand(len(kinds), -1, -1, -1)
+cut = crop(many, corners, 32)
 for k, (y, x) in enumerate(corners.tolist()):
-    assert torch.equal(cut[k], many[k, :, y : y + 64, x : x + 64])
-fc.show.windows(fc.show.masked(many, holes), corners, 64, kinds)
+    assert torch.equal(cut[k], many[k, :, y : y + 32, x : x + 32])
+fc.show.windows(fc.show.masked(many, holes), corners, 32, kinds, cell=112)
 
 # %% [markdown]
 # Now the difference that the paper makes so much of. The gradient of a loss says, for each pixel of the raw
@@ -1166,6 +1167,7 @@ def blended(image, mask):
     return fc.classical.poisson_blend(image, shipped.complete(image, mask, seed).raw, mask)
 
 
+view = (..., slice(14, 110), slice(16, 112))
 kinds = ("random_square", "gfc_o1", "gfc_o3", "gfc_o5", "gfc_o6", "irregular_30_40")
 pictures, notes = {}, {}
 for kind, number in zip(kinds, (3, 36, 80, 121, 200, 255), strict=True):
@@ -1177,7 +1179,7 @@ for kind, number in zip(kinds, (3, 36, 80, 121, 200, 255), strict=True):
         blended(face.image, mask),
     ]
     name = kind.replace("_", "\n", 1)
-    pictures[name] = [x[0] for x in (fc.show.masked(face.image, mask), *fills, face.image)]
+    pictures[name] = [x[view][0] for x in (fc.show.masked(face.image, mask), *fills, face.image)]
     notes[name] = ["", *(f"{fc.evaluation.psnr_hole(x, face.image, mask).item():.1f} dB" for x in fills), ""]
 fc.show.rows(pictures, ("the hole", "telea", "gfc, M4", "gfc, M5", "truth"), notes)
 
@@ -1310,7 +1312,7 @@ else:
 # tells of. **Predict** what it draws into a face that lies on its side.
 
 # %%
-angles = (0, 15, 30, 60, 90)
+angles = (0, 20, 45, 90)
 face = faces.batch([36]).image
 turned = []
 for angle in np.deg2rad(angles):
@@ -1320,7 +1322,7 @@ for angle in np.deg2rad(angles):
 turned = torch.cat(turned)
 completed = shipped.complete(turned, square, seed).composite
 fc.show.rows(
-    {"given": list(fc.show.masked(turned, square.expand(5, -1, -1, -1))), "M4": list(completed)},
+    {"given": list(fc.show.masked(turned, square.expand(4, -1, -1, -1))), "M4": list(completed)},
     [f"turned by {angle}°" for angle in angles],
 )
 
@@ -1336,9 +1338,9 @@ def colour(where):
 
 
 redness = (colour(lips) - colour(skin)) @ torch.tensor([1.0, -1.0, 0.0])
-painted = redness.argsort(descending=True)[:5].tolist()
+painted = redness.argsort(descending=True)[:4].tolist()
 made_up = faces.batch(painted)
-mouth = fc.masks.make("gfc_o6", 128, landmarks=made_up.landmarks, n=5)
+mouth = fc.masks.make("gfc_o6", 128, landmarks=made_up.landmarks, n=4)
 completed = shipped.complete(made_up.image, mouth, seed).composite
 view = (..., slice(56, 128), slice(28, 100))
 fc.show.rows(

@@ -25,7 +25,6 @@ from facecomp_lib.show.labels import (
     overlay_parsing,
 )
 from facecomp_lib.show.learning import (
-    bars,
     curves,
     gfc_plan,
     parsing_picture,
@@ -47,7 +46,6 @@ __all__ = [
     "Panel",
     "Sheet",
     "balance",
-    "bars",
     "completion",
     "contact_sheet",
     "curves",

@@ -12,7 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from facecomp_lib.show.canvas import (
-    FAINT,
     INK,
     QUIET,
     SMALL,
@@ -260,28 +259,3 @@ def _loss(ax: Axes, place: tuple[float, float], words: str, colour: str) -> None
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
     style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 10, "color": QUIET, "linewidth": 1.2}
     ax.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **style))
-
-
-def bars(
-    values: Mapping[str, float], x: str, *, log: bool = False, width: int = 380, left: int = 150
-) -> Sheet:
-    """One horizontal bar per name with its number; on a logarithmic axis, bars start at the left edge."""
-    tall = 26 * len(values)
-    sheet = Sheet(left + width + 90, tall + 44)
-    wide, high = sheet.css_size
-    ax = blank(sheet.add_axes((left / wide, 36 / high, width / wide, tall / high)))
-    for row, value in enumerate(values.values()):
-        ax.barh(row, value, height=0.62, color=COLOURS[row % len(COLOURS)])
-        ax.annotate(f"{value:.3g}", (value, row), (5, 0), textcoords="offset points", va="center_baseline",
-                    fontsize=SMALL, color=INK, annotation_clip=False)  # fmt: skip
-    ax.set_yticks(range(len(values)), list(values), fontsize=TEXT, color=INK)
-    ax.set_ylim(len(values) - 0.5, -0.5)
-    if log:
-        ax.set_xscale("log")
-        ax.set_xlim(min(values.values()) / 10, max(values.values()) * 1.5)
-        ax.minorticks_off()
-    ax.tick_params(length=0, labelsize=SMALL, labelcolor=QUIET)
-    ax.tick_params(axis="y", labelsize=TEXT, labelcolor=INK)
-    ax.spines["bottom"].set(visible=True, color=FAINT)
-    ax.set_xlabel(x, fontsize=SMALL, color=QUIET)
-    return sheet
