@@ -12,6 +12,8 @@ import json
 import sys
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib import classical, evaluation, faces, methods, training
@@ -33,15 +35,22 @@ def main() -> int:
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--fc-dim", type=int, default=128)
     parser.add_argument("--steps", type=int, nargs=3, default=(4000, 2000, 1500), metavar="N")
+    parser.add_argument("--parser", type=Path, help="weights of a parsing stage, instead of the shipped ones")
     parser.add_argument("--limit", type=int, default=300, help="test faces of each folder (%(default)s)")
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
 
     data = faces.folder(given.faces, "train", given.size)
-    method = methods.build("gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim)
-    method.parser.load_state_dict(methods.pretrained("gfc").parser.state_dict())
-    stages = curriculum(given.size, given.steps)
+    method = methods.build(
+        "gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim, norm=True
+    )
+    if given.parser is None:
+        method.parser.load_state_dict(methods.pretrained("gfc").parser.state_dict())
+    else:
+        own = {key: value for key, value in load_file(given.parser).items() if key.startswith("parser.")}
+        method.load_state_dict({**method.state_dict(), **own})
+    stages = curriculum(given.size, given.steps, lr=1e-3)
     run = training.fit(
         method, data, given.run_dir, stages=stages, seed=given.seed,
         validation=faces.folder(given.faces, "val", given.size), precision=given.precision,
