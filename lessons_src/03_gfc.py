@@ -1112,6 +1112,9 @@ for name in stages:
     print(f"after {name:12} PSNR of the missing pixels {scores['psnr_hole'].mean():.1f} dB")
 
 # %% [markdown]
+# Nobody would paste these into a photograph. But look at the columns: a soft blot becomes dark lines where
+# brows and eyes belong, and grain; nothing of that is nearer to *the* truth pixel by pixel, so PSNR falls.
+#
 # ## 12. The long run
 #
 # Two minutes show a direction. For the rest, we trained once for hours and kept the weights: the **shipped
