@@ -929,7 +929,7 @@ def curriculum(
     """
     adversarial = 300 / (3 * size**2)
     weights = {"reconstruction": 1.0, "local": adversarial, "global": adversarial, "parsing": 0.005 / 3}
-    stages = []
+    stages: list[Stage] = []
     for name, count, last in zip(("reconstruct", "locally", "globally"), steps, (1, 2, 4), strict=True):
         terms = list(weights)[: min(last, losses)]
         players = {
