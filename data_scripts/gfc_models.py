@@ -8,7 +8,8 @@ stages, see the same faces and holes in the same order, and begin with equal wei
 between two of them is the losses' doing. One parsing network serves all.
 
 A run that was stopped goes on where it was when the script is started again; what is finished is not done
-again. The scores, and a card that says how they came about, go to facecomp_lib/results/gfc_models.*.
+again. The scores, and a card that says how they came about, go to facecomp_lib/results/gfc_models.*;
+faces without eyes, completed by all models of the first seed, to gfc_models_64.webp.
 """
 
 import argparse
@@ -25,17 +26,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from safetensors.torch import load_file, save_file
 
 from data_scripts.measure_faces import auc, pair_distances
-from facecomp_lib import classical, evaluation, faces, methods, training
+from facecomp_lib import classical, evaluation, faces, masks, methods, training
 from facecomp_lib.papers.gfc import curriculum, parsing_stage
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "facecomp_lib" / "results" / "gfc_models"
+SHOWN = (3, 36, 80, 121, 255)  # test faces that are drawn
 SIZE, NETWORKS = 64, {"width": 0.25, "fc_dim": 128, "norm": True}
 MODELS = (1, 2, 3, 4)  # how many of the four losses take part
 SHARES = (1 / 3, 1 / 6, 1 / 2)  # of all steps, for the stages reconstruct, locally, globally
@@ -224,7 +227,25 @@ def record(jobs: list[Job], path: Path) -> None:
     path.with_suffix(".json").write_text(card + "\n", encoding="utf-8")
     for measure in MEASURES:
         print("", evaluation.table_over_runs(runs, measure), sep="\n")
+    draw(jobs, path.with_name(f"{path.name}_{SIZE}.webp"))
     print(f"\nevery score: {path.with_suffix('.csv.gz')}")
+
+
+def draw(jobs: list[Job], path: Path) -> None:
+    """A row per face, both eyes hidden: damaged, M1 to M5 of the first seed, truth."""
+    batch = faces.embedded("test", SIZE).batch(SHOWN)
+    mask = masks.make("gfc_o3", SIZE, len(batch), landmarks=batch.landmarks)
+    columns = [batch.image * mask]
+    for job in sorted((job for job in jobs if job.seed == jobs[0].seed), key=lambda job: job.model):
+        method = methods.build("gfc", size=SIZE, **NETWORKS)
+        last = stages(job.model, job.steps)[-1].name
+        method.load_state_dict(load_file(job.folder / f"weights-{last}.safetensors"))
+        columns.append(method.complete(batch.image, mask).composite)
+        if job.model == 4:
+            columns.append(blended(method)(batch.image, mask))
+    sheet = torch.stack([*columns, batch.image], 3).flatten(3)  # [B, 3, H, 7 W]
+    picture = sheet.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().numpy()
+    Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=90)
 
 
 def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
