@@ -253,13 +253,13 @@ class GFC(Method):
         self.parser = Parser(width if parser_width is None else parser_width)
 
     def stages(self, preset: str) -> list[Stage]:
-        steps = {
-            "smoke": (2, 2, 2, 2),
-            "lesson": (150, 200, 100, 100),
-            "full": (20000, 100000, 50000, 150000),
-        }
+        ema, *steps = {
+            "smoke": (0.5, 2, 2, 2, 2),
+            "lesson": (0.95, 150, 200, 100, 100),
+            "full": (0.999, 20000, 100000, 50000, 150000),
+        }[preset]
         lr = 1e-3 if self.config["norm"] else 2e-4
-        return [parsing_stage(steps[preset][0]), *curriculum(self.size, steps[preset][1:], lr=lr)]
+        return [parsing_stage(steps[0], ema=ema), *curriculum(self.size, steps[1:], ema=ema, lr=lr)]
 
     def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
         if stage.name == "parsing":
@@ -312,10 +312,10 @@ class GFC(Method):
 AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # section 4.1
 
 
-def parsing_stage(steps: int, batch_size: int = 16) -> Stage:
+def parsing_stage(steps: int, batch_size: int = 16, ema: float | None = 0.995) -> Stage:
     """The parsing network learns the labels of undamaged faces; afterwards it stays as it is."""
     learner = Player(("parser",), {"labels": 1.0}, lr=1e-3, betas=(0.9, 0.999))
-    return Stage("parsing", steps, {"parser": learner}, batch_size, masks=(), augment=AUGMENT, ema=0.995)
+    return Stage("parsing", steps, {"parser": learner}, batch_size, masks=(), augment=AUGMENT, ema=ema)
 
 
 def curriculum(
