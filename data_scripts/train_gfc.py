@@ -9,6 +9,7 @@ its people are in neither training set.
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from facecomp_lib.papers.gfc import curriculum, parsing_stage
 
 RESULTS = Path(__file__).resolve().parents[1] / "facecomp_lib" / "results"
 MEASURES = ("psnr", "ssim", "lpips", "psnr_hole", "ssim_hole", "identity")
+BEFORE = "before.json"  # in a run's folder: the runs that it began with
 SHOWN = (3, 36, 80, 121, 200, 255)  # test faces that are drawn after each stage
 
 
@@ -44,6 +46,9 @@ def main() -> int:
     parser.add_argument("--parser-steps", type=int, default=2000, help="(%(default)s)")
     parser.add_argument(
         "--parser", type=Path, help="weights of a finished parsing stage, instead of training one"
+    )
+    parser.add_argument(
+        "--init", type=Path, help="weights of an earlier run, whose generator this one begins with"
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
@@ -72,6 +77,13 @@ def main() -> int:
         stored = load_file(given.parser)
         own = {key: value for key, value in stored.items() if key.startswith("parser.")}
         method.load_state_dict({**method.state_dict(), **own})
+    if given.init:
+        stored = load_file(given.init)
+        own = {key: value for key, value in stored.items() if key.startswith("generator.")}
+        method.load_state_dict({**method.state_dict(), **own})
+    given.run_dir.mkdir(parents=True, exist_ok=True)
+    history = before(given.init)
+    (given.run_dir / BEFORE).write_text(json.dumps(history), encoding="utf-8")
     stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3)
     run = training.fit(method, data, given.run_dir / "completion", stages=stages, until=given.until, **common)
     if given.until:
@@ -86,10 +98,25 @@ def main() -> int:
     path = methods.save(
         run.method, shipped.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
         **trained, stages={"parsing": given.parser_steps, **{stage.name: stage.steps for stage in stages}},
-        batch_size=given.batch_size, metrics=metrics,
+        batch_size=given.batch_size, before=history, metrics=metrics,
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def before(weights: Path | None) -> list[dict[str, int]]:
+    """Steps of each stage of the runs that this one began with, first run first; for the card.
+
+    ``weights`` are ``RUN_DIR/completion/weights-STAGE.safetensors``.
+    """
+    if weights is None:
+        return []
+    card = json.loads((weights.parent / "card.json").read_text(encoding="utf-8"))
+    steps = {stage["name"]: stage["steps"] for stage in card["stages"]}
+    last = list(steps).index(weights.stem.removeprefix("weights-"))
+    chain = weights.parents[1] / BEFORE
+    earlier = json.loads(chain.read_text(encoding="utf-8")) if chain.exists() else []
+    return [*earlier, dict(list(steps.items())[: last + 1])]
 
 
 def draw_stages(run: training.Run, test: faces.FaceDataset, path: Path) -> None:
