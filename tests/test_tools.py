@@ -64,7 +64,12 @@ def test_a_number_means_the_lesson_and_its_solutions_a_full_name_one_of_them(boo
     assert find_one("01", books).stem == "01_next"
 
 
-@pytest.mark.parametrize("name", ["7", "0", "next", "01_nex"])
+def test_the_number_may_be_left_out(books):
+    assert stems(find(["next"], books)) == ["01_next", "01_next_solutions"]
+    assert find_one("next", books).stem == "01_next"
+
+
+@pytest.mark.parametrize("name", ["7", "0", "nex", "solutions", "01_nex"])
 def test_an_unknown_name_is_told_with_the_known_ones(books, name):
     with pytest.raises(Trouble, match="the lessons are 00_start, 01_next"):
         find([name], books)

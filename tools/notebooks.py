@@ -15,8 +15,8 @@ class Trouble(Exception):
 def find(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
     """The notebooks that these names mean, in order; all of them for no names.
 
-    A name is a notebook's stem ("01_faces_and_holes") or the number in front of it ("01": the lesson and its
-    solutions). Raises Trouble with the known names if one means nothing.
+    A name is a notebook's stem ("03_gfc"), the number in front of it or what follows it ("03" and "gfc": the
+    lesson and its solutions). Raises Trouble with the known names if one means nothing.
     """
     known = sorted(folder.glob("*.ipynb"))
     if not known:
@@ -24,7 +24,8 @@ def find(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
     found: list[Path] = []
     for name in names:
         stem = name.removesuffix(".ipynb")
-        matches = [path for path in known if path.stem == stem or path.stem.startswith(f"{stem}_")]
+        names_of = {path: (path.stem, path.stem.partition("_")[2]) for path in known}
+        matches = [path for path in known if any(f"{own}_".startswith(f"{stem}_") for own in names_of[path])]
         exact = [path for path in matches if path.stem == stem]
         if not matches:
             stems = ", ".join(path.stem for path in known)
