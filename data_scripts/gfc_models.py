@@ -40,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "facecomp_lib" / "results" / "gfc_models"
 SHOWN = (3, 36, 80, 121, 255)  # test faces that are drawn
 SIZE, NETWORKS = 64, {"width": 0.25, "fc_dim": 128, "norm": True}
+CRITICS = (SIZE / 128) ** 2  # so that they weigh against a mean over pixels what they do in the paper
 MODELS = (1, 2, 3, 4)  # how many of the four losses take part
 SHARES = (1 / 3, 1 / 6, 1 / 2)  # of all steps, for the stages reconstruct, locally, globally
 HOLES = ("gfc_o1", "gfc_o2", "gfc_o3", "gfc_o4", "gfc_o5", "gfc_o6", "center")
@@ -160,7 +161,7 @@ def _data(path: str | None) -> faces.FaceDataset:
 def stages(model: int, steps: int) -> list[methods.Stage]:
     """The curriculum of one model; all models have the same three stages, of the same lengths."""
     first, second = round(SHARES[0] * steps), round(SHARES[1] * steps)
-    return curriculum(SIZE, (first, second, steps - first - second), losses=model, lr=1e-3)
+    return curriculum(SIZE, (first, second, steps - first - second), losses=model, lr=1e-3, critics=CRITICS)
 
 
 def finished(jobs: list[Job], at_once: int) -> Iterator[tuple[Job, float]]:
@@ -265,6 +266,7 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
         "stages": {stage.name: stage.steps for stage in plan},
         "batch_size": plan[0].batch_size,
         "precision": PRECISION,
+        "critics": CRITICS,
         "data": first["data"],
         "test": {"name": test.name, "version": test.version, "faces": count, "size": SIZE},
         "holes": HOLES,

@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument(
         "--init", type=Path, help="weights of an earlier run, whose generator this one begins with"
     )
+    parser.add_argument("--critics", type=float, default=0.25, help="of the paper's weight (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=0)
@@ -84,7 +85,7 @@ def main() -> int:
     given.run_dir.mkdir(parents=True, exist_ok=True)
     history = before(given.init)
     (given.run_dir / BEFORE).write_text(json.dumps(history), encoding="utf-8")
-    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3)
+    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3, critics=given.critics)
     run = training.fit(method, data, given.run_dir / "completion", stages=stages, until=given.until, **common)
     if given.until:
         return 0
@@ -98,7 +99,7 @@ def main() -> int:
     path = methods.save(
         run.method, shipped.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
         **trained, stages={"parsing": given.parser_steps, **{stage.name: stage.steps for stage in stages}},
-        batch_size=given.batch_size, before=history, metrics=metrics,
+        batch_size=given.batch_size, critics=given.critics, before=history, metrics=metrics,
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

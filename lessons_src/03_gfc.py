@@ -917,6 +917,7 @@ def curriculum(
     batch_size: int = 16,
     ema: float | None = 0.995,
     lr: float = 2e-4,
+    critics: float = 1.0,
 ) -> list[Stage]:
     """Section 3.5: three stages, each with more losses than the one before.
 
@@ -926,8 +927,9 @@ def curriculum(
         losses: how many of the four of eq. 2 take part: 1 for the model M1 of the paper, 4 for M4.
         batch_size, ema: of all stages.
         lr: of the first stage; the others have the paper's 2e-4.
+        critics: multiplier of both critics' weights. Below 1 for short runs, whose critics know little.
     """
-    adversarial = 300 / (3 * size**2)
+    adversarial = critics * 300 / (3 * size**2)
     weights = {"reconstruction": 1.0, "local": adversarial, "global": adversarial, "parsing": 0.005 / 3}
     stages: list[Stage] = []
     for name, count, last in zip(("reconstruct", "locally", "globally"), steps, (1, 2, 4), strict=True):
@@ -1006,16 +1008,9 @@ def lighter(stage):
     """A stage as it is trained here, unless at full size."""
     if preset == "full":
         return stage
-    rate = {"parsing": 1e-3, "reconstruct": 1e-3}.get(stage.name, 5e-4)
+    rate = 1e-3 if stage.name in ("parsing", "reconstruct") else 5e-4
     players = {
-        name: dataclasses.replace(
-            player,
-            lr=player.lr if "critic" in name else rate,
-            losses={
-                term: weight * (0.1 if term in ("local", "global") else 1)
-                for term, weight in player.losses.items()
-            },
-        )
+        name: player if "critic" in name else dataclasses.replace(player, lr=rate)
         for name, player in stage.players.items()
     }
     holes = ("center",) if stage.masks else ()
@@ -1023,7 +1018,9 @@ def lighter(stage):
     return dataclasses.replace(stage, players=players, masks=holes, augment=easy, ema=ema)
 
 
-plan = [lighter(s) for s in (parsing_stage(steps[0]), *curriculum(size, steps[1:], losses))]
+critics = 1.0 if preset == "full" else 0.1
+plan = [parsing_stage(steps[0]), *curriculum(size, steps[1:], losses, critics=critics)]
+plan = [lighter(stage) for stage in plan]
 place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="gfc-"))
 options = {} if preset == "full" else {"fc_dim": 128, "norm": True}
 method = fc.methods.build("gfc", size=size, width=width, seed=seed, **options)

@@ -325,6 +325,7 @@ def curriculum(
     batch_size: int = 16,
     ema: float | None = 0.995,
     lr: float = 2e-4,
+    critics: float = 1.0,
 ) -> list[Stage]:
     """Section 3.5: three stages, each with more losses than the one before.
 
@@ -334,8 +335,9 @@ def curriculum(
         losses: how many of the four of eq. 2 take part: 1 for the model M1 of the paper, 4 for M4.
         batch_size, ema: of all stages.
         lr: of the first stage; the others have the paper's 2e-4.
+        critics: multiplier of both critics' weights. Below 1 for short runs, whose critics know little.
     """
-    adversarial = 300 / (3 * size**2)
+    adversarial = critics * 300 / (3 * size**2)
     weights = {"reconstruction": 1.0, "local": adversarial, "global": adversarial, "parsing": 0.005 / 3}
     stages: list[Stage] = []
     for name, count, last in zip(("reconstruct", "locally", "globally"), steps, (1, 2, 4), strict=True):
