@@ -140,7 +140,7 @@ def curves(
         ax.annotate(name, (across[high], up[high]), color=colour, fontsize=TEXT, **place)
     for words, at in (marks or {}).items():
         ax.plot(*at, "o", color=INK, markersize=5)
-        ax.annotate(words, at, (8, -4), textcoords="offset points", va="top", fontsize=SMALL, color=INK)
+        ax.annotate(words, at, (9, 5), textcoords="offset points", va="bottom", fontsize=SMALL, color=INK)
     low, high = every[:, 1].min(), every[:, 1].max()
     ax.set_ylim(low - 0.06 * (high - low), high + 0.16 * (high - low))
     _axes(ax, x, y)

@@ -1,0 +1,21 @@
+"""A lesson that trains, run as a cluster runs it: papermill with other parameters, cards collected."""
+
+import json
+
+import facecomp_lib as fc
+from tools import train
+from tools.notebooks import find_one
+
+
+def test_the_gfc_lesson_trains_under_papermill_with_the_given_parameters(tmp_path, monkeypatch):
+    monkeypatch.delenv("FACECOMP_PRESET", raising=False)
+    given = {"preset": "smoke", "model": "M2", "seed": 5, "steps": [2, 3, 2, 2]}
+    outcome = train.run(find_one("gfc"), tmp_path, given)
+    assert outcome.error is None
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert card["seed"] == 5 and card["steps"] == 9
+    assert card["finished"] == ["parsing", "reconstruct", "locally", "globally"]
+    assert list(card["stages"][-1]["players"]["generator"]["losses"]) == ["reconstruction", "local"]
+    (row,) = fc.training.collect(tmp_path).rows
+    assert row["model"] == "M2" and row["seed"] == 5
+    assert (tmp_path / "03_gfc.html").exists()
