@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -111,6 +112,7 @@ class FaceDataset:
                 f"{store.folder} has faces of {store.size} px: size must be 8 ... {store.size}, not {size}."
             )
         self._rows = self._select(split)
+        self._own: tuple[Augment, int] | None = None
         self.keep_bytes = keep_bytes
         self._kept: dict[int, _Decoded] = {}
         self._used = 0
@@ -162,6 +164,19 @@ class FaceDataset:
             values = (values + 0.5) * np.float32(self.size / self._store.size) - np.float32(0.5)
         return values
 
+    def moved(self, augment: Augment, seed: int = 0) -> FaceDataset:
+        """The same faces, each changed in its own way, once and for all: to measure on faces out of place.
+
+        Columns (:meth:`column`) stay as stored; :meth:`batch` gives pictures and labels as changed.
+
+        Args:
+            augment: the changes; face i gets the draw of (seed, 0, i), whatever batch it is in.
+            seed: not negative.
+        """
+        other = copy(self)
+        other._own = (augment, seed)
+        return other
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -195,8 +210,13 @@ class FaceDataset:
 
         Raises:
             IndexError: a number out of range.
-            ValueError: a picture that cannot be decoded; the sentence names file and row.
+            ValueError: a picture that cannot be decoded; the sentence names file and row. Or faces that are
+                :meth:`moved` already.
         """
+        if self._own is not None:
+            if augment is not None:
+                raise ValueError("These faces are moved once and for all: augment those of the data set.")
+            (augment, seed), step = self._own, 0
         wanted = self._checked(indices)
         decoded = [self._face(int(row)) for row in self._rows[wanted]]
         fields = {name: torch.from_numpy(values[wanted]) for name, values in self._labels.items()}
@@ -222,7 +242,7 @@ class FaceDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process opens the files itself: memory maps do not travel.
-        return _reopen, (self._store.folder, self.split, self.size, self.keep_bytes)
+        return _reopen, (self._store.folder, self.split, self.size, self.keep_bytes, self._own)
 
     def _select(self, split: str | None) -> NDArray[np.int64]:
         if split is None:
@@ -294,5 +314,8 @@ def _stack(arrays: Sequence[NDArray[Any] | None], shape: tuple[int, ...], dtype:
     return torch.from_numpy(stacked)
 
 
-def _reopen(path: Path, split: str | None, size: int, keep_bytes: int) -> FaceDataset:
-    return FaceDataset(Store(path), split, size, keep_bytes)
+def _reopen(
+    path: Path, split: str | None, size: int, keep_bytes: int, own: tuple[Augment, int] | None
+) -> FaceDataset:
+    faces = FaceDataset(Store(path), split, size, keep_bytes)
+    return faces if own is None else faces.moved(*own)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -137,14 +138,20 @@ class Method(nn.Module, ABC):
                 f"{width}: resize them, or build one of that size."
             )
         image, mask = image.to(self.device), mask.to(self.device)
+        with self.evaluating():
+            raw, extras = self.generate(torch.where(mask > 0.5, image, 0.0), mask, seed)
+        return Completion(masks.composite(image, raw, mask), raw, extras)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """``with method.evaluating(): ...``: eval mode; afterwards each module is in the mode it was in."""
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
-            raw, extras = self.generate(torch.where(mask > 0.5, image, 0.0), mask, seed)
+            yield
         finally:
             for module, mode in modes.items():
                 module.training = mode
-        return Completion(masks.composite(image, raw, mask), raw, extras)
 
 
 def register(cls: type[Method]) -> None:

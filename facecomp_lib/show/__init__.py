@@ -23,6 +23,7 @@ from facecomp_lib.show.labels import (
     mirror_warp,
     overlay_landmarks,
     overlay_parsing,
+    points_on,
 )
 from facecomp_lib.show.learning import (
     curves,
@@ -66,6 +67,7 @@ __all__ = [
     "overlay_parsing",
     "parsing_picture",
     "photo_row",
+    "points_on",
     "pooling",
     "ranking",
     "reach",

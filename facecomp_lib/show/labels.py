@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -141,6 +142,42 @@ def tint_parsing(image: Picture, parsing: torch.Tensor, strength: float = 0.72) 
     table = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in PARSING_COLOURS])
     grey = picture(image).mean(axis=-1, keepdims=True)
     return strength * table[parsing.detach().cpu().numpy()] + (1 - strength) * grey
+
+
+def points_on(
+    images: torch.Tensor, points: torch.Tensor, truth: torch.Tensor | None = None, side: int = 256
+) -> list[np.ndarray]:
+    """Faces, enlarged, with a dot at each point, and a ring where the point truly is.
+
+    Args:
+        images: [B, 3, S, S].
+        points: [B, N, 2], (x, y) in pixels.
+        truth: [B, N, 2], too.
+        side: of the results in pixels.
+
+    Returns:
+        A float array [side, side, 3] per face, for :func:`contact_sheet`, :func:`rows` and the like.
+    """
+    scale = side / images.shape[-1]
+    shown = F.interpolate(images.detach().float().cpu(), size=(side, side), mode="bilinear")
+    dot, line = side / 40, side / 128
+    for centres, outer, inner in ((points, dot, 0.0), (truth, 1.7 * dot, 1.7 * dot - line)):
+        if centres is None:
+            continue
+        placed = (centres.detach().float().cpu() + 0.5) * scale - 0.5  # [B, N, 2]
+        distance = (_pixels(side) - placed[:, :, None, None]).norm(dim=-1)  # [B, N, side, side]
+        colours = torch.tensor([to_rgb(MARKS[k % len(MARKS)]) for k in range(placed.shape[1])])
+        for from_, to, paint in ((inner - line, outer + line, colours * 0 + 1), (inner, outer, colours)):
+            inside = (distance >= from_) & (distance <= to)
+            for k in range(placed.shape[1]):
+                shown = torch.where(inside[:, k, None], paint[k][:, None, None], shown)
+    return [face.permute(1, 2, 0).numpy() for face in shown]
+
+
+def _pixels(side: int) -> torch.Tensor:
+    """(x, y) of each pixel, [side, side, 2]."""
+    line = torch.arange(side, dtype=torch.float32)
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
 
 
 def mirror_warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
