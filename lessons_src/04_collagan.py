@@ -107,7 +107,7 @@ fc.show.contact_sheet(
 # %%
 #| export
 TASKS = {"i": "image", "s": "labels", "d": "points"}  # inpainting, segmentation, (landmark) detection
-POINTS = ("left eye", "right eye", "nose", "left corner of the mouth", "right corner of the mouth")
+POINTS = ("left eye", "right eye", "nose", "left of mouth", "right of mouth")
 CHANNELS = {"i": 3, "s": len(PARSING), "d": len(POINTS)}  # of each task's output
 
 
@@ -205,7 +205,7 @@ print(f"250 points of 50 faces, there and back: at most {errors.max():.3f} px aw
 little = fc.faces.embedded("test", size=64).batch([36])
 maps = heat_maps(five_points(little.landmarks), 64, 1.5)
 hot = ((maps + 1) / 2)[0, :, None].expand(-1, 3, -1, -1)
-fc.show.contact_sheet(list(torch.maximum(hot, 0.35 * little.image)), [*POINTS], cell=128)
+fc.show.contact_sheet(list(torch.maximum(hot, 0.6 * little.image)), [*POINTS], cell=128)
 
 # %% [markdown]
 # (The face is drawn faintly beneath, for us. 'Left' is where *you* see it left, in these five names.)
@@ -319,6 +319,7 @@ fc.show.rows(
     {"the question": asked, "labels 1": colours, "labels 2": colours[1:] + colours[:1]},
     [f"face {k}" for k in (36, 80, 121)],
     cell=112,
+    left=90,
 )
 
 # %% [markdown]
@@ -374,7 +375,7 @@ with torch.device("meta"):
 
 # %%
 possible = torch.tensor([0.2, 0.2, 0.2, 1.0])
-guesses = torch.linspace(0, 1.2, 121)
+guesses = torch.linspace(0, 1, 101)
 losses = {
     "L2": (guesses[:, None] - possible).square().mean(1),
     "L1": (guesses[:, None] - possible).abs().mean(1),

@@ -20,7 +20,7 @@ from .gfc import fools, real_and_fake
 
 # %% ../../notebooks/04_collagan.ipynb #be84e736
 TASKS = {"i": "image", "s": "labels", "d": "points"}  # inpainting, segmentation, (landmark) detection
-POINTS = ("left eye", "right eye", "nose", "left corner of the mouth", "right corner of the mouth")
+POINTS = ("left eye", "right eye", "nose", "left of mouth", "right of mouth")
 CHANNELS = {"i": 3, "s": len(PARSING), "d": len(POINTS)}  # of each task's output
 
 
