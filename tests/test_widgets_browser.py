@@ -1,116 +1,178 @@
-"""The widgets in a real browser: JupyterLab, Chromium, a moved slider, a changed picture."""
+"""The widgets in a real browser: JupyterLab, Chromium, a hand on a widget, another picture, Python told."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
-CELL = """
+from tools import browser
+
+pytestmark = pytest.mark.skipif(browser.chromium() is None, reason="needs Chromium or Chrome, found neither")
+
+SLIDER = """
 import torch
-from facecomp_lib.show import FrameSlider
-FrameSlider(lambda red, blue: torch.tensor([red, 0.4, blue]).view(3, 1, 1).expand(3, 8, 8),
-            start={"red": 0.0, "blue": 0.0}, red=[0.0, 0.2, 1.0], blue=[0.0, 1.0])
+from facecomp_lib import show
+grey = torch.full((1, 3, 16, 16), 0.4)
+def shade(red, blue):
+    return torch.tensor([red, 0.4, blue]).view(3, 1, 1).expand(3, 8, 8)
+show.FrameSlider(shade, start={"red": 0.0, "blue": 0.0}, red=[0.0, 0.2, 1.0], blue=[0.0, 1.0])
 """
-RUN = """async () => {
-    // without a kernel that answers, running cells does nothing, silently
-    const main = [...window.jupyterapp.shell.widgets('main')].find(w => w.context && w.sessionContext);
-    window.jupyterapp.shell.activateById(main.id);
-    await main.context.ready;
-    await main.sessionContext.ready;
-    await main.sessionContext.session.kernel.info;
-    await window.jupyterapp.commands.execute('notebook:run-all-cells');
-}"""
-SHOWS = """wanted => {
-    const image = document.querySelector('.facecomp-panel img'), canvas = document.createElement('canvas');
-    if (!image?.complete || !image.naturalWidth) return false;
+PAINTER = """
+painter = show.MaskPainter(grey, lambda image, mask: torch.where(mask > 0.5, image, 1.0), brush=4,
+                           cell=320, description="painter")
+painter
+"""
+ATTENTION = """
+maps = {"same": torch.eye(16), "next": torch.eye(16).roll(1, 1)}
+attention = show.AttentionExplorer(grey, maps, description="attention")
+attention
+"""
+SWITCH = """
+switch = show.MethodSwitch(grey, {"white": 0 * grey + 1, "black": lambda: 0 * grey}, description="switch")
+switch
+"""
+CELLS = [SLIDER, PAINTER, ATTENTION, SWITCH]
+
+# the colour of one pixel of a picture: "red,green,blue", or nothing as long as there is no picture
+COLOUR = """([image, x, y]) => {
+    if (!image?.complete || !image.naturalWidth) return '';
+    const canvas = document.createElement('canvas');
     canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
     const context = canvas.getContext('2d');
     context.drawImage(image, 0, 0);
-    const middle = context.getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data;
-    return [...middle].slice(0, 3).join() === wanted;
+    return [...context.getImageData(x * canvas.width, y * canvas.height, 1, 1).data].slice(0, 3).join();
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A notebook with one widget in each cell; one server and one kernel for all tests."""
+    pytest.importorskip("playwright.sync_api")
+    with (
+        browser.lab(tmp_path_factory.mktemp("lab"), CELLS) as address,
+        browser.notebook(address, viewport={"width": 1200, "height": 3000}) as page,
+    ):
+        page.wait_for_selector("[aria-label=switch]", timeout=120_000)
+        yield page
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
-    """The address of a JupyterLab that serves one tiny notebook."""
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL.strip())])
-    book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (tmp_path / "work").mkdir()
-    nbformat.write(book, tmp_path / "work" / "tiny.ipynb")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
-    own = {name: str(tmp_path / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR",
-           "JUPYTER_RUNTIME_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")}  # fmt: skip
-    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", "--no-browser",
-               "--allow-root", "--expose-app-in-browser", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path / 'work'}"]  # fmt: skip
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    log = (tmp_path / "lab.log").open("w")
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, **own, "PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1"},
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/api?token={token}", server, tmp_path / "lab.log")
-        yield f"http://127.0.0.1:{port}/lab/tree/tiny.ipynb?token={token}"
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)  # its kernels too
-        server.wait()
-        log.close()
+class Widget:
+    """One widget on the page: its pictures by number, places on them as shares of their sides."""
+
+    def __init__(self, page: Any, selector: str) -> None:
+        self.page, self.box = page, page.locator(selector)
+
+    def shows(self, colour: str, x: float = 0.5, y: float = 0.5, picture: int = 0) -> None:
+        """Wait until a picture has this colour at a place."""
+        image = self.box.locator("img").nth(picture).element_handle()
+        self.page.wait_for_function(
+            f"wanted => ({COLOUR})(wanted) === wanted[3]", arg=[image, x, y, colour], polling=50
+        )
+
+    def point(self, x: float, y: float, frame: int = 0) -> None:
+        """Move the pointer to a place on a picture that hands work on."""
+        box = self.box.locator(".frame").nth(frame).bounding_box()
+        self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    def drag(self, *places: tuple[float, float]) -> None:
+        self.point(*places[0])
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.point(*place)
+        self.page.mouse.up()
+
+    def says(self, text: str) -> None:
+        self.box.get_by_text(text).first.wait_for()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def python(self, expression: str) -> str:
+        """The value of an expression in the kernel, once Python has answered all that was asked."""
+        if self.box.get_attribute("aria-busy"):
+            self.page.wait_for_function("box => box.ariaBusy === 'false'", arg=self.box.element_handle())
+        return browser.ask(self.page, f"print({expression})")
 
 
-def _wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    for _ in range(200):
-        assert server.poll() is None, log.read_text()
-        try:
-            urllib.request.urlopen(address, timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError(f"JupyterLab did not answer: {log.read_text()}")
+def test_a_moved_slider_changes_the_picture(page: Any) -> None:
+    panel = Widget(page, ".facecomp-panel")
+    panel.shows("0,102,0")
+    red, blue = panel.box.locator("input[type=range]").all()
+    red.press("ArrowRight")
+    panel.shows("51,102,0")
+    red.press("End")
+    blue.press("End")
+    panel.shows("255,102,255")
+    assert panel.box.locator("output").all_inner_texts() == ["1.0", "1.0"]
 
 
-def test_a_moved_slider_changes_the_picture(lab: str) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
-        page.goto(lab)
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=30_000)
-        page.set_default_timeout(10_000)
-        page.evaluate(RUN)
-        page.wait_for_selector(".facecomp-panel img", timeout=30_000)
-        page.wait_for_function(SHOWS, arg="0,102,0", polling=50)
+def test_a_stroke_is_completed_and_reaches_python(page: Any) -> None:
+    painter = Widget(page, "[aria-label=painter]")
+    painter.shows("102,102,102", picture=1)
+    painter.drag((0.25, 0.5), (0.75, 0.5))  # a brush of 4 px, from x = 3.5 to 11.5, at y = 7.5
+    painter.shows("255,255,255", picture=1)
+    painter.shows("102,102,102", y=0.2, picture=1)
+    row = "painter.mask[0, 0, 7].int().tolist()"
+    assert painter.python(row) == str([1] * 2 + [0] * 12 + [1] * 2)
 
-        red, blue = page.locator(".facecomp-panel input[type=range]").all()
-        red.press("ArrowRight")
-        page.wait_for_function(SHOWS, arg="51,102,0", polling=50)
-        red.press("End")
-        blue.press("End")
-        page.wait_for_function(SHOWS, arg="255,102,255", polling=50)
-        assert page.locator(".facecomp-panel output").all_inner_texts() == ["1.0", "1.0"]
-        browser.close()
+    painter.box.get_by_role("button", name="Eraser").click()
+    painter.drag((0.25, 0.5), (0.5, 0.5))
+    painter.shows("102,102,102", x=0.3, picture=1)
+    painter.shows("255,255,255", x=0.75, picture=1)
+    painter.press("Control+z")
+    painter.shows("255,255,255", x=0.3, picture=1)
+    assert painter.python(row) == str([1] * 2 + [0] * 12 + [1] * 2)
+    painter.press("Delete")
+    painter.says("Nothing is missing")
+    assert painter.python("painter.mask.mean().item()") == "1.0"
+
+
+def test_keys_paint_too_and_a_mask_from_python_is_shown(page: Any) -> None:
+    painter = Widget(page, "[aria-label=painter]")
+    painter.box.get_by_role("button", name="Brush").click()
+    painter.box.locator(".frame").first.focus()
+    painter.press("-", "-", "-")  # down to 1 px
+    painter.press(*["Shift+ArrowLeft"] * 2, *["Shift+ArrowUp"] * 2)  # to the first pixel
+    page.keyboard.down("Enter")
+    painter.press("ArrowRight")
+    page.keyboard.up("Enter")
+    painter.shows("255,255,255", x=0, y=0, picture=1)
+    assert painter.python("(painter.mask == 0).nonzero()[:, 2:].tolist()") == "[[0, 0], [0, 1], [0, 2]]"
+    painter.python("setattr(painter, 'mask', 0 * painter.mask)")
+    painter.says("Everything is missing")
+    painter.box.get_by_role("button", name="Undo").click()
+    painter.says("1.2% missing")
+
+
+def test_pointing_shows_where_a_position_looks(page: Any) -> None:
+    attention = Widget(page, "[aria-label=attention]")
+    attention.point(0.6, 0.4)  # row 1, column 2 of 4 x 4
+    attention.shows("252,255,164", x=0.6, y=0.4, picture=1)
+    assert attention.python("attention.query, attention.weights.argmax().item()") == "[1, 2] 6"
+    attention.box.get_by_label("next").check()
+    attention.shows("252,255,164", x=0.9, y=0.4, picture=1)
+    attention.point(0.9, 0.4, frame=1)
+    attention.says("row 1, column 3: weight 1.000")
+    attention.point(0.1, 0.1)
+    page.mouse.down()  # holds the query
+    page.mouse.up()
+    attention.point(0.9, 0.9)
+    attention.press("ArrowDown", "-")
+    attention.shows("252,255,164", x=0.1, y=0.4, picture=1)
+    assert attention.python("attention.query, attention.chosen") == "[1, 0] 0"
+
+
+def test_the_line_between_two_pictures_follows_hand_and_keys(page: Any) -> None:
+    switch = Widget(page, "[aria-label=switch]")
+    switch.shows("255,255,255", picture=1)
+    switch.drag((0.5, 0.5), (0.25, 0.5))
+    assert abs(float(switch.python("switch.position")) - 0.25) < 0.01
+    clip = switch.box.locator("img").nth(1).evaluate("image => image.style.clipPath")
+    assert clip.startswith("inset(0px 0px 0px 2")
+    switch.press("End", "Shift+ArrowLeft", "+")
+    switch.shows("0,0,0", picture=1)
+    switch.says("black: computed in")
+    assert switch.python("round(switch.position, 3), switch.chosen") == "0.9 1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from facecomp_lib.show.canvas import Sheet
@@ -39,11 +40,18 @@ from facecomp_lib.show.models import model_steps
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
-_WIDGETS = ("FaceExplorer", "FrameSlider", "Panel")  # loaded when used: figures need no Jupyter
+_LATER = {  # loaded when used: figures need no Jupyter
+    **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets"),
+    **dict.fromkeys(("AttentionExplorer", "BeforeAfter", "MaskPainter", "MethodSwitch"), "explore"),
+}
 
 __all__ = [
+    "AttentionExplorer",
+    "BeforeAfter",
     "FaceExplorer",
     "FrameSlider",
+    "MaskPainter",
+    "MethodSwitch",
     "Panel",
     "Sheet",
     "balance",
@@ -82,8 +90,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WIDGETS:
-        from facecomp_lib.show import widgets
-
-        return getattr(widgets, name)
+    if name in _LATER:
+        return getattr(import_module(f"facecomp_lib.show.{_LATER[name]}"), name)
     raise AttributeError(f"facecomp_lib.show has no {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,11 @@
+"""Widgets to explore methods with: paint holes, follow attention and flow, move landmarks, compare results.
+
+Each is a thin shell over pure functions in its file, brings a static twin for pages without a kernel, and
+works with mouse, pen, finger and keyboard.
+"""
+
+from facecomp_lib.show.explore.attention import AttentionExplorer
+from facecomp_lib.show.explore.compare import BeforeAfter, MethodSwitch
+from facecomp_lib.show.explore.mask_painter import MaskPainter
+
+__all__ = ["AttentionExplorer", "BeforeAfter", "MaskPainter", "MethodSwitch"]

@@ -1,0 +1,127 @@
+"""What all explorers share: their script and style, lossless pictures, one sentence instead of a traceback.
+
+Each explorer is one Python and one JavaScript file. Pictures travel to the browser as PNG bytes; only what a
+hand changed travels back, and is checked here before it counts.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from facecomp_lib.completion import Completion
+from facecomp_lib.show.canvas import Picture, Sheet, cell_size, output, picture
+
+FOLDER = Path(__file__).parent
+CELL = 320  # CSS pixels: about the width of a picture, so that two fit side by side
+
+
+def script(name: str) -> str:
+    """The JavaScript of one explorer: what all share, then its own."""
+    return "\n".join((FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("common", name))
+
+
+class Explorer(anywidget.AnyWidget):
+    """Pictures under a hand. A subclass says what it does with what the browser sent, and draws its twin.
+
+    The browser counts its questions in `asked`; when `answered` has the same number, what it shows is up to
+    date. Questions that come while one is being answered are dropped, except for the last one.
+    """
+
+    _css = (FOLDER / "explore.css").read_text(encoding="utf-8")
+    size: traitlets.List = traitlets.List(traitlets.Int()).tag(sync=True)  # height, width in pixels
+    width = traitlets.Int().tag(sync=True)  # of a picture in CSS pixels
+    description = traitlets.Unicode().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+    asked = traitlets.Int().tag(sync=True)
+    answered = traitlets.Int().tag(sync=True)
+
+    def __init__(self, size: tuple[int, int], cell: int, **state: Any) -> None:
+        super().__init__(size=list(size), width=cell_size(size, cell)[0], **state)
+
+    def hear(self) -> None:
+        """Take over what the browser sent and prepare what it shows next; ValueError if it makes no sense."""
+        raise NotImplementedError
+
+    def twin(self) -> Sheet:
+        """The figure that stands in where no kernel runs."""
+        raise NotImplementedError
+
+    @traitlets.observe("asked")
+    def _asked(self, change: Any) -> None:
+        with self.hold_sync():  # one message back
+            try:
+                self.hear()
+            except Exception as error:  # the browser shows no traceback, so that would be lost
+                self.note = sentence(error)
+            self.answered = change["new"]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: run this cell to use it"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        view = super()._repr_mimebundle_(**kwargs)
+        data, metadata = view if isinstance(view, tuple) else (view or {}, {})
+        sheet = self.twin()
+        twin, twin_metadata = output(sheet, "image/png", sheet.small_png())
+        return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one line; errors that were not meant as sentences bring their type."""
+    text = " ".join(str(error).split())
+    return (
+        text
+        if isinstance(error, (ValueError, traitlets.TraitError)) and text
+        else f"{type(error).__name__}: {text}"
+    )
+
+
+def levels(image: Picture) -> np.ndarray:
+    """A picture as uint8 [H, W, 3]; 8-bit levels / 255 come back as they were."""
+    return np.round(picture(image) * 255).astype(np.uint8)
+
+
+def lossless(image: Picture) -> bytes:
+    """A picture as PNG, one pixel per pixel."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels(image)).save(buffer, format="png", compress_level=1)
+    return buffer.getvalue()
+
+
+def one_face(image: Tensor) -> Tensor:
+    """One face as [1, 3, H, W] float on the device it is on; takes [3, H, W], too.
+
+    Raises:
+        ValueError: no such picture, or several of them.
+    """
+    if not isinstance(image, Tensor) or image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)):
+        found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"One face is wanted, a tensor [1, 3, H, W] or [3, H, W]; this is {found}.")
+    return image.detach().reshape(1, *image.shape[-3:]).float()
+
+
+def shown_of(result: Completion | Picture, size: tuple[int, int]) -> Picture:
+    """The picture in what a function gave: of a Completion the composite, of a batch the only one.
+
+    Raises:
+        ValueError: several pictures, none, or one of another size.
+    """
+    found = result.composite if isinstance(result, Completion) else result
+    if isinstance(found, torch.Tensor):
+        found = found.detach()
+        found = found[0] if found.ndim == 4 and len(found) == 1 else found
+    if not isinstance(found, (torch.Tensor, np.ndarray)):
+        raise ValueError(f"A picture or a Completion is wanted, not {type(found).__name__}.")
+    shape = picture(found).shape[:2]
+    if shape != tuple(size):
+        raise ValueError(f"The picture has {shape[1]} x {shape[0]} px, the face {size[1]} x {size[0]}.")
+    return found

@@ -1,0 +1,353 @@
+"""Explorers: pure pictures, state that is checked, and answers to what a browser sends."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from PIL import Image
+
+from facecomp_lib import classical, faces, masks, show
+from facecomp_lib.show.explore import attention, mask_painter
+from facecomp_lib.show.explore.base import Explorer, levels, lossless
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def face() -> torch.Tensor:
+    return torch.randint(0, 256, (1, 3, SIZE, SIZE), generator=torch.Generator().manual_seed(0)) / 255
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def browser_sends(widget: Explorer, **state: Any) -> None:
+    """What arrives when the page has changed these traits and asks."""
+    widget.set_state({**state, "asked": widget.asked + 1})
+
+
+def words(sheet: show.Sheet) -> list[str]:
+    return [text.get_text() for ax in sheet.axes for text in [ax.title, *ax.texts] if text.get_text()]
+
+
+# ---- what all share ----------------------------------------------------------------------------------------
+
+
+def test_everything_that_show_promises_is_there() -> None:
+    assert [name for name in show.__all__ if not hasattr(show, name)] == []
+
+
+def test_every_level_survives_the_way_to_the_browser(face: torch.Tensor) -> None:
+    every = (torch.arange(256).float() / 255).view(1, 16, 16).expand(3, -1, -1)
+    assert np.array_equal(pixels(lossless(every))[..., 0].ravel(), np.arange(256))
+    assert np.array_equal(pixels(lossless(face[0])), (face[0] * 255).round().byte().permute(1, 2, 0))
+
+
+def explorers(face: torch.Tensor) -> Mapping[str, Explorer]:
+    """One of each kind."""
+    return {
+        "painter": show.MaskPainter(face, lambda image, mask: image * 0),
+        "attention": show.AttentionExplorer(face, {"map": torch.full((16, 16), 1 / 16)}),
+        "compare": show.BeforeAfter(face, 1 - face),
+        "switch": show.MethodSwitch(face, {"inverse": 1 - face, "black": lambda: 0 * face}),
+    }
+
+
+KINDS = ("painter", "attention", "compare", "switch")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_explorer_brings_its_static_twin_and_stands_alone(kind: str, face: torch.Tensor) -> None:
+    widget = explorers(face)[kind]
+    data, metadata = widget._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert base64.b64decode(data["image/png"]) == widget.twin().small_png()
+    assert metadata["image/png"]["width"] == widget.twin().css_size[0]
+    assert data["text/plain"] == f"{type(widget).__name__}: run this cell to use it"
+    assert "import " not in widget._esm and "export default { render }" in widget._esm
+    assert widget.description
+
+
+@pytest.mark.parametrize("kind", ["painter", "attention"])
+@pytest.mark.parametrize("wrong", [torch.zeros(2, 3, 8, 8), torch.zeros(1, 8, 8), None])
+def test_what_is_not_one_face_is_refused_in_a_sentence(kind: str, wrong: Any) -> None:
+    make = {
+        "painter": lambda: show.MaskPainter(wrong, lambda image, mask: image),
+        "attention": lambda: show.AttentionExplorer(wrong, {"map": torch.ones(4, 4)}),
+    }
+    with pytest.raises(ValueError, match="One face is wanted"):
+        make[kind]()
+
+
+# ---- painting holes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(16, 16), (5, 3), (13, 31)])
+def test_a_hole_survives_packing(size: tuple[int, int]) -> None:
+    mask = (torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    packed = mask_painter.pack(mask)
+    assert len(packed) == -(-size[0] * size[1] // 8)
+    assert torch.equal(mask_painter.unpack(packed, size), mask)
+    with pytest.raises(ValueError, match="bytes"):
+        mask_painter.unpack(packed + b"\0", size)
+
+
+def test_a_stroke_becomes_a_mask_and_known_pixels_are_shown_as_they_are(face: torch.Tensor) -> None:
+    painter = show.MaskPainter(face, lambda image, mask: classical.complete(image, mask, "mean"))
+    assert torch.equal(painter.mask, torch.ones(1, 1, SIZE, SIZE)) and painter.result is None
+    assert np.array_equal(pixels(painter.completed), levels(face[0]))
+
+    mask, heard = masks.make("center", size=SIZE), []
+    painter.observe(lambda change: heard.append(change["new"]), "mask")
+    browser_sends(painter, hole=memoryview(mask_painter.pack(mask)))
+    assert torch.equal(painter.mask, mask) and torch.equal(heard[0], mask)
+    assert painter.answered == painter.asked == 1
+    known = (mask[0, 0] == 1).numpy()
+    shown = pixels(painter.completed)
+    assert np.array_equal(shown[known], levels(face[0])[known])
+    assert (shown[~known] != levels(face[0])[~known]).any()
+    assert painter.result is not None and painter.note.startswith("25.0% missing, completed in ")
+
+
+def test_a_mask_from_python_is_shown_and_one_that_is_none_is_refused(face: torch.Tensor) -> None:
+    painter = show.MaskPainter(face, lambda image, mask: image * mask)
+    painter.mask = masks.make("half_left", size=SIZE)
+    assert painter.hole == mask_painter.pack(painter.mask) and painter.asked == 0
+    before = painter.mask
+    wrong = {
+        r"\[8, 8\]": torch.ones(8, 8),
+        "ndarray": np.ones((1, 1, SIZE, SIZE)),
+        "1 for known": before * 0.5,
+    }
+    for sentence, value in wrong.items():
+        with pytest.raises(traitlets.TraitError, match=sentence):
+            painter.mask = value
+    assert torch.equal(painter.mask, before)
+
+
+def test_no_hole_shows_the_face_and_a_whole_one_a_sentence(face: torch.Tensor) -> None:
+    def complete(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("there is nothing to complete")
+
+    painter = show.MaskPainter(face, complete, mask=torch.ones(1, 1, SIZE, SIZE))
+    assert np.array_equal(pixels(painter.completed), levels(face[0])) and "the face itself" in painter.note
+    browser_sends(painter, hole=memoryview(b"\xff" * (SIZE * SIZE // 8)))
+    assert painter.mask.sum() == 0 and "Everything is missing" in painter.note
+
+
+@pytest.mark.parametrize(
+    ("complete", "note"),
+    [
+        (lambda image, mask: masks.check(image, mask[:, :, 1:]), "mask"),
+        (lambda image, mask: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda image, mask: image[..., 1:], f"{SIZE - 1} x {SIZE} px"),
+        (lambda image, mask: "text", "not str"),
+    ],
+)
+def test_a_method_that_fails_leaves_a_sentence(complete: Any, note: str, face: torch.Tensor) -> None:
+    painter = show.MaskPainter(face, complete)
+    browser_sends(painter, hole=memoryview(mask_painter.pack(masks.make("center", size=SIZE))))
+    assert note in painter.note and painter.result is None and painter.answered == 1
+    assert len(np.unique(pixels(painter.completed))) == 1  # no face that nothing completed
+
+
+def test_bytes_that_are_no_hole_change_nothing(face: torch.Tensor) -> None:
+    painter = show.MaskPainter(face, lambda image, mask: image * 0)
+    browser_sends(painter, hole=memoryview(b"\xff" * 3))
+    assert painter.mask.all() and painter.note == "A hole of 16 x 16 px has 32 bytes, not 3."
+    assert painter.answered == 1
+
+
+def test_the_painted_face_is_the_face_where_it_is_known(face: torch.Tensor) -> None:
+    mask = masks.make("half_left", size=SIZE)
+    shown = mask_painter.painted(face, mask)
+    assert np.array_equal(levels(shown)[:, SIZE // 2 :], levels(face[0])[:, SIZE // 2 :])
+    assert "the hole, 50%" in words(mask_painter.painting(face, mask, face[0]))
+
+
+# ---- attention ---------------------------------------------------------------------------------------------
+
+
+def random_map(count: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.rand(count, count, generator=torch.Generator().manual_seed(2)).softmax(-1).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_the_numbers_shown_are_those_given_bit_for_bit(dtype: torch.dtype, face: torch.Tensor) -> None:
+    given = {"short term": random_map(64, dtype), "long term": random_map(16, dtype)}
+    widget = show.AttentionExplorer(face, given)
+    for chosen, (name, side) in enumerate({"short term": 8, "long term": 4}.items()):
+        for row in range(side):
+            for column in range(side):
+                spot = [(column + 0.5) * SIZE / side - 0.5, (row + 0.5) * SIZE / side - 0.5]
+                browser_sends(widget, chosen=chosen, spot=spot)
+                wanted = given[name][row * side + column]
+                assert widget.query == [row, column] and widget.layer == [side, side]
+                assert torch.equal(widget.weights.flatten(), wanted)
+                sent = np.frombuffer(widget.row, np.float64)
+                assert torch.equal(torch.from_numpy(sent.copy()), wanted.double())
+                drawn = attention.attention_picture(face, wanted.view(side, side))
+                assert np.array_equal(pixels(widget.heat), levels(drawn))
+
+
+def test_each_position_of_the_layer_is_a_block_of_its_own_colour() -> None:
+    weights = (torch.randperm(16, generator=torch.Generator().manual_seed(3)) + 1.0).view(4, 4)
+    black = torch.zeros(1, 3, SIZE, SIZE)
+    for logarithmic in (False, True):
+        shown = attention.attention_picture(black, weights, logarithmic)
+        blocks = shown.reshape(4, 4, 4, 4, 3).transpose(0, 2, 1, 3, 4).reshape(16, 16, 3)
+        assert (blocks == blocks[:, :1]).all() and len(np.unique(blocks[:, 0], axis=0)) == 16
+        lightness = blocks[:, 0].sum(-1)
+        assert np.array_equal(lightness.argsort(), weights.flatten().numpy().argsort())
+
+
+def test_brightness_is_the_share_of_the_largest_weight_or_three_decades_below_it() -> None:
+    weights = torch.tensor([[1.0, 0.1], [0.001, 0.0]])
+    assert np.allclose(attention.brightness(weights), weights)
+    assert np.allclose(attention.brightness(weights, logarithmic=True), [[1, 2 / 3], [0, 0]], atol=1e-6)
+    assert (attention.brightness(torch.zeros(2, 2), True) == 0).all()
+
+
+def test_a_layer_finer_than_the_picture_or_of_its_shape_is_shown_whole() -> None:
+    wide = torch.zeros(1, 3, 4, 8)
+    assert attention.attention_picture(wide, torch.ones(8, 16)).shape == (8, 16, 3)
+    assert attention.check("wide", random_map(32), (4, 8)) == (4, 8)
+    assert attention.check("own shape", random_map(32), (8, 8), (8, 4)) == (8, 4)
+
+
+def test_queries_are_inside_outside_or_on_the_rim_of_the_hole(face: torch.Tensor) -> None:
+    mask = torch.ones(1, 1, SIZE, SIZE)
+    mask[..., :6] = 0  # with cells of 4 px: the first column, and half of the second one
+    widget = show.AttentionExplorer(face, {"even": torch.full((16, 16), 1 / 16)}, mask)
+    for column, said in enumerate(
+        ("inside the hole", "on the rim of the hole (50% of it)", "outside the hole")
+    ):
+        widget.spot = [4 * column + 1.5, 2.0]
+        assert said in widget.note and "62% of its attention falls on known pixels" in widget.note
+        assert widget.query == [0, column]
+
+
+def test_a_position_that_looks_nowhere_is_called_so(face: torch.Tensor) -> None:
+    widget = show.AttentionExplorer(face, {"none": torch.zeros(16, 16)})
+    assert "It looks nowhere" in widget.note and "hole" not in widget.note
+
+
+@pytest.mark.parametrize(
+    ("map_", "sentence"),
+    [
+        (torch.ones(16, 15), "one row for each query"),
+        (torch.ones(2, 16, 16), "one row for each query"),
+        (torch.ones(15, 15), "15 positions, which do not fill 4 rows of 3"),
+        (torch.full((16, 16), torch.nan), "finite"),
+        (-torch.ones(16, 16), "not negative"),
+    ],
+)
+def test_maps_that_are_no_attention_are_refused(
+    map_: torch.Tensor, sentence: str, face: torch.Tensor
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        show.AttentionExplorer(face, {"map": map_})
+
+
+def test_the_border_of_a_hole_is_a_closed_line_around_it() -> None:
+    mask = torch.ones(1, 1, 6, 6)
+    mask[..., 2:4, 0:3] = 0  # 2 x 3 pixels, at the left edge of the picture
+    edges = attention.rim(mask)
+    assert len(edges) == 2 * (2 + 3)
+    corners, counts = np.unique(edges.reshape(-1, 2), axis=0, return_counts=True)
+    assert (counts == 2).all()
+    assert corners.min(0).tolist() == [-0.5, 1.5] and corners.max(0).tolist() == [2.5, 3.5]
+
+
+def test_the_attention_figure_has_a_row_for_each_map_and_a_column_for_each_query(face: torch.Tensor) -> None:
+    maps = {"short": random_map(64), "long": random_map(16)}
+    sheet = show.AttentionExplorer(face, maps, masks.make("center", size=SIZE)).twin()
+    assert len(sheet.axes) == 2 * 4
+    assert {"short", "8 x 8 positions", "long", "4 x 4 positions"} <= set(words(sheet))
+
+
+# ---- comparing ---------------------------------------------------------------------------------------------
+
+
+def test_both_pictures_arrive_as_they_are(face: torch.Tensor) -> None:
+    widget = show.BeforeAfter(face, 1 - face, names=("face", "negative"), position=0.25)
+    assert np.array_equal(pixels(widget.before), levels(face[0]))
+    assert np.array_equal(pixels(widget.after), levels(1 - face[0]))
+    assert widget.names == ["face", "negative"]
+    assert {"face", "half of each", "negative"} == set(words(widget.twin()))
+
+
+def test_a_split_picture_takes_each_pixel_from_its_side(face: torch.Tensor) -> None:
+    from facecomp_lib.show.explore.compare import split
+
+    whole, other = face[0], 1 - face[0]
+    assert np.array_equal(split(whole, other, 1.0), split(whole, whole, 0.3))
+    assert np.array_equal(split(whole, other, 0.0), split(other, other, 0.3))
+    quarter = split(whole, other, 0.25)
+    assert np.array_equal(levels(quarter)[:, :4], levels(whole)[:, :4])
+    assert np.array_equal(levels(quarter)[:, 4:], levels(other)[:, 4:])
+
+
+def test_a_result_is_computed_when_it_is_chosen_and_kept(face: torch.Tensor) -> None:
+    calls = []
+
+    def slow() -> torch.Tensor:
+        calls.append(1)
+        return face * 0
+
+    widget = show.MethodSwitch(face, {"inverse": 1 - face, "slow": slow})
+    assert calls == [] and set(words(widget.twin())) == {"input", "inverse"}
+    for chosen in (1, 0, 1):
+        browser_sends(widget, chosen=chosen)
+    assert len(calls) == 1 and (pixels(widget.after) == 0).all()
+    assert set(words(widget.twin())) == {"input", "inverse", "slow"}
+    widget.chosen = 0
+    assert np.array_equal(pixels(widget.after), levels(1 - face[0]))
+
+
+def test_a_completion_is_shown_by_its_composite(face: torch.Tensor) -> None:
+    done = classical.complete(face, masks.make("center", size=SIZE), "mean")
+    widget = show.MethodSwitch(face, {"mean": done, "later": lambda: done})
+    assert np.array_equal(pixels(widget.after), levels(done.composite[0]))
+    widget.chosen = 1
+    assert np.array_equal(pixels(widget.after), levels(done.composite[0]))
+
+
+def test_a_result_that_fails_or_does_not_fit_is_said(face: torch.Tensor) -> None:
+    widget = show.MethodSwitch(face, {"fails": lambda: 1 / 0, "small": lambda: face[..., 1:]})
+    assert widget.note == "fails: ZeroDivisionError: division by zero" and widget.after == b""
+    browser_sends(widget, chosen=1)
+    assert widget.note == "small: The picture has 15 x 16 px, the face 16 x 16." and widget.after == b""
+    with pytest.raises(ValueError, match="15 x 16 px"):
+        show.BeforeAfter(face, face[..., 1:])
+    with pytest.raises(ValueError, match="MethodSwitch takes functions"):
+        show.BeforeAfter(face, lambda: face)
+    with pytest.raises(ValueError, match="at least one"):
+        show.MethodSwitch(face, {})
+
+
+@pytest.mark.parametrize(
+    ("trait", "value"), [("chosen", 7), ("chosen", -1), ("position", 1.5), ("position", "x")]
+)
+def test_a_position_out_of_range_is_refused(trait: str, value: Any, face: torch.Tensor) -> None:
+    widget = show.BeforeAfter(face, 1 - face)
+    before = getattr(widget, trait)
+    with pytest.raises(traitlets.TraitError):
+        widget.set_state({trait: value})
+    assert getattr(widget, trait) == before
+
+
+def test_the_first_face_of_the_course_can_be_painted() -> None:
+    one = faces.embedded("test", size=64).batch([0])
+    painter = show.MaskPainter(one.image, lambda image, mask: classical.complete(image, mask, "telea"))
+    painter.mask = masks.make("random_square", size=64)
+    known = (painter.mask[0, 0] == 1).numpy()
+    assert np.array_equal(pixels(painter.completed)[known], levels(one.image[0])[known])
