@@ -573,6 +573,7 @@ class CollaGAN(Method):
         if regime not in REGIMES:
             raise ValueError(f"Unknown regime {regime!r}: choose one of {', '.join(REGIMES)}.")
         self.tasks = tuple(task for task in TASKS if task in tasks)
+        self.completes = "i" in self.tasks
         self.sigma = 3 * size / 128  # of the heat-maps, px
         self.generator = Generator(size, width, sum(CHANNELS[task] for task in self.tasks))
         for task in self.tasks:
@@ -611,7 +612,7 @@ class CollaGAN(Method):
         x = self.given(sample.image, sample.mask, sample.keys)
         drawn = self.outputs(x)
         judged = dict(drawn)  # what the critics see
-        if "i" in self.tasks and self.config["concentrated"]:  # eq. 5
+        if self.completes and self.config["concentrated"]:  # eq. 5
             judged["image"] = torch.where(sample.mask > 0.5, x, drawn["image"])
         kinds = {"drawn": drawn, "judged": judged, "true": self.truths(sample)}
         tensors = {f"{kind} {name}": value for kind, all_ in kinds.items() for name, value in all_.items()}
@@ -671,13 +672,18 @@ class CollaGAN(Method):
         Returns:
             ``filled`` (what the network sees, [0, 1]) and, as it has the tasks, ``raw`` ``[B, 3, S, S]``,
             ``parsing`` ``[B, S, S]``, ``landmarks`` ``[B, 5, 2]`` in px, ``heat`` ``[B, 5, S, S]`` in [0, 1].
+
+        Raises:
+            ValueError: as for :meth:`complete`.
         """
-        key = torch.tensor([seed], device=image.device)
-        x = self.given(image, mask, key)
         with self.evaluating():
-            outputs = self.outputs(x)
-        found = {"filled": (x + 1) / 2}
-        if "i" in self.tasks:
+            return self.answers(*self.damaged(image, mask), seed)
+
+    def answers(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, Tensor]:
+        """Of :meth:`understand`, for pictures that are checked already."""
+        x = self.given(image, mask, torch.tensor([seed], device=image.device))
+        outputs, found = self.outputs(x), {"filled": (x + 1) / 2}
+        if self.completes:
             found["raw"] = (outputs["image"] + 1) / 2
         if "s" in self.tasks:
             found["parsing"] = outputs["labels"].argmax(1)
@@ -687,12 +693,12 @@ class CollaGAN(Method):
         return found
 
     def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if "i" not in self.tasks:
+        if not self.completes:
             raise ValueError(
                 f"This collagan has the tasks {''.join(self.tasks)!r} and completes nothing: use "
                 "understand(image, mask), or build one with task i."
             )
-        found = self.understand(image, mask, seed)
+        found = self.answers(image, mask, seed)
         return found.pop("raw"), found
 
 

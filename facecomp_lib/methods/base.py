@@ -64,6 +64,8 @@ class Method(nn.Module, ABC):
     """
 
     name: ClassVar[str] = ""
+    completes = True
+    """Whether :meth:`complete` has an answer; the trainer draws faces of those that have one."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -130,6 +132,16 @@ class Method(nn.Module, ABC):
             ValueError: pictures of another size, values out of range, a mask of another shape or one under
                 which nothing is known.
         """
+        damaged, mask = self.damaged(image, mask)
+        with self.evaluating():
+            raw, extras = self.generate(damaged, mask, seed)
+        return Completion(masks.composite(image.to(self.device), raw, mask), raw, extras)
+
+    def damaged(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What the networks may know: pictures, zero where missing, and a mask for each, on their device.
+
+        Arguments and errors as for :meth:`complete`.
+        """
         mask = masks.check(image, mask)
         if tuple(image.shape[2:]) != (self.size, self.size):
             height, width = image.shape[2:]
@@ -137,10 +149,8 @@ class Method(nn.Module, ABC):
                 f"This {self.name} completes pictures of {self.size} x {self.size} px, not {height} x "
                 f"{width}: resize them, or build one of that size."
             )
-        image, mask = image.to(self.device), mask.to(self.device)
-        with self.evaluating():
-            raw, extras = self.generate(torch.where(mask > 0.5, image, 0.0), mask, seed)
-        return Completion(masks.composite(image, raw, mask), raw, extras)
+        mask = mask.to(self.device)
+        return torch.where(mask > 0.5, image.to(self.device), 0.0), mask
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

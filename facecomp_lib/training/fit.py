@@ -68,7 +68,7 @@ def fit(
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"16-mixed"``.
         accelerator, devices: as Lightning Fabric has them; ``devices`` per machine.
         save_every: seconds between checkpoints.
-        watch: number of faces whose completion is drawn again and again.
+        watch: number of faces whose completion is drawn again and again, if the method completes any.
         show: who follows the run; by default a live figure, () for nobody.
 
     Raises:
@@ -101,7 +101,8 @@ def fit(
         loop.begin()
         if loop.step < loop.ends[last]:
             if fabric.is_global_zero:
-                report = Report(folder, plan, loop.step, loop.ends[last], method, validation or data, watch)
+                seen, count = validation or data, watch if method.completes else 0
+                report = Report(folder, plan, loop.step, loop.ends[last], method, seen, count)
                 loop.report = stack.enter_context(report)
                 report.watchers = _live(folder, plan, loop.step) if show is None else list(show)
             loop.run(last)
