@@ -162,6 +162,51 @@ def test_worker_processes_open_the_files_themselves(path):
     assert equal(copy[0], faces[0]) and copy.size == 16
 
 
+def test_moved_faces_are_the_same_in_any_batch_and_any_worker(path):
+    moved = folder(path).moved(Augment(), seed=4)
+    together = moved.batch([7, 2, 5])
+    assert equal(moved.batch([5]), together[2]) and equal(moved[-4], together[2])
+    assert equal(moved.batch([5], seed=8, step=3), together[2])  # these are for augmenting
+    assert equal(pickle.loads(pickle.dumps(moved)).batch([7, 2, 5]), together)
+    half = folder(path, "val", 16).moved(Augment(), seed=4)
+    copy = pickle.loads(pickle.dumps(half))
+    assert equal(copy[:], half[:]) and (copy.size, copy.split) == (16, "val")
+
+
+def test_moved_faces_differ_by_seed_and_leave_the_others_where_they_are(path):
+    faces = folder(path)
+    before = faces[:]
+    one, other = (faces.moved(Augment(), seed)[:] for seed in (1, 2))
+    assert equal(faces[:], before)
+    for a, b in ((before, one), (before, other), (one, other)):
+        assert all((x != y).any() for x, y in zip(a.image, b.image, strict=True))
+        assert all((x != y).any() for x, y in zip(a.landmarks, b.landmarks, strict=True))
+    assert equal(faces.moved(Augment())[:], faces.moved(Augment(), 0)[:])
+
+
+def test_the_labels_of_moved_faces_move_along(path):
+    faces = folder(path)
+    mirrored = faces.moved(Augment(flip=1, shift=0, rotate=0, scale=0, brightness=0, contrast=0))[:]
+    wanted = faces[:].mirror()
+    assert equal(mirrored, wanted) and mirrored.mirror_flow is not None
+    stir = Augment(shift=0.2, rotate=60, scale=0.3)
+    assert equal(faces.moved(stir, 3).batch([8, 1]), stir(faces.batch([8, 1]), 3, 0, [8, 1]))
+
+
+def test_the_columns_of_moved_faces_stay_as_stored(path):
+    faces = folder(path, size=16)
+    moved = faces.moved(Augment(), 1)
+    for name in ("landmarks", "identity", "pose", "male", "age"):
+        assert np.array_equal(moved.column(name), faces.column(name))
+    assert len(moved) == 9 and moved.size == 16 and (moved.order(3, 1) == faces.order(3, 1)).all()
+
+
+def test_moved_faces_cannot_be_augmented(path):
+    moved = folder(path).moved(Augment(), 1)
+    with pytest.raises(ValueError, match="moved once and for all: augment those of the data set"):
+        moved.batch([0], augment=Augment())
+
+
 @pytest.fixture
 def embedded_tiny(path, monkeypatch):
     monkeypatch.setattr(dataset, "PACK", path)
@@ -210,6 +255,18 @@ def test_every_face_of_the_pack_has_its_labels(pack):
             assert getattr(batch, name) is not None, (split, name)
     test = pack["test"][:4]
     assert test.mirror_flow is not None and test.light_ratio is not None
+
+
+def test_moved_faces_of_the_pack_carry_their_landmarks_and_labels_with_them(pack):
+    """In any split: training faces have no mirror flow, and take a shorter way."""
+    stir = Augment(flip=0.5, shift=0.12, rotate=25, scale=0.25, brightness=0, contrast=0)
+    for faces in pack.values():
+        numbers = list(range(0, len(faces), len(faces) // 8))
+        batch, moved = faces.batch(numbers), faces.moved(stir, 2).batch(numbers)
+        assert (moved.landmarks - batch.landmarks).abs().amax((1, 2)).min() > 2
+        for found in (batch, moved):  # the nose is where its tip is, and there only
+            x, y = found.landmarks[:, 30].round().long().T
+            assert (found.parsing[torch.arange(len(found)), y, x] == 6).all()
 
 
 def test_the_packs_flow_leads_landmarks_to_their_partners(pack):

@@ -19,3 +19,31 @@ def test_the_gfc_lesson_trains_under_papermill_with_the_given_parameters(tmp_pat
     (row,) = fc.training.collect(tmp_path).rows
     assert row["model"] == "M2" and row["seed"] == 5
     assert (tmp_path / "03_gfc.html").exists()
+
+
+def test_the_collagan_lesson_trains_under_papermill_with_the_given_parameters(tmp_path, monkeypatch):
+    monkeypatch.delenv("FACECOMP_PRESET", raising=False)
+    given = {
+        "preset": "smoke",
+        "tasks": "is",
+        "concentrated": False,
+        "regime": "noise",
+        "seed": 5,
+        "steps": 3,
+    }
+    outcome = train.run(find_one("collagan"), tmp_path, given)
+    assert outcome.error is None
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert card["seed"] == 5 and card["steps"] == 3 and card["finished"] == ["together"]
+    (stage,) = card["stages"]
+    assert list(stage["players"]) == ["image_critic", "labels_critic", "generator"]
+    assert stage["players"]["generator"]["losses"] == {
+        "image": 100,
+        "fool_image": 0.8,
+        "labels": 200,
+        "fool_labels": 0.2,
+    }
+    assert stage["masks"] == ["noise"] and card["config"]["concentrated"] is False
+    (row,) = fc.training.collect(tmp_path).rows
+    assert row["tasks"] == "is" and row["seed"] == 5
+    assert (tmp_path / "04_collagan.html").exists()

@@ -169,6 +169,23 @@ def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_
     assert method.training and method.painter.training and not method.critic.training
 
 
+def test_evaluating_ends_with_every_module_in_the_mode_it_was_in_even_after_an_error():
+    method = build().train()
+    method.critic.eval()
+    modes = [module.training for module in method.modules()]
+    with method.evaluating():
+        assert not any(module.training for module in method.modules())
+        assert torch.is_grad_enabled()  # a mode of the modules, and nothing else
+        with method.evaluating():
+            pass
+        assert not any(module.training for module in method.modules())
+    assert [module.training for module in method.modules()] == modes
+    with pytest.raises(RuntimeError, match="boom"), method.evaluating():
+        method.train()  # whatever happens in between
+        raise RuntimeError("boom")
+    assert [module.training for module in method.modules()] == modes
+
+
 def test_known_pixels_survive_and_hidden_ones_are_not_looked_at():
     method = build()
     image, mask = torch.rand(2, 3, 16, 16), masks.make("center", 16)

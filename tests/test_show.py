@@ -10,12 +10,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from facecomp_lib import masks, show
 from facecomp_lib.faces.schema import PARSING, FaceBatch
 from facecomp_lib.show import canvas
-from facecomp_lib.show.labels import LANDMARK_GROUPS, PARSING_COLOURS
+from facecomp_lib.show.labels import LANDMARK_GROUPS, MARKS, PARSING_COLOURS
 
 SIZE = 32
 
@@ -139,6 +141,45 @@ def test_landmarks_lie_at_pixel_centres_in_the_colour_of_their_group() -> None:
         middle = (first + last) // 2
         x, y = points[0, middle].int().tolist()
         assert np.abs(drawn[y, x].astype(int) - rgb).max() <= 2
+
+
+def test_points_on_a_face_are_dots_and_the_truth_is_a_ring_around_it(images: torch.Tensor) -> None:
+    side = 8 * SIZE
+    points = torch.tensor([[[6.0, 5.0], [25.0, 12.0], [9.0, 24.0]]])
+    truth = torch.tensor([[[6.0, 5.0], [25.0, 12.0], [23.0, 24.0]]])
+    plain, dotted, ringed = (
+        show.points_on(images[:1], *given, side=side)[0]
+        for given in ((points[:, :0],), (points,), (points, truth))
+    )
+    assert plain.shape == (side, side, 3)
+    smooth = F.interpolate(images[:1], size=(side, side), mode="bilinear")[0].permute(1, 2, 0)
+    assert np.array_equal(plain, smooth.numpy())
+    # pixel x of the face has its centre at 8 x + 3.5; the radius of a dot is a fortieth of the side
+    line = np.arange(side)
+    for k, (x, y) in enumerate(points[0].tolist()):
+        away = np.hypot(line - 8 * x - 3.5, (line - 8 * y - 3.5)[:, None])
+        for drawn in (dotted, ringed):
+            assert np.allclose(drawn[away <= side / 40], to_rgb(MARKS[k]))
+            assert (drawn[(away > side / 40) & (away <= side / 40 + side / 128)] == 1).all()
+        painted = (dotted != plain).any(-1)
+        near = away <= side / 40 + side / 128
+        assert painted[near].mean() > 0.99
+        plain = np.where(near[..., None], dotted, plain)
+    assert np.array_equal(plain, dotted)  # nothing else was painted
+    away = np.hypot(line - 8 * 23 - 3.5, (line - 8 * 24 - 3.5)[:, None])
+    ring = (away > 1.7 * side / 40 - side / 128) & (away < 1.7 * side / 40)
+    assert np.allclose(ringed[ring], to_rgb(MARKS[2]))
+    middle, outside = away < side / 40, away > 1.7 * side / 40 + side / 128
+    assert np.array_equal(ringed[middle], dotted[middle])
+    left = np.broadcast_to(line < side / 2, (side, side)) & (line > side / 2)[:, None]
+    assert np.array_equal(ringed[left & outside], dotted[left & outside])
+
+
+def test_each_face_has_its_own_points_and_those_outside_are_not_drawn(images: torch.Tensor) -> None:
+    points = torch.tensor([[[5.0, 5.0]], [[-40.0, 300.0]]])
+    first, second = show.points_on(images[:2], points, side=64)
+    (plain,) = show.points_on(images[1:2], points[:1, :0], side=64)
+    assert np.allclose(first[10, 10], to_rgb(MARKS[0])) and np.array_equal(second, plain)
 
 
 def test_the_persons_right_is_marked_on_the_left_of_the_picture(faces: FaceBatch) -> None:
