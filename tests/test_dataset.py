@@ -201,6 +201,14 @@ def test_the_columns_of_moved_faces_stay_as_stored(path):
     assert len(moved) == 9 and moved.size == 16 and (moved.order(3, 1) == faces.order(3, 1)).all()
 
 
+def test_moved_faces_say_so_and_share_what_is_decoded(path):
+    faces = folder(path)
+    moved = faces.moved(Augment(), 1)
+    assert moved.name == f"{faces.name}, moved" and moved._kept is faces._kept
+    with pytest.raises(ValueError, match="moved already"):
+        moved.moved(Augment(), 2)
+
+
 def test_moved_faces_cannot_be_augmented(path):
     moved = folder(path).moved(Augment(), 1)
     with pytest.raises(ValueError, match="moved once and for all: augment those of the data set"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -129,7 +128,7 @@ class FaceDataset:
 
     @property
     def name(self) -> str:
-        return str(self._store.meta["name"])
+        return str(self._store.meta["name"]) + (", moved" if self._own else "")
 
     @property
     def version(self) -> str:
@@ -172,9 +171,14 @@ class FaceDataset:
         Args:
             augment: the changes; face i gets the draw of (seed, 0, i), whatever batch it is in.
             seed: not negative.
+
+        Raises:
+            ValueError: they are moved already.
         """
-        other = copy(self)
-        other._own = (augment, seed)
+        if self._own is not None:
+            raise ValueError("These faces are moved already: move those of the data set.")
+        other = object.__new__(FaceDataset)
+        other.__dict__ |= self.__dict__ | {"_own": (augment, seed)}  # decoded faces are shared
         return other
 
     def __len__(self) -> int:

@@ -41,7 +41,8 @@ def heat_maps(points: Tensor, size: int, sigma: float) -> Tensor:
 def decode(heat: Tensor, sigma: float) -> Tensor:
     """Where heat-maps are hot, finer than a pixel: ``[B, N, H, W]`` in (-1, 1) -> ``[B, N, 2]``, (x, y) px.
 
-    The centre of mass around the hottest pixel, of what is hotter than a tenth of it.
+    The centre of mass around the hottest pixel, of what is hotter than a tenth of it. A bump that the border
+    cuts in two is found up to 0.64 sigma too far inside.
     """
     warm = (heat.float() + 1) / 2
     batch, count, height, width = warm.shape
