@@ -155,6 +155,20 @@ def test_a_table_over_runs_holds_the_means_of_all_of_them():
     assert table["B", "eye"].high - table["B", "eye"].low > table["A", "eye"].high - table["A", "eye"].low
 
 
+def test_a_table_over_runs_leaves_out_what_a_run_lacks():
+    several = runs([1.0, 1.4])
+    several[0].add("C", "eye", {"psnr": np.ones(FACES)})
+    for one in several.values():
+        one.add("B", "noise", {"psnr": np.ones(FACES)}).add("A", "noise", {"dice": np.ones(FACES)})
+    table = table_over_runs(several, "psnr")
+    assert table.methods == ("A", "B", "C") and table.holes == ("eye", "mouth", "noise")
+    whole = {(name, hole) for name in "AB" for hole in ("eye", "mouth")} | {("B", "noise")}
+    assert set(table.cells) == whole
+    assert set(table_over_runs(several[0], "psnr", ["C"], ["eye"]).cells) == {("C", "eye")}
+    with pytest.raises(ValueError, match="Nothing was added for D"):
+        table_over_runs(several, "psnr", ["D"])
+
+
 # --------------------------------------------------------------------------------------------- printing
 
 
@@ -212,6 +226,17 @@ def test_recorded_runs_come_back_and_equal_scores_are_equal_bytes(tmp_path):
     assert np.array_equal(back[0].groups, people)
     expected = several[1].values("psnr", "B", "mouth")
     assert np.allclose(back[1].values("psnr", "B", "mouth"), expected, rtol=1e-3)
+
+
+def test_recorded_runs_keep_the_gaps_and_as_many_digits_as_wanted(tmp_path):
+    one = run(1.0, holes=["eye"])
+    one.add("B", "noise", {"psnr": np.full(FACES, 12.345), "dice": np.full(FACES, 0.98765)})
+    evaluation.save_runs(tmp_path / "runs.csv.gz", {3: one}, digits={"dice": 2})
+    (back,) = evaluation.load_runs(tmp_path / "runs.csv.gz").values()
+    assert back.pairs == (("A", "eye"), ("B", "eye"), ("B", "noise"))
+    assert back.values("dice", "B", "noise") == pytest.approx(0.99)
+    assert back.values("psnr", "B", "noise") == pytest.approx(12.35, abs=0.011)
+    assert np.isnan(back.values("dice", "A", "eye")).all() and len(back.values("dice", "A", "eye")) == FACES
 
 
 def test_other_files_are_no_recorded_runs(tmp_path):

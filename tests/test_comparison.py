@@ -166,6 +166,15 @@ def test_differences_carry_their_sign():
     assert "difference from telea" in str(table) and "+1.0" in str(table)
 
 
+def test_a_method_may_lack_measures_and_holes():
+    part = Comparison().add("a", "eye", {"psnr": [20.0, 22.0]}).add("b", "mouth", {"psnr": [np.nan, 1.0]})
+    part.add("a", "mouth", {"dice": [0.5, 0.7], "psnr": [np.nan, np.nan]})
+    assert part.pairs == (("a", "eye"), ("a", "mouth"), ("b", "mouth"))
+    text = str(part.table("psnr"))
+    assert "1 to 2 pictures" in text  # none at all is no number of pictures
+    assert text.splitlines()[2].split()[-1] == "-" and "60.0" in str(part.table("dice"))
+
+
 def test_html_is_a_table_and_names_cannot_break_out():
     comparison = filled().add("<b>&", "center", {"psnr": [1.0]})
     page = comparison.table("psnr")._repr_html_()
@@ -180,6 +189,9 @@ def test_measures_know_how_they_are_shown():
     assert (display("top5").label, display("top5").unit) == ("Top-5", "%")
     assert display("fid_vgg16_p64").label == "FID, vgg16 p64"
     assert display("landmark_error").unit == "px"
+    hidden = display("landmark_error_hole")
+    assert (hidden.label, hidden.better) == ("landmark error, missing pixels", -1)
+    assert display("dice_left_eye").note == "%, more is better"
     assert (display("my_own").label, display("my_own").better) == ("my_own", 0)
 
 

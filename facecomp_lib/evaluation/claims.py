@@ -160,16 +160,26 @@ def claim(
 def table_over_runs(
     runs: Comparison | Sequence[Comparison] | Mapping[int, Comparison],
     measure: str,
+    methods: Sequence[str] | None = None,
+    holes: Sequence[str] | None = None,
     level: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Table:
-    """Means over faces and training runs, methods by holes, as :func:`over_runs` has them.
+    """Means over faces and training runs, methods by holes, as :func:`over_runs` has them, where every run
+    measured.
 
-    Arguments and errors as for :func:`claim`. Columns overlap more than differences do: judge by claims.
+    Args:
+        methods, holes: of the table, by default all of the first run.
+
+    The others and errors as for :func:`claim`. Columns overlap more than differences do: judge by claims.
     """
     several = _several(runs)
     first = several[0]
+    names = first.methods if methods is None else tuple(methods)
+    kinds = first.holes if holes is None else tuple(holes)
+    if unknown := sorted({*names, *kinds} - {*first.methods, *first.holes}):
+        raise ValueError(f"Nothing was added for {', '.join(unknown)}; there is {first!r}.")
     cells = {
         (method, hole): over_runs(
             np.stack([run.values(measure, method, hole) for run in several]),
@@ -178,11 +188,11 @@ def table_over_runs(
             resamples,
             seed,
         )
-        for method in first.methods
-        for hole in first.holes
+        for method in names
+        for hole in kinds
+        if all((method, hole) in run.pairs and run.values(measure, method, hole).size for run in several)
     }
-    names = first.methods
-    return Table(measure, names, first.holes, cells, level=level, palette=names, rows=first.rows)
+    return Table(measure, names, kinds, cells, level=level, palette=names, rows=first.rows)
 
 
 def over_runs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -116,6 +117,11 @@ class Comparison:
         return tuple(
             dict.fromkeys(name for cell in self._cells.values() for name in (*cell.scores, *cell.of_set))
         )
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(Method, hole) that something was added for, methods first; not every method needs every hole."""
+        return tuple(key for key in itertools.product(self.methods, self.holes) if key in self._cells)
 
     def values(self, measure: str, method: str, hole: str) -> NDArray[np.float64]:
         """The scores themselves, one per picture; NaN where a picture was not measured."""

@@ -69,7 +69,7 @@ def evaluate(
     measures = [measures] if isinstance(measures, str) else list(measures)
     _check(measures, len(dataset), limit, batch)
     plain = [name for name in measures if name in MEASURES]
-    chosen = _chosen(len(dataset), limit, seed)
+    chosen = drawn_faces(len(dataset), limit, seed)
     comparison = Comparison(seed=seed, groups=_groups(dataset, chosen, by))
     seen: dict[tuple[str, str], list[Features]] = {}
     device = device_of(methods)
@@ -193,8 +193,8 @@ def _check(measures: list[str], count: int, limit: int | None, batch: int) -> No
         raise ValueError(f"KID needs 4 faces or more, not {least}.")
 
 
-def _chosen(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
-    """Face numbers, ascending; a longer draw holds the shorter one."""
+def drawn_faces(count: int, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """The numbers of ``limit`` faces among ``count``, ascending; a longer draw holds the shorter one."""
     order = np.random.default_rng([seed, count]).permutation(count)
     return np.sort(order[:limit])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -28,25 +27,29 @@ FOLDER = Path(__file__).parent.parent / "results"
 KEYS = ("run", "method", "hole", "picture", "person")
 
 
-def save_runs(path: str | os.PathLike[str], runs: Mapping[int, Comparison], digits: int = 4) -> None:
+def save_runs(
+    path: str | os.PathLike[str], runs: Mapping[int, Comparison], digits: int | Mapping[str, int] = 4
+) -> None:
     """Write the scores of each run; the file appears whole or not at all, and equal scores are equal bytes.
 
     Args:
         path: ending in ``.csv.gz``.
         runs: training seed -> comparison; numbers of a whole set (KID) are left out.
-        digits: significant ones that are kept.
+        digits: significant ones that are kept; or measure -> digits, 4 for measures that it lacks.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     cells = {(seed, *key): scores for seed, run in runs.items() for key, scores in _cells(run).items()}
     measures = list(dict.fromkeys(name for scores in cells.values() for name in scores))
+    kept = [digits if isinstance(digits, int) else digits.get(name, 4) for name in measures]
     writer.writerow([*KEYS, *measures])
     for key, scores in cells.items():
         count = len(next(iter(scores.values())))
         groups = runs[key[0]].groups
         columns = [scores.get(name, np.full(count, np.nan)) for name in measures]
         for picture, person in enumerate(range(count) if groups is None else groups.tolist()):
-            writer.writerow([*key, picture, person, *(_text(column[picture], digits) for column in columns)])
+            numbers = (_text(column[picture], keep) for column, keep in zip(columns, kept, strict=True))
+            writer.writerow([*key, picture, person, *numbers])
     with _fetch.new_file(Path(path)) as file:
         file.write(gzip.compress(text.getvalue().encode(), mtime=0))
 
@@ -54,7 +57,7 @@ def save_runs(path: str | os.PathLike[str], runs: Mapping[int, Comparison], digi
 def _cells(run: Comparison) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
     """(Method, hole) -> measure -> one number per picture."""
     cells = {}
-    for key in itertools.product(run.methods, run.holes):
+    for key in run.pairs:
         scores = {name: run.values(name, *key) for name in run.measures}
         count = max(map(len, scores.values()))  # a number of the whole set stands alone
         cells[key] = {name: values for name, values in scores.items() if len(values) == count}

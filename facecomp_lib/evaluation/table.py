@@ -49,16 +49,18 @@ _SHOWN = {
 
 
 def display(measure: str) -> Display:
-    """How to show a measure: ``psnr``, ``psnr_hole``, ``kid_vgg16``, ``top5`` ...; others by their name."""
-    known, _, detail = measure.partition("_")
+    """How to show a measure: ``psnr``, ``psnr_hole``, ``dice_nose``, ``kid_vgg16``, ``top5`` ...; others by
+    their name."""
     if measure in _SHOWN:
         return _SHOWN[measure]
-    if known.startswith("top") and known[3:].isdigit():
-        return _relabelled(_SHOWN["top"], f"Top-{known[3:]}")
-    if known in _SHOWN:
-        detail = {"hole": "missing pixels"}.get(detail, detail.replace("_", " "))
-        return _relabelled(_SHOWN[known], f"{_SHOWN[known].label}, {detail}")
-    return Display(measure)
+    if measure.startswith("top") and measure[3:].isdigit():
+        return _relabelled(_SHOWN["top"], f"Top-{measure[3:]}")
+    known = max((name for name in _SHOWN if measure.startswith(f"{name}_")), key=len, default=None)
+    if known is None:
+        return Display(measure)
+    detail = measure.removeprefix(f"{known}_")
+    detail = {"hole": "missing pixels"}.get(detail, detail.replace("_", " "))
+    return _relabelled(_SHOWN[known], f"{_SHOWN[known].label}, {detail}")
 
 
 def _relabelled(shown: Display, label: str) -> Display:
@@ -100,7 +102,7 @@ class Table:
         """What the numbers are, in one line."""
         shown = display(self.measure)
         title = shown.label if self.baseline is None else f"{shown.label}, difference from {self.baseline}"
-        counts = sorted({cell.n for cell in self.cells.values()})
+        counts = sorted({cell.n for cell in self.cells.values() if cell.n})
         pictures = "" if not counts or counts == [1] else f"; {_range(counts)} pictures"
         interval = any(not np.isnan(cell.low) for cell in self.cells.values())
         with_interval = f", mean [{100 * self.level:g} % interval]" if interval else ""
