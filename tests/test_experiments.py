@@ -224,8 +224,8 @@ def test_all_models_take_as_many_steps_and_each_adds_a_loss():
     for plan in plans.values():
         assert [stage.steps for stage in plan] == [33, 17, 50]
     terms = {model: set(plan[-1].players["generator"].losses) for model, plan in plans.items()}
-    assert [len(terms[model]) for model in (1, 2, 3, 4)] == [1, 2, 3, 4]
-    assert terms[1] < terms[2] < terms[3] < terms[4]
+    assert [len(terms[model]) for model in ("M1", "M2", "M3", "M4")] == [1, 2, 3, 4]
+    assert terms["M1"] < terms["M2"] < terms["M3"] < terms["M4"]
 
 
 def test_the_models_are_recorded_and_an_interrupted_run_goes_on(tiny, monkeypatch, tmp_path, capsys):
