@@ -14,7 +14,7 @@ import traitlets
 from PIL import Image
 
 from facecomp_lib import classical, faces, masks, show
-from facecomp_lib.show.explore import attention, mask_painter
+from facecomp_lib.show.explore import attention, flow, mask_painter
 from facecomp_lib.show.explore.base import Explorer, levels, lossless
 
 SIZE = 16
@@ -32,6 +32,12 @@ def pixels(png: bytes) -> np.ndarray:
 def browser_sends(widget: Explorer, **state: Any) -> None:
     """What arrives when the page has changed these traits and asks."""
     widget.set_state({**state, "asked": widget.asked + 1})
+
+
+def still(height: int, width: int | None = None) -> torch.Tensor:
+    """The flow [1, H, W, 2] that says of every pixel: the same place."""
+    x, y = (torch.linspace(-1, 1, count) for count in (width or height, height))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
 
 
 def words(sheet: show.Sheet) -> list[str]:
@@ -58,10 +64,11 @@ def explorers(face: torch.Tensor) -> Mapping[str, Explorer]:
         "attention": show.AttentionExplorer(face, {"map": torch.full((16, 16), 1 / 16)}),
         "compare": show.BeforeAfter(face, 1 - face),
         "switch": show.MethodSwitch(face, {"inverse": 1 - face, "black": lambda: 0 * face}),
+        "flow": show.FlowExplorer(face, still(SIZE)),
     }
 
 
-KINDS = ("painter", "attention", "compare", "switch")
+KINDS = ("painter", "attention", "compare", "switch", "flow")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -272,6 +279,132 @@ def test_the_attention_figure_has_a_row_for_each_map_and_a_column_for_each_query
     sheet = show.AttentionExplorer(face, maps, masks.make("center", size=SIZE)).twin()
     assert len(sheet.axes) == 2 * 4
     assert {"short", "8 x 8 positions", "long", "4 x 4 positions"} <= set(words(sheet))
+
+
+# ---- mirror flow -------------------------------------------------------------------------------------------
+
+
+def shifted(height: int, width: int, right: float, down: float) -> torch.Tensor:
+    """The flow that looks `right` and `down` px from each pixel's own place."""
+    return still(height, width) + torch.tensor([2 * right / (width - 1), 2 * down / (height - 1)])
+
+
+def test_displacements_are_in_pixels_of_the_picture() -> None:
+    assert np.allclose(flow.displacement(still(5, 9)), 0, atol=1e-6)
+    assert np.allclose(flow.displacement(shifted(5, 9, 2, -1)), (2, -1), atol=1e-5)
+    assert np.allclose(flow.targets(shifted(5, 9, 2, -1))[0, 3, 4], (6, 2), atol=1e-5)
+
+
+def test_colours_tell_the_direction_and_paleness_the_length() -> None:
+    ways = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [0, 0], [0.5, 0], [7, 0]], float)
+    right, down, left, up, nowhere, half, far = flow.tint(ways, limit=1)
+    assert np.allclose(right, (1, 0, 0)) and np.allclose(left, (0, 1, 1))
+    assert down[1] == 1 and down[2] == 0 and up[2] == 1 and up[1] == 0  # green and yellow; blue and violet
+    assert np.allclose(nowhere, 1) and np.allclose(half, (1, 0.5, 0.5)) and np.allclose(far, right)
+
+
+def test_the_wheel_has_the_colour_of_the_way_to_each_place() -> None:
+    wheel = flow.colour_wheel(65)
+    for x, y in ((64, 32), (32, 64), (10, 20), (32, 32)):
+        assert np.allclose(wheel[y, x], flow.tint(np.array([(x - 32) / 32, (y - 32) / 32]), 1))
+    assert np.allclose(wheel[0, 0], 1)
+
+
+def test_colours_are_grey_where_the_flow_means_nothing() -> None:
+    valid = torch.ones(8, 8, dtype=torch.bool)
+    valid[:, :3] = False
+    colours = flow.flow_colours(shifted(8, 8, 2, 0)[0], valid, limit=2)
+    assert np.allclose(colours[:, :3], 0.74) and np.allclose(colours[:, 3:], (1, 0, 0), atol=1e-4)
+    assert (
+        flow.farthest(shifted(8, 8, 1.2, 0), valid[None]) == 2 and flow.farthest(still(8), valid[None]) == 1
+    )
+    assert flow.farthest(still(8), torch.zeros(1, 8, 8, dtype=torch.bool)) == 1
+
+
+def test_the_way_begins_at_the_flipped_face_and_ends_at_the_warped_one(face: torch.Tensor) -> None:
+    moved, valid = shifted(SIZE, SIZE, 1.5, 0.5), torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    assert np.array_equal(levels(flow.carried(face, moved, valid, 0)), levels(face[0].flip(-1)))
+    whole = show.mirror_warp(face, moved)[0].permute(1, 2, 0).numpy()
+    assert np.allclose(flow.carried(face, moved, valid, 1), whole, atol=1e-5)
+    half = show.mirror_warp(face, shifted(SIZE, SIZE, 0.75, 0.25))[0].permute(1, 2, 0).numpy()
+    assert np.allclose(flow.carried(face, moved, valid, 0.5), half, atol=1e-5)
+    hidden = flow.carried(face, moved, torch.zeros_like(valid), 1)
+    assert np.allclose(hidden, 0.74)
+
+
+@pytest.mark.parametrize(("share", "there"), [(0, (8, 6)), (0.5, (6.5, 7)), (1, (5, 8))])
+def test_a_partner_is_followed_on_its_way(share: float, there: tuple[float, float]) -> None:
+    moved, valid = shifted(SIZE, SIZE, 3, -2)[0], torch.ones(SIZE, SIZE, dtype=torch.bool)
+    found = flow.followed(moved, valid, (5, 8), share)
+    assert np.allclose(found, there, atol=0.51)
+
+
+def test_arrows_point_from_pixels_to_their_partners() -> None:
+    sheet = flow.flow_arrows(
+        torch.zeros(1, 3, 32, 32), shifted(32, 32, 4, 0), torch.ones(1, 32, 32).bool(), 4
+    )
+    (arrows,) = [part for part in sheet.axes[0].collections if hasattr(part, "U")]
+    assert np.allclose(arrows.U, 4, atol=1e-4) and np.allclose(arrows.V, 0, atol=1e-4)
+    assert len(arrows.U) == 256 and sheet.axes[0].get_xlim() == (-0.5, 31.5)
+
+
+def test_a_clicked_pixel_tells_where_its_partner_is(face: torch.Tensor) -> None:
+    batch, moved = face.expand(2, -1, -1, -1), shifted(SIZE, SIZE, 3, -2).expand(2, -1, -1, -1)
+    valid = torch.ones(2, SIZE, SIZE, dtype=torch.bool)
+    valid[1, :, :8] = False
+    widget = show.FlowExplorer(batch, moved, valid, torch.zeros(2, 68, 2) + 4)
+    assert widget.pixel == [4, 4] and widget.points == [[4.0, 4.0]] * 68
+    browser_sends(widget, pixel=[5, 8])
+    assert np.allclose(widget.target, (8, 6), atol=1e-4) and widget.seen and widget.there == widget.target
+    assert widget.note.endswith("at (8.0, 6.0) in the flipped face, 3.0 px right and 2.0 px up.")
+    browser_sends(widget, chosen=1)
+    assert not widget.seen and widget.there == [] and "cannot be seen" in widget.note
+    assert np.array_equal(pixels(widget.shown), levels(face[0].flip(-1)))
+    browser_sends(widget, share=1.0, pixel=[12, 8])
+    assert np.array_equal(pixels(widget.shown), levels(flow.carried(face, moved[:1], valid[1:], 1)))
+    assert widget.there == [12.0, 8.0]
+    widget.view = 1
+    assert np.array_equal(pixels(widget.shown), levels(flow.flow_colours(moved[0], valid[1], widget.rim)))
+    widget.view = 2
+    assert pixels(widget.shown).shape == (640, 640, 3)
+
+
+def test_a_pixel_at_its_own_partners_place_is_called_so(face: torch.Tensor) -> None:
+    widget = show.FlowExplorer(face, still(SIZE))
+    assert widget.note.endswith("in the flipped face, the same place.")
+
+
+@pytest.mark.parametrize(
+    "state", [{"pixel": [SIZE, 0]}, {"pixel": [1]}, {"chosen": 1}, {"view": 3}, {"share": 2}]
+)
+def test_a_place_outside_the_face_is_refused(state: dict[str, Any], face: torch.Tensor) -> None:
+    widget = show.FlowExplorer(face, still(SIZE))
+    (name,) = state
+    before = getattr(widget, name)
+    with pytest.raises(traitlets.TraitError):
+        widget.set_state(state)
+    assert getattr(widget, name) == before
+
+
+def test_flows_that_do_not_belong_to_the_faces_are_refused(face: torch.Tensor) -> None:
+    valid = torch.ones(1, SIZE, SIZE, dtype=torch.bool)
+    for sentence, arguments in {
+        r"\[B, 3, H, W\]": (face[0], still(SIZE)),
+        r"flow of these faces is \[1, 16, 16, 2\]": (face, still(8)),
+        r"valid of these faces": (face, still(SIZE), valid[:, 1:]),
+        r"landmarks of these faces is \[1, 68, 2\]": (face, still(SIZE), valid, torch.zeros(68, 2)),
+        "finite": (face, still(SIZE) * torch.inf),
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            show.FlowExplorer(*arguments)
+
+
+def test_the_flow_figure_has_a_row_for_each_face() -> None:
+    batch = faces.embedded("test", size=64).batch([0, 1, 2])
+    sheet = show.FlowExplorer(
+        batch.image, batch.mirror_flow, batch.mirror_valid, batch.landmarks, twin_rows=2
+    ).twin()
+    assert len(sheet.axes) == 2 * 6 and words(sheet).count("the face") == 1
 
 
 # ---- comparing ---------------------------------------------------------------------------------------------

@@ -29,11 +29,18 @@ maps = {"same": torch.eye(16), "next": torch.eye(16).roll(1, 1)}
 attention = show.AttentionExplorer(grey, maps, description="attention")
 attention
 """
+FLOW = """
+line = torch.linspace(-1, 1, 16)
+still = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)[None]
+half = torch.where(torch.arange(16) < 8, 0.0, 1.0).expand(1, 3, 16, 16)
+flow = show.FlowExplorer(half, still - torch.tensor([8 / 15, 0]), description="flow")  # 4 px to the left
+flow
+"""
 SWITCH = """
 switch = show.MethodSwitch(grey, {"white": 0 * grey + 1, "black": lambda: 0 * grey}, description="switch")
 switch
 """
-CELLS = [SLIDER, PAINTER, ATTENTION, SWITCH]
+CELLS = [SLIDER, PAINTER, ATTENTION, FLOW, SWITCH]
 
 # the colour of one pixel of a picture: "red,green,blue", or nothing as long as there is no picture
 COLOUR = """([image, x, y]) => {
@@ -165,6 +172,32 @@ def test_pointing_shows_where_a_position_looks(page: Any) -> None:
     assert attention.python("attention.query, attention.chosen") == "[1, 0] 0"
 
 
+def test_a_clicked_pixel_is_followed_by_the_flow(page: Any) -> None:
+    flow = Widget(page, "[aria-label=flow]")
+    flow.shows("255,255,255", x=0.4, picture=1)  # the flipped face: white, then black
+    flow.point(9.5 / 16, 2.5 / 16)
+    page.mouse.down()
+    page.mouse.up()
+    flow.says("Pixel (9, 2): its mirror partner is at (5.0, 2.0) in the flipped face, 4.0 px left.")
+    dot = flow.box.locator(".frame").nth(1).locator("circle")
+    assert abs(float(dot.get_attribute("cx")) - 5) < 1e-3
+    flow.press("ArrowDown", "Shift+ArrowLeft")
+    flow.says("Pixel (1, 3):")
+    assert flow.python("flow.pixel, flow.seen") == "[1, 3] True"
+
+    slider = flow.box.get_by_role("slider")
+    slider.press("End")
+    flow.shows("255,255,255", x=0.6, picture=1)  # carried along, by 4 px
+    flow.shows("0,0,0", x=0.9, picture=1)
+    slider.press("ArrowLeft")
+    assert flow.python("round(flow.share, 3)") == "0.98"
+    flow.box.get_by_label("colours").check()
+    flow.shows("0,255,255", x=0.2, picture=1)  # to the left
+    flow.box.get_by_label("arrows").check()
+    flow.shows("0,0,0", x=0.01, y=0.01, picture=1)
+    assert flow.python("flow.view") == "2"
+
+
 def test_the_line_between_two_pictures_follows_hand_and_keys(page: Any) -> None:
     switch = Widget(page, "[aria-label=switch]")
     switch.shows("255,255,255", picture=1)
@@ -176,3 +209,10 @@ def test_the_line_between_two_pictures_follows_hand_and_keys(page: Any) -> None:
     switch.shows("0,0,0", picture=1)
     switch.says("black: computed in")
     assert switch.python("round(switch.position, 3), switch.chosen") == "0.9 1"
+
+
+def test_keys_are_not_taken_by_jupyterlab(page: Any) -> None:
+    # it looks for this attribute at the element that has the focus, and at those around it
+    control = ".facecomp-explore :is(button, input, [tabindex])"
+    assert page.locator(control).count() > 10
+    assert page.locator(f"{control}:not([data-lm-suppress-shortcuts])").count() == 0

@@ -42,13 +42,16 @@ from facecomp_lib.show.turntable import turntable
 
 _LATER = {  # loaded when used: figures need no Jupyter
     **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets"),
-    **dict.fromkeys(("AttentionExplorer", "BeforeAfter", "MaskPainter", "MethodSwitch"), "explore"),
+    **dict.fromkeys(
+        ("AttentionExplorer", "BeforeAfter", "FlowExplorer", "MaskPainter", "MethodSwitch"), "explore"
+    ),
 }
 
 __all__ = [
     "AttentionExplorer",
     "BeforeAfter",
     "FaceExplorer",
+    "FlowExplorer",
     "FrameSlider",
     "MaskPainter",
     "MethodSwitch",
