@@ -154,6 +154,21 @@ two = batch[[0, 2]]
 fc.show.mirror_flow(two.image, two.mirror_flow, two.mirror_valid, two.landmarks, cell=128)
 
 # %% [markdown]
+# Follow it yourself: click or drag on the left face, and the dot on the right is the mirror partner. The
+# slider below carries the whole mirror image along the flow; *colours* and *arrows* show all of it at once.
+#
+# **Predict:** face 2 is turned to the left of the picture. The tip of its nose is its own mirror partner. To
+# which side does the flow lead from there? And from the edges of the cheeks?
+
+# %%
+pair = batch[[0, 3]]
+fc.show.FlowExplorer(pair.image, pair.mirror_flow, pair.mirror_valid, pair.landmarks)
+
+# %% [markdown]
+# From the nose far to the right: in the flipped face it points the other way. What stands out in front of the
+# eyes goes with it, what lies behind them goes to the other side. The eyes themselves hardly move, because
+# aligned pictures have them in one place.
+#
 # Two things stand in the way of copying the other half:
 #
 # - The mirror partner may be **hidden**: behind the nose, beyond the cheek, under hair. Grey marks it. The
