@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import Picture, Sheet, cell_size, output, picture
+from facecomp_lib.show.canvas import CSS, Picture, Sheet, cell_size, output, picture
 
 FOLDER = Path(__file__).parent
 CELL = 320  # CSS pixels: about the width of a picture, so that two fit side by side
@@ -36,6 +36,7 @@ class Explorer(anywidget.AnyWidget):
     date. Questions that come while one is being answered are dropped, except for the last one.
     """
 
+    shades = False  # whether its twin shows more of them than a palette has
     _css = (FOLDER / "explore.css").read_text(encoding="utf-8")
     size: traitlets.List = traitlets.List(traitlets.Int()).tag(sync=True)  # height, width in pixels
     width = traitlets.Int().tag(sync=True)  # of a picture in CSS pixels
@@ -70,9 +71,16 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         view = super()._repr_mimebundle_(**kwargs)
         data, metadata = view if isinstance(view, tuple) else (view or {}, {})
-        sheet = self.twin()
-        twin, twin_metadata = output(sheet, "image/png", sheet.small_png())
+        twin, twin_metadata = still(self.twin(), self.shades)
         return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
+
+
+def still(sheet: Sheet, shades: bool = False) -> tuple[dict, dict]:
+    """A twin as light notebook output: 256 colours, or JPEG for more `shades` than that."""
+    if not shades:
+        return output(sheet, "image/png", sheet.small_png())
+    jpeg = sheet._bytes("jpeg", CSS, pil_kwargs={"quality": 88, "subsampling": 0})
+    return output(sheet, "image/jpeg", jpeg)
 
 
 def sentence(error: Exception) -> str:

@@ -187,6 +187,7 @@ class FlowExplorer(Explorer):
     """
 
     _esm = script("flow")
+    shades = True
     face = traitlets.Bytes().tag(sync=True)
     shown = traitlets.Bytes().tag(sync=True)
     wheel = traitlets.Bytes().tag(sync=True)
