@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_scripts.models_by_seed import blended
 from facecomp_lib import classical, evaluation, faces, methods, training
 from facecomp_lib.papers.gfc import curriculum
 
@@ -50,7 +51,7 @@ def main() -> int:
     else:
         own = {key: value for key, value in load_file(given.parser).items() if key.startswith("parser.")}
         method.load_state_dict({**method.state_dict(), **own})
-    stages = curriculum(given.size, given.steps, lr=1e-3)
+    stages = curriculum(given.size, given.steps, lr=1e-3, critics=(given.size / 128) ** 2)
     run = training.fit(
         method, data, given.run_dir, stages=stages, seed=given.seed,
         validation=faces.folder(given.faces, "val", given.size), precision=given.precision,
@@ -64,7 +65,13 @@ def main() -> int:
     sets = {Path(given.faces).name: faces.folder(given.faces, "test", given.size)}
     sets |= {Path(path).name: faces.folder(path, None, given.size) for path in given.also}
     rows = [row for name, test in sets.items() for row in measured(name, test, fills, given.limit)]
-    card = {"run": run.card, "crop": data.meta.get("zoom"), "limit": given.limit, "rows": rows}
+    card = {
+        "run": run.card,
+        "crop": data.meta.get("zoom"),
+        "limit": given.limit,
+        "critics": (given.size / 128) ** 2,
+        "rows": rows,
+    }
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"gfc_photos_{given.size}.json"
     target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
@@ -83,15 +90,6 @@ def measured(name, test, fills, limit):
                 values = [round(value, 4) for value in (found.mean, found.low, found.high)]
                 yield {"faces": name, "hole": hole, "fill": fill, "measure": measure, "n": found.n,
                        "mean": values[0], "low": values[1], "high": values[2]}  # fmt: skip
-
-
-def blended(method):
-    """The paper's M5: the completion, blended into the known pixels by Poisson's equation."""
-
-    def complete(image, mask):
-        return classical.poisson_blend(image, method.complete(image, mask).raw, mask)
-
-    return complete
 
 
 if __name__ == "__main__":

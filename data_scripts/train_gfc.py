@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_scripts.models_by_seed import blended
 from facecomp_lib import classical, evaluation, faces, masks, methods, training
 from facecomp_lib.methods import shipped
 from facecomp_lib.papers.gfc import curriculum, parsing_stage
@@ -155,15 +156,6 @@ def completion_scores(method: methods.Method, test: faces.FaceDataset) -> dict[s
         measure: {name: round(comparison.estimate(measure, name, "random_square").mean, 4) for name in fills}
         for measure in MEASURES
     }
-
-
-def blended(method: methods.Method):
-    """The paper's M5: the completion, blended into the known pixels by Poisson's equation."""
-
-    def complete(image, mask):
-        return classical.poisson_blend(image, method.complete(image, mask).raw, mask)
-
-    return complete
 
 
 if __name__ == "__main__":
