@@ -65,10 +65,12 @@ def explorers(face: torch.Tensor) -> Mapping[str, Explorer]:
         "compare": show.BeforeAfter(face, 1 - face),
         "switch": show.MethodSwitch(face, {"inverse": 1 - face, "black": lambda: 0 * face}),
         "flow": show.FlowExplorer(face, still(SIZE)),
+        "landmarks": show.LandmarkEditor(face, SOME_POINTS, lambda landmarks: 1 - face),
     }
 
 
-KINDS = ("painter", "attention", "compare", "switch", "flow")
+SOME_POINTS = torch.rand(1, 68, 2, generator=torch.Generator().manual_seed(4)) * SIZE
+KINDS = ("painter", "attention", "compare", "switch", "flow", "landmarks")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,12 +86,13 @@ def test_an_explorer_brings_its_static_twin_and_stands_alone(kind: str, face: to
     assert widget.description
 
 
-@pytest.mark.parametrize("kind", ["painter", "attention"])
+@pytest.mark.parametrize("kind", ["painter", "attention", "landmarks"])
 @pytest.mark.parametrize("wrong", [torch.zeros(2, 3, 8, 8), torch.zeros(1, 8, 8), None])
 def test_what_is_not_one_face_is_refused_in_a_sentence(kind: str, wrong: Any) -> None:
     make = {
         "painter": lambda: show.MaskPainter(wrong, lambda image, mask: image),
         "attention": lambda: show.AttentionExplorer(wrong, {"map": torch.ones(4, 4)}),
+        "landmarks": lambda: show.LandmarkEditor(wrong, SOME_POINTS, lambda landmarks: landmarks),
     }
     with pytest.raises(ValueError, match="One face is wanted"):
         make[kind]()
@@ -406,6 +409,247 @@ def test_the_flow_figure_has_a_row_for_each_face() -> None:
         batch.image, batch.mirror_flow, batch.mirror_valid, batch.landmarks, twin_rows=2
     ).twin()
     assert len(sheet.axes) == 2 * 6 and words(sheet).count("the face") == 1
+
+
+# ---- expressions -------------------------------------------------------------------------------------------
+
+AMOUNTS = ({"smile": 0.7}, {"smile": -1}, {"mouth_open": 0.5}, {"mouth_open": -0.5}, {"brow_raise": 1})
+CONCERNED = {
+    "smile": {*range(48, 68)},
+    "mouth_open": {*range(4, 13), *range(48, 68)},
+    "brow_raise": {*range(17, 27)},
+}
+
+
+@pytest.fixture(scope="module")
+def people() -> faces.FaceBatch:
+    """A frontal, a turned and another frontal face."""
+    return faces.embedded("test").batch([0, 3, 5])
+
+
+def turned(points: torch.Tensor, degrees: float, scale: float, shift: tuple[float, float]) -> torch.Tensor:
+    """Points [..., 2] after a similarity."""
+    angle = torch.deg2rad(torch.tensor(degrees, dtype=points.dtype))
+    matrix = torch.stack([torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])])
+    return scale * points @ matrix + torch.tensor(shift, dtype=points.dtype)
+
+
+def mirrored(points: torch.Tensor) -> torch.Tensor:
+    """The landmarks of the mirrored face, 128 px wide."""
+    return points[..., faces.LANDMARK_MIRROR.copy(), :] * torch.tensor([-1.0, 1]) + torch.tensor([127.0, 0])
+
+
+def test_no_edit_is_the_identity_bit_for_bit(people: faces.FaceBatch) -> None:
+    assert torch.equal(show.edit_landmarks(people.landmarks), people.landmarks)
+
+
+@pytest.mark.parametrize("amounts", AMOUNTS, ids=str)
+def test_only_the_parts_concerned_move(amounts: dict[str, float], people: faces.FaceBatch) -> None:
+    (name,) = amounts
+    talking = show.edit_landmarks(people.landmarks[:1], mouth_open=0.3)  # a closed mouth cannot be closed
+    moved = (show.edit_landmarks(talking, **amounts) != talking).any(-1)[0]
+    points = set(moved.nonzero().flatten().tolist())
+    assert points and points <= CONCERNED[name]
+
+
+@pytest.mark.parametrize("amounts", AMOUNTS, ids=str)
+def test_edits_turn_scale_and_mirror_with_the_face(
+    amounts: dict[str, float], people: faces.FaceBatch
+) -> None:
+    points = people.landmarks.double()
+    edited = show.edit_landmarks(points, **amounts)
+    assert torch.allclose(mirrored(edited), show.edit_landmarks(mirrored(points), **amounts), atol=1e-9)
+    way = (25.0, 3.0, (40.0, -7.0))
+    assert torch.allclose(
+        turned(edited, *way), show.edit_landmarks(turned(points, *way), **amounts), atol=1e-9
+    )
+
+
+def test_a_smile_goes_the_way_the_rendered_people_smile() -> None:
+    every = faces.embedded("train")
+    points = torch.from_numpy(every.column("landmarks")).double().reshape(-1, 68, 2)
+    right, left = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
+    size = (left - right).norm(dim=-1)[:, None, None]
+    upright = (points - ((left + right) / 2)[:, None]) / size  # aligned faces hardly tilt
+    frontal = torch.from_numpy(np.abs(every.column("pose")[:, 0]) < 10)
+    closed = upright[:, 66, 1] - upright[:, 62, 1] < 0.1
+    smiling = torch.from_numpy(every.column("smiling").astype(bool))
+    serious, happy = (upright[frontal & closed & who].mean(0) for who in (~smiling, smiling))
+    error = (show.edit_landmarks(serious, smile=0.75) - happy)[48:].norm(dim=-1)
+    assert error.mean() < 0.35 * (serious - happy)[48:].norm(dim=-1).mean()
+
+
+def test_a_mouth_opens_by_a_share_of_the_face_and_closes_completely(people: faces.FaceBatch) -> None:
+    def gap(points: torch.Tensor) -> float:
+        return float((points[0, 66] - points[0, 62]).norm())
+
+    face = people.landmarks[:1]
+    eyes = float((face[0, 36:42].mean(0) - face[0, 42:48].mean(0)).norm())
+    wide = show.edit_landmarks(face, mouth_open=1)
+    assert 0.3 * eyes < gap(wide) - gap(face) < 0.5 * eyes
+    assert gap(show.edit_landmarks(wide, mouth_open=-1)) < 0.02 * eyes
+    assert 0 < wide[0, 8, 1] - face[0, 8, 1] < wide[0, 66, 1] - face[0, 66, 1]  # the chin follows the lip
+
+
+@pytest.mark.parametrize("name", CONCERNED)
+def test_amounts_out_of_range_and_what_is_no_landmarks_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} goes from -1 to 1"):
+        show.edit_landmarks(torch.rand(68, 2), **{name: 1.5})
+    for wrong in (torch.rand(5, 2), torch.full((68, 2), torch.nan), torch.ones(68, 2).long(), [[0, 0]] * 68):
+        with pytest.raises(ValueError, match="Landmarks"):
+            show.edit_landmarks(wrong, **{name: 1})
+        with pytest.raises(ValueError, match="Landmarks"):
+            show.expression_from(torch.rand(68, 2), wrong)
+
+
+def test_a_faces_own_expression_changes_nothing_however_it_lies(people: faces.FaceBatch) -> None:
+    points = people.landmarks.double()
+    again = show.expression_from(points, turned(points, -30, 0.4, (5, 9)))
+    assert torch.allclose(again, points, atol=1e-9)
+
+
+def test_an_expression_is_carried_over_and_the_rest_of_the_face_stays(people: faces.FaceBatch) -> None:
+    mine, yours = people.landmarks[:1].double(), people.landmarks[2:].double()
+    happy = show.edit_landmarks(yours, smile=0.8, brow_raise=0.6)
+    neutral, copied = show.expression_from(mine, yours), show.expression_from(mine, happy)
+    wanted = show.edit_landmarks(neutral, smile=0.8, brow_raise=0.6)
+    brows_and_mouth = [*range(17, 27), *range(48, 68)]
+    error, change = (copied - wanted)[0, brows_and_mouth], (copied - neutral)[0, brows_and_mouth]
+    assert error.norm(dim=-1).mean() < 0.25 * change.norm(dim=-1).mean()
+    stays = [*range(17), *range(27, 36)]
+    assert torch.allclose(copied[0, stays], neutral[0, stays], atol=0.2)
+    assert torch.equal(copied[0, 27:36], mine[0, 27:36])
+
+
+# ---- landmarks under the hand ------------------------------------------------------------------------------
+
+
+def editor(people: faces.FaceBatch, **options: Any) -> show.LandmarkEditor:
+    """An editor that draws white while the tip of the nose is left of x = 90."""
+
+    def draw(landmarks: torch.Tensor) -> torch.Tensor:
+        assert landmarks.shape == (1, 68, 2)
+        return torch.full((3, 8, 8), float(landmarks[0, 30, 0] < 90))
+
+    return show.LandmarkEditor(people.image[:1], people.landmarks[:1], draw, **options)
+
+
+def orders(widget: show.LandmarkEditor, *what: dict[str, Any]) -> None:
+    """The browser sends orders, numbered from the next question on."""
+    first = widget.asked + 1
+    numbered = [{"number": first + k, **order} for k, order in enumerate(what)]
+    widget.set_state({"orders": numbered, "asked": widget.asked + len(what)})
+
+
+def test_what_is_dragged_moves_and_nothing_else(people: faces.FaceBatch) -> None:
+    widget, before = editor(people), people.landmarks[:1]
+    heard: list[torch.Tensor] = []
+    widget.observe(lambda change: heard.append(change["new"]), "landmarks")
+    white = pixels(widget.drawn)
+    orders(widget, {"do": "drag", "points": [30, 31], "by": [40.0, -2.5]})
+    moved = [30, 31]
+    assert torch.allclose(widget.landmarks[0, moved], before[0, moved] + torch.tensor([40, -2.5]))
+    others = [k for k in range(68) if k not in moved]
+    assert torch.equal(widget.landmarks[0, others], before[0, others])
+    assert torch.equal(
+        torch.frombuffer(bytearray(widget.points), dtype=torch.float32), widget.landmarks.flatten()
+    )
+    assert len(heard) == 1 and widget.answered == 1 and widget.undoable
+    assert (white == 255).all() and (pixels(widget.drawn) == 0).all()
+    assert widget.note.startswith("2 points moved, by up to 40.1 px; drawn in ")
+
+
+def test_undo_goes_back_step_by_step_and_reset_to_the_beginning(people: faces.FaceBatch) -> None:
+    widget = editor(people)
+    states = [widget.landmarks]
+    for step in range(3):
+        orders(widget, {"do": "drag", "points": [step], "by": [1.0, 1.0]})
+        states.append(widget.landmarks)
+    for state in reversed(states[:-1]):
+        orders(widget, {"do": "undo"})
+        assert torch.equal(widget.landmarks, state)
+    assert not widget.undoable
+    orders(widget, {"do": "undo"})
+    assert torch.equal(widget.landmarks, states[0])
+    orders(widget, {"do": "drag", "points": [8], "by": [0, 3]}, {"do": "reset"})
+    assert torch.equal(widget.landmarks, people.landmarks[:1]) and widget.undoable
+
+
+def test_a_slider_draws_only_when_it_rests_and_dragged_points_stay_dragged(people: faces.FaceBatch) -> None:
+    calls: list[torch.Tensor] = []
+
+    def complete(landmarks: torch.Tensor) -> torch.Tensor:
+        calls.append(landmarks)
+        return people.image[:1]
+
+    widget = show.LandmarkEditor(people.image[:1], people.landmarks[:1], complete)
+    orders(widget, {"do": "drag", "points": [48], "by": [-5.0, 0.0]})
+    for share in (0.2, 0.4):
+        orders(widget, {"do": "edit", "expression": [share, 0, 0]})
+    assert len(calls) == 2
+    orders(widget, {"do": "edit", "expression": [0.5, 0, 0], "rest": True})
+    assert len(calls) == 3 and widget.expression == [0.5, 0, 0]
+    wanted = show.edit_landmarks(people.landmarks[:1], smile=0.5)
+    wanted[0, 48, 0] -= 5
+    assert torch.allclose(widget.landmarks, wanted, atol=1e-5) and torch.equal(calls[-1], widget.landmarks)
+    orders(widget, {"do": "undo"})
+    assert widget.expression == [0, 0, 0] and not torch.equal(widget.landmarks, people.landmarks[:1])
+
+
+def test_orders_that_come_again_are_carried_out_once(people: faces.FaceBatch) -> None:
+    widget, drag = editor(people), {"do": "drag", "points": [0], "by": [1.0, 0.0]}
+    widget.set_state({"orders": [{"number": 1, **drag}], "asked": 1})
+    widget.set_state({"orders": [{"number": 1, **drag}, {"number": 2, **drag}], "asked": 2})
+    assert torch.allclose(widget.landmarks[0, 0], people.landmarks[0, 0] + torch.tensor([2, 0]))
+
+
+def test_the_expression_of_another_face_is_copied(people: faces.FaceBatch) -> None:
+    widget = editor(people, others={"the other": people.landmarks[2]})
+    orders(widget, {"do": "edit", "expression": [1, 0, 0], "rest": True}, {"do": "copy", "name": "the other"})
+    wanted = show.expression_from(people.landmarks[:1], people.landmarks[2:])
+    assert torch.allclose(widget.landmarks, wanted) and widget.expression == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "drag", "points": [68], "by": [0, 0]},
+        {"do": "drag", "points": [], "by": [0, 0]},
+        {"do": "drag", "points": [0], "by": [float("nan"), 0]},
+        {"do": "drag", "points": [0], "by": [1e9, 0]},
+        {"do": "drag"},
+        {"do": "edit", "expression": [2, 0, 0]},
+        {"do": "edit", "expression": [0, 0]},
+        {"do": "copy", "name": "nobody"},
+        {"do": "dance"},
+        {},
+    ],
+    ids=str,
+)
+def test_orders_without_sense_change_nothing(order: dict[str, Any], people: faces.FaceBatch) -> None:
+    widget = editor(people)
+    orders(widget, order)
+    assert torch.equal(widget.landmarks, people.landmarks[:1]) and widget.answered == 1
+    assert widget.note and not widget.note.startswith("drawn")
+
+
+def test_landmarks_from_python_are_shown_and_others_refused(people: faces.FaceBatch) -> None:
+    widget = editor(people)
+    widget.landmarks = people.landmarks[2:]
+    assert torch.equal(widget.landmarks, people.landmarks[2:]) and widget.undoable
+    assert bytes(widget.points) == people.landmarks[2].numpy().tobytes()
+    for wrong in (people.landmarks, torch.full((1, 68, 2), torch.inf), None):
+        with pytest.raises(traitlets.TraitError):
+            widget.landmarks = wrong
+    orders(widget, {"do": "undo"})
+    assert torch.equal(widget.landmarks, people.landmarks[:1])
+
+
+def test_a_painter_of_faces_that_fails_leaves_a_sentence(people: faces.FaceBatch) -> None:
+    widget = show.LandmarkEditor(people.image[:1], people.landmarks[:1], lambda landmarks: 1 / 0)
+    assert widget.note == "ZeroDivisionError: division by zero" and widget.result is None
+    assert len(np.unique(pixels(widget.drawn))) == 1
+    assert {"landmarks", "edited", "drawn for the edited ones"} <= set(words(widget.twin()))
 
 
 # ---- comparing ---------------------------------------------------------------------------------------------

@@ -36,11 +36,23 @@ half = torch.where(torch.arange(16) < 8, 0.0, 1.0).expand(1, 3, 16, 16)
 flow = show.FlowExplorer(half, still - torch.tensor([8 / 15, 0]), description="flow")  # 4 px to the left
 flow
 """
+EDITOR = """
+from facecomp_lib import faces
+people = faces.embedded("test", size=64).batch([0, 5])
+def dots(landmarks):
+    picture = torch.zeros(3, 64, 64)
+    x, y = landmarks[0].round().long().clamp(0, 63).T
+    picture[:, y, x] = 1
+    return picture
+editor = show.LandmarkEditor(people.image[:1], people.landmarks[:1], dots, description="editor",
+                             others={"another": people.landmarks[1:]})
+editor
+"""
 SWITCH = """
 switch = show.MethodSwitch(grey, {"white": 0 * grey + 1, "black": lambda: 0 * grey}, description="switch")
 switch
 """
-CELLS = [SLIDER, PAINTER, ATTENTION, FLOW, SWITCH]
+CELLS = [SLIDER, PAINTER, ATTENTION, FLOW, EDITOR, SWITCH]
 
 # the colour of one pixel of a picture: "red,green,blue", or nothing as long as there is no picture
 COLOUR = """([image, x, y]) => {
@@ -80,6 +92,7 @@ class Widget:
 
     def point(self, x: float, y: float, frame: int = 0) -> None:
         """Move the pointer to a place on a picture that hands work on."""
+        self.box.locator(".frame").nth(frame).scroll_into_view_if_needed()
         box = self.box.locator(".frame").nth(frame).bounding_box()
         self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
@@ -102,6 +115,14 @@ class Widget:
         if self.box.get_attribute("aria-busy"):
             self.page.wait_for_function("box => box.ariaBusy === 'false'", arg=self.box.element_handle())
         return browser.ask(self.page, f"print({expression})")
+
+    def reaches(self, expression: str, value: str) -> None:
+        """Wait until an expression has this value in the kernel."""
+        for _ in range(100):
+            if (found := self.python(expression)) == value:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{expression} is {found}, not {value}")
 
 
 def test_a_moved_slider_changes_the_picture(page: Any) -> None:
@@ -198,11 +219,54 @@ def test_a_clicked_pixel_is_followed_by_the_flow(page: Any) -> None:
     assert flow.python("flow.view") == "2"
 
 
+def test_a_dragged_point_is_drawn_where_it_is_let_go(page: Any) -> None:
+    editor = Widget(page, "[aria-label=editor]")
+
+    def at(point: int) -> tuple[float, float]:
+        x, y = eval(editor.python(f"editor.landmarks[0, {point}].round().tolist()"))
+        return (x + 0.5) / 64, (y + 0.5) / 64
+
+    x, y = at(8)  # the chin
+    editor.shows("255,255,255", x, y, picture=1)
+    editor.drag((x, y), (x - 0.1, y), (x - 0.25, y))
+    editor.says("1 point moved, by up to 16.0 px")
+    editor.shows("255,255,255", x - 0.25, y, picture=1)
+    editor.shows("0,0,0", x, y, picture=1)
+    assert abs(at(8)[0] - (x - 0.25)) < 0.02
+
+    editor.box.get_by_role("button", name="Undo").click()
+    editor.shows("255,255,255", x, y, picture=1)
+    editor.box.get_by_label("whole parts").check()
+    editor.drag((x, y), (x, y - 0.2))
+    editor.says("17 points moved")
+    editor.press("+", "Shift+ArrowUp")  # a brow
+    editor.says("22 points moved")
+    editor.press("Delete")
+    editor.shows("255,255,255", x, y, picture=1)
+    assert editor.python("torch.equal(editor.landmarks, people.landmarks[:1])") == "True"
+
+
+def test_sliders_and_other_faces_change_the_expression(page: Any) -> None:
+    editor = Widget(page, "[aria-label=editor]")
+    editor.box.get_by_role("slider", name="mouth open").press("End")
+    editor.says("points moved")
+    same = "torch.allclose(editor.landmarks, {}, atol=1e-3)"
+    opened = same.format("show.edit_landmarks(people.landmarks[:1], mouth_open=1)")
+    assert editor.python(opened) == "True"
+    editor.box.get_by_role("button", name="Undo").click()
+    editor.says("drawn in")
+    editor.box.get_by_label("copy an expression").select_option("another")
+    editor.says("points moved")
+    copied = same.format("show.expression_from(people.landmarks[:1], people.landmarks[1:])")
+    assert editor.python(copied) == "True"
+    assert editor.box.locator("output").first.inner_text() == "0.00"
+
+
 def test_the_line_between_two_pictures_follows_hand_and_keys(page: Any) -> None:
     switch = Widget(page, "[aria-label=switch]")
     switch.shows("255,255,255", picture=1)
     switch.drag((0.5, 0.5), (0.25, 0.5))
-    assert abs(float(switch.python("switch.position")) - 0.25) < 0.01
+    switch.reaches("round(switch.position, 2)", "0.25")
     clip = switch.box.locator("img").nth(1).evaluate("image => image.style.clipPath")
     assert clip.startswith("inset(0px 0px 0px 2")
     switch.press("End", "Shift+ArrowLeft", "+")

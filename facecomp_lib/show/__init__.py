@@ -43,8 +43,17 @@ from facecomp_lib.show.turntable import turntable
 _LATER = {  # loaded when used: figures need no Jupyter
     **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets"),
     **dict.fromkeys(
-        ("AttentionExplorer", "BeforeAfter", "FlowExplorer", "MaskPainter", "MethodSwitch"), "explore"
+        (
+            "AttentionExplorer",
+            "BeforeAfter",
+            "FlowExplorer",
+            "LandmarkEditor",
+            "MaskPainter",
+            "MethodSwitch",
+        ),
+        "explore",
     ),
+    **dict.fromkeys(("edit_landmarks", "expression_from"), "explore.expressions"),
 }
 
 __all__ = [
@@ -53,6 +62,7 @@ __all__ = [
     "FaceExplorer",
     "FlowExplorer",
     "FrameSlider",
+    "LandmarkEditor",
     "MaskPainter",
     "MethodSwitch",
     "Panel",
@@ -62,6 +72,8 @@ __all__ = [
     "contact_sheet",
     "curves",
     "duel",
+    "edit_landmarks",
+    "expression_from",
     "face_view",
     "gaussians",
     "gfc_plan",

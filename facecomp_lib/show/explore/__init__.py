@@ -7,6 +7,14 @@ works with mouse, pen, finger and keyboard.
 from facecomp_lib.show.explore.attention import AttentionExplorer
 from facecomp_lib.show.explore.compare import BeforeAfter, MethodSwitch
 from facecomp_lib.show.explore.flow import FlowExplorer
+from facecomp_lib.show.explore.landmark_editor import LandmarkEditor
 from facecomp_lib.show.explore.mask_painter import MaskPainter
 
-__all__ = ["AttentionExplorer", "BeforeAfter", "FlowExplorer", "MaskPainter", "MethodSwitch"]
+__all__ = [
+    "AttentionExplorer",
+    "BeforeAfter",
+    "FlowExplorer",
+    "LandmarkEditor",
+    "MaskPainter",
+    "MethodSwitch",
+]

@@ -117,11 +117,11 @@ def one_face(image: Tensor) -> Tensor:
     return image.detach().reshape(1, *image.shape[-3:]).float()
 
 
-def shown_of(result: Completion | Picture, size: tuple[int, int]) -> Picture:
+def shown_of(result: Completion | Picture, size: tuple[int, int] | None = None) -> Picture:
     """The picture in what a function gave: of a Completion the composite, of a batch the only one.
 
     Raises:
-        ValueError: several pictures, none, or one of another size.
+        ValueError: several pictures, none, or one of another size (height, width) than wanted.
     """
     found = result.composite if isinstance(result, Completion) else result
     if isinstance(found, torch.Tensor):
@@ -130,6 +130,6 @@ def shown_of(result: Completion | Picture, size: tuple[int, int]) -> Picture:
     if not isinstance(found, (torch.Tensor, np.ndarray)):
         raise ValueError(f"A picture or a Completion is wanted, not {type(found).__name__}.")
     shape = picture(found).shape[:2]
-    if shape != tuple(size):
+    if size is not None and shape != tuple(size):
         raise ValueError(f"The picture has {shape[1]} x {shape[0]} px, the face {size[1]} x {size[0]}.")
     return found

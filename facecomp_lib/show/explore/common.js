@@ -136,7 +136,7 @@ function arrange(model, el, hint, ...parts) {
   const box = make("div", { className: "facecomp-explore", role: "group" }, ...parts, note);
   box.append(make("p", { className: "hint" }, hint));
   // keys work here, not on JupyterLab's cells; it looks for this at whatever has the focus
-  for (const part of [box, ...box.querySelectorAll("button, input, [tabindex]")]) part.dataset.lmSuppressShortcuts = "true";
+  for (const part of [box, ...box.querySelectorAll("button, input, select, [tabindex]")]) part.dataset.lmSuppressShortcuts = "true";
   box.setAttribute("aria-label", model.get("description"));
   const say = () => (note.textContent = model.get("note"));
   const wait = () => box.setAttribute("aria-busy", model.get("answered") < model.get("asked"));

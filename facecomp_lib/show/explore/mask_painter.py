@@ -76,7 +76,7 @@ class MaskPainter(Explorer):
     hole = CByteMemoryView().tag(sync=True, echo_update=False)
     brush = traitlets.Int().tag(sync=True)
     paint = traitlets.List(traitlets.Int()).tag(sync=True)  # red, green, blue, alpha in 0 ... 255
-    mask = traitlets.Any()
+    mask: traitlets.Instance = traitlets.Instance(Tensor, ())
 
     def __init__(
         self,
@@ -108,10 +108,9 @@ class MaskPainter(Explorer):
 
     @traitlets.validate("mask")
     def _check(self, proposal: Any) -> Tensor:
-        mask, shape = proposal["value"], (1, 1, *self.image.shape[2:])
-        if not isinstance(mask, Tensor) or tuple(mask.shape) != shape:
-            found = list(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-            raise traitlets.TraitError(f"The mask of this face is a tensor {list(shape)}, not {found}.")
+        mask, shape = proposal["value"], [1, 1, *self.image.shape[2:]]
+        if list(mask.shape) != shape:
+            raise traitlets.TraitError(f"The mask of this face is {shape}, not {list(mask.shape)}.")
         if not ((mask == 0) | (mask == 1)).all():
             raise traitlets.TraitError("A mask holds 1 for known and 0 for missing pixels, and nothing else.")
         return mask.detach().float().cpu()
