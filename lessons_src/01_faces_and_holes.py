@@ -173,7 +173,7 @@ fc.show.FlowExplorer(pair.image, pair.mirror_flow, pair.mirror_valid, pair.landm
 #
 # - The mirror partner may be **hidden**: behind the nose, beyond the cheek, under hair. Grey marks it. The
 #   more a face is turned, the more is grey.
-# - The partner is **lit differently**. The last column shows that most of the difference is light.
+# - The partner is **lit differently**. The column *difference* above shows it: most of it is light.
 #
 # symmfc multiplies the warped picture by a light ratio R before it uses it (Eq. 9). We know the true R.
 # **Predict:** how much of the difference goes away?
