@@ -139,7 +139,14 @@ function arrange(model, el, hint, ...parts) {
   for (const part of [box, ...box.querySelectorAll("button, input, select, [tabindex]")]) part.dataset.lmSuppressShortcuts = "true";
   box.setAttribute("aria-label", model.get("description"));
   const say = () => (note.textContent = model.get("note"));
-  const wait = () => box.setAttribute("aria-busy", model.get("answered") < model.get("asked"));
+  let late;
+  const wait = () => {
+    const busy = model.get("answered") < model.get("asked");
+    box.setAttribute("aria-busy", busy);
+    box.classList.remove("late");
+    clearTimeout(late);
+    if (busy) late = setTimeout(() => box.classList.add("late"), 20_000);
+  };
   model.on("change:note", say);
   model.on("change:asked", wait);
   model.on("change:answered", wait);
