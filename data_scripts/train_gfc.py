@@ -151,7 +151,7 @@ def completion_scores(method: methods.Method, test: faces.FaceDataset) -> dict[s
     fills = {"gfc": method, "gfc, blended": blended(method), **{kind: kind for kind in classical.KINDS}}
     comparison = evaluation.evaluate(fills, test, "random_square", MEASURES)
     print(comparison)
-    comparison.to_csv(RESULTS / f"gfc_shipped_{test.size}.csv")
+    evaluation.save_runs(RESULTS / f"gfc_shipped_{test.size}.csv.gz", {0: comparison})
     return {
         measure: {name: round(comparison.estimate(measure, name, "random_square").mean, 4) for name in fills}
         for measure in MEASURES
