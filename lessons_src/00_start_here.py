@@ -113,6 +113,24 @@ for kind in kinds:
 # methods completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better
 # ones.
 #
+# And a network that *has* seen faces? Here is the first one that you will build, gfc of lesson 03, after some
+# hours of training on one core of a processor. It was never shown this person.
+
+# %%
+gfc = fc.methods.pretrained("gfc")
+drawn = gfc.complete(face.image, mask)
+blended = fc.classical.poisson_blend(face.image, drawn.raw, mask)  # colours of the rim made to meet
+pictures = [fc.show.masked(face.image, mask), fills["telea"], drawn.composite, blended, face.image]
+fc.show.contact_sheet(torch.cat(pictures), ["input", "telea", "gfc", "gfc, blended", "truth"], cell=192)
+
+# %% [markdown]
+# Not the true face, but *a* face. Now paint holes of your own: press and draw; when you let go, the face is
+# completed.
+
+# %%
+fc.show.MaskPainter(face.image, gfc.complete, mask=mask)
+
+# %% [markdown]
 # *Try:* another `face_number` in the first cell (0 to 299), and `"half_left"` instead of `"center"`.
 
 # %% [markdown]
@@ -192,7 +210,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | **00 start here** | a first completed face | - | 10 s | here |
 # | **01 faces and holes** | the data, masks and compositing that all papers share | 00 | 15 s | here |
 # | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
-# | 03 gfc | an encoder-decoder, two critics and a face-parsing loss | 02 | | coming |
+# | **03 gfc** | an encoder-decoder, two critics and a face-parsing loss | 02 | 5 min | here |
 # | 04 collagan | one generator that completes, segments and finds landmarks at once | 03 | | coming |
 # | 05 lafin | landmarks first, then the face around them; attention | 03 | | coming |
 # | 06 oracle | attention that is told by the true picture where to look | 05 | | coming |
