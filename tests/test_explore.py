@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import tomllib
 from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from PIL import Image
 
 from facecomp_lib import classical, faces, masks, show
 from facecomp_lib.show.explore import attention, flow, mask_painter
-from facecomp_lib.show.explore.base import Explorer, levels, lossless
+from facecomp_lib.show.explore.base import FOLDER, Explorer, levels, lossless
 
 SIZE = 16
 
@@ -49,6 +52,14 @@ def words(sheet: show.Sheet) -> list[str]:
 
 def test_everything_that_show_promises_is_there() -> None:
     assert [name for name in show.__all__ if not hasattr(show, name)] == []
+
+
+def test_scripts_and_styles_travel_with_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["*"]
+    names = [path.name for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"]
+    assert len(names) > 5
+    assert [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 def test_every_level_survives_the_way_to_the_browser(face: torch.Tensor) -> None:
@@ -248,7 +259,7 @@ def test_queries_are_inside_outside_or_on_the_rim_of_the_hole(face: torch.Tensor
 
 def test_a_position_that_looks_nowhere_is_called_so(face: torch.Tensor) -> None:
     widget = show.AttentionExplorer(face, {"none": torch.zeros(16, 16)})
-    assert "It looks nowhere" in widget.note and "hole" not in widget.note
+    assert "looks nowhere" in widget.note and "hole" not in widget.note
 
 
 @pytest.mark.parametrize(
@@ -643,6 +654,17 @@ def test_landmarks_from_python_are_shown_and_others_refused(people: faces.FaceBa
             widget.landmarks = wrong
     orders(widget, {"do": "undo"})
     assert torch.equal(widget.landmarks, people.landmarks[:1])
+
+
+def test_an_expression_from_python_moves_the_sliders_and_the_points(people: faces.FaceBatch) -> None:
+    widget = editor(people)
+    widget.expression = [0.0, 1.0, 0.5]
+    wanted = show.edit_landmarks(people.landmarks[:1], mouth_open=1, brow_raise=0.5)
+    assert torch.equal(widget.landmarks, wanted) and widget.undoable and "points moved" in widget.note
+    for wrong in ([0.0, 2.0, 0.0], [0.0]):
+        with pytest.raises(traitlets.TraitError):
+            widget.expression = wrong
+    assert widget.expression == [0.0, 1.0, 0.5]
 
 
 def test_a_painter_of_faces_that_fails_leaves_a_sentence(people: faces.FaceBatch) -> None:

@@ -68,10 +68,10 @@ COLOUR = """([image, x, y]) => {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A notebook with one widget in each cell; one server and one kernel for all tests."""
-    pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("playwright.sync_api", reason="needs playwright: python3 course.py setup test")
     with (
         browser.lab(tmp_path_factory.mktemp("lab"), CELLS) as address,
-        browser.notebook(address, viewport={"width": 1200, "height": 3000}) as page,
+        browser.notebook(address, viewport={"width": 1200, "height": 3000}, has_touch=True) as page,
     ):
         page.wait_for_selector("[aria-label=switch]", timeout=120_000)
         yield page
@@ -173,6 +173,26 @@ def test_keys_paint_too_and_a_mask_from_python_is_shown(page: Any) -> None:
     painter.says("Everything is missing")
     painter.box.get_by_role("button", name="Undo").click()
     painter.says("1.2% missing")
+
+
+def test_a_finger_paints_and_does_not_scroll_the_page(page: Any) -> None:
+    painter = Widget(page, "[aria-label=painter]")
+    painter.box.get_by_role("button", name="Clear").click()
+    painter.says("Nothing is missing")
+    painter.python("setattr(painter, 'brush', 4)")
+    painter.says("4 px")
+    painter.point(0, 0)  # scrolls it into view
+    frame = painter.box.locator(".frame").first
+    before = frame.bounding_box()
+    finger = page.context.new_cdp_session(page)
+    for kind, y in (("Start", 0.2), ("Move", 0.4), ("Move", 0.6), ("Move", 0.8), ("End", None)):
+        place = {"x": before["x"] + before["width"] / 2, "y": before["y"] + (y or 0) * before["height"]}
+        points = [] if y is None else [place]
+        finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+    painter.shows("255,255,255", x=0.5, y=0.5, picture=1)
+    assert frame.bounding_box() == before
+    column = "(painter.mask[0, 0] == 0).any(1).nonzero().flatten().tolist()"
+    assert painter.python(column) == str(list(range(1, 15)))  # from y = 2.7 to 12.3, and 2 px more
 
 
 def test_pointing_shows_where_a_position_looks(page: Any) -> None:

@@ -1,7 +1,8 @@
 // A face to point at, and where that position looks. Python sends one row of the map, and its picture.
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
-  const asks = stage(model, "point at a position: the query"), looks = stage(model, "where it looks");
+  const asking = "point at a position: the query", looking = "where it looks";
+  const asks = stage(model, asking), looks = stage(model, looking);
   follow(model, "face", asks.image);
   follow(model, "heat", looks.image);
   const cells = () => model.get("layer"); // of the row that is shown
@@ -13,31 +14,26 @@ function render({ model, el }) {
   };
 
   // Frames around a cell: the query's on both pictures, and that of the weight under the pointer.
-  const outline = (overlay, colour) => {
-    const both = [["black", 4], [colour, 2]].map(([stroke, thickness]) =>
-      shape("rect", { fill: "none", stroke, "stroke-width": thickness, visibility: "hidden" }));
-    overlay.append(...both);
+  const cellFrame = (overlay, colour) => {
+    const rect = outline(overlay, "rect", { above: colour });
     return (cell) => {
       const [rows, columns] = cells(), tall = height / rows, wide = width / columns;
-      for (const rect of both) {
-        if (!cell) { alter(rect, { visibility: "hidden" }); continue; }
-        const place = { x: cell[1] * wide - 0.5, y: cell[0] * tall - 0.5, width: wide, height: tall };
-        alter(rect, { ...place, visibility: "visible" });
-      }
+      const [row, column] = cell ?? [0, 0], visibility = cell ? "visible" : "hidden";
+      rect({ x: column * wide - 0.5, y: row * tall - 0.5, width: wide, height: tall, visibility });
     };
   };
-  const frames = [asks, looks].map(({ overlay }) => outline(overlay, "#35e0ff"));
-  const under = outline(looks.overlay, "white");
+  const frames = [asks, looks].map(({ overlay }) => cellFrame(overlay, "#35e0ff"));
+  const under = cellFrame(looks.overlay, "white");
 
   // Pointing asks at once; a click holds the query until the next click.
   let held = false;
   const point = (spot) => {
-    const [row, column] = cellAt(spot), [oldRow, oldColumn] = cellAt({ x: model.get("spot")[0], y: model.get("spot")[1] });
-    if (row !== oldRow || column !== oldColumn) ask(model, { spot: [spot.x, spot.y] });
+    const [x, y] = model.get("spot");
+    if (String(cellAt(spot)) !== String(cellAt({ x, y }))) ask(model, { spot: [spot.x, spot.y] });
   };
   const hold = (value) => {
     held = value;
-    asks.caption.textContent = held ? "the query is held; click to let it go" : "point at a position: the query";
+    asks.caption.textContent = held ? "the query is held; click to let it go" : asking;
   };
   asks.frame.addEventListener("pointermove", (event) => {
     if (!held || event.buttons) point(place(event, asks.frame, size));
@@ -69,7 +65,7 @@ function render({ model, el }) {
     if (event) hovered = place(event, looks.frame, size);
     const cell = hovered && cellAt(hovered);
     under(cell);
-    looks.caption.textContent = "where it looks";
+    looks.caption.textContent = looking;
     if (!cell) return;
     const weight = weights()[cell[0] * cells()[1] + cell[1]];
     looks.caption.textContent = `row ${cell[0]}, column ${cell[1]}: weight ${weight.toPrecision(4)}`;
@@ -108,13 +104,13 @@ function render({ model, el }) {
     read();
   };
   asks.image.alt = "The face; colour covers the hole";
-  for (const trait of ["layer", "query", "row", "chosen", "logarithmic", "note"]) model.on(`change:${trait}`, show);
-  show();
+  always(model, ["layer", "query", "row", "chosen", "logarithmic", "note"], show);
   const several = names.length > 1;
   const row = [...(several ? [maps.element] : []), make("label", {}, log, "logarithmic colours")];
   arrange(
     model, el,
-    `Point at the left face, click to hold the query. Keys: arrows move it, Enter holds it, L logarithmic colours${several ? ", + − another map" : ""}.`,
+    "Point at the left face, click to hold the query. Keys: arrows move it, Enter holds it, " +
+      `L logarithmic colours${several ? ", + − another map" : ""}.`,
     make("div", { className: "row" }, ...row),
     make("div", { className: "pictures" }, asks.figure, looks.figure),
   );

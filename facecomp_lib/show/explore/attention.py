@@ -250,20 +250,17 @@ class AttentionExplorer(Explorer):
             self.note = self._sentence(row, column)
 
     def _sentence(self, row: int, column: int) -> str:
-        text, total = f"The query, row {row}, column {column}", float(self.weights.double().sum())
-        if self.mask is None:
-            missing = None
-        else:
+        text, total = f"Row {row}, column {column}, ", float(self.weights.double().sum())
+        missing = None
+        if self.mask is not None:
             missing = missing_share(self.mask, (self.weights.shape[0], self.weights.shape[1]))
             own = float(missing[row, column])
-            side = {0.0: "outside the hole", 1.0: "inside the hole"}.get(
-                own, f"on the rim of the hole ({own:.0%} of it)"
-            )
-            text += f", is {side}"
+            rim = f"on the rim of the hole ({own:.0%} of it)"
+            text += {0.0: "outside the hole", 1.0: "inside the hole"}.get(own, rim) + ", "
         if total == 0:
-            return f"{text}. It looks nowhere: all its weights are 0."
+            return f"{text}looks nowhere: all its weights are 0."
         best = divmod(int(self.weights.argmax()), self.weights.shape[1])
-        text += f". It looks most at row {best[0]}, column {best[1]}"
+        text += f"looks most at row {best[0]}, column {best[1]}"
         if missing is None:
             return f"{text}."
         known = float((self.weights.cpu().double() * (1 - missing)).sum()) / total

@@ -12,10 +12,19 @@ function make(tag, properties = {}, ...children) {
 }
 
 // A shape of an overlay, and another place or look for it.
-const shape = (tag, attributes) => alter(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes);
+const SVG = "http://www.w3.org/2000/svg";
+const shape = (tag, attributes) => alter(document.createElementNS(SVG, tag), attributes);
 function alter(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
+}
+
+// An outline that is seen on any picture: one line on a wider one. Returns what alters both.
+function outline(overlay, tag, { below = "black", above = "white", thickness = 2, ...attributes } = {}) {
+  const lines = [[below, thickness + 2], [above, thickness]].map(([stroke, width]) =>
+    shape(tag, { fill: "none", stroke, "stroke-width": width, ...attributes }));
+  overlay.append(...lines);
+  return (changes) => lines.forEach((line) => alter(line, changes));
 }
 
 // A picture under its title; shapes on its overlay have pixel coordinates, whole numbers at pixel centres.
@@ -23,7 +32,8 @@ function stage(model, title) {
   const [height, width] = model.get("size");
   const image = make("img", { alt: title, draggable: false });
   const overlay = shape("svg", { viewBox: `-0.5 -0.5 ${width} ${height}`, "aria-hidden": true });
-  const frame = make("div", { className: "frame", style: `aspect-ratio: ${width} / ${height}` }, image, overlay);
+  const shaped = { className: "frame", style: `aspect-ratio: ${width} / ${height}` };
+  const frame = make("div", shaped, image, overlay);
   const caption = make("figcaption", {}, title);
   const figure = make("figure", {}, caption, frame);
   figure.style.width = `${model.get("width")}px`;
@@ -33,15 +43,13 @@ function stage(model, title) {
 // Keep a picture as the PNG bytes of a trait say; no bytes, no picture.
 function follow(model, trait, image) {
   let url = null;
-  const paint = () => {
+  always(model, [trait], () => {
     const bytes = model.get(trait);
     if (url) URL.revokeObjectURL(url);
     url = bytes?.byteLength ? URL.createObjectURL(new Blob([bytes], { type: "image/png" })) : null;
     image.hidden = !url;
     if (url) image.src = url;
-  };
-  model.on(`change:${trait}`, paint);
-  paint();
+  });
 }
 
 // Where a pointer is, in pixel coordinates of a frame's picture, held inside it.
@@ -118,10 +126,17 @@ function slider(text, { min, max, step, value, say = String }, { move, rest }) {
     move?.(Number(input.value));
   });
   input.addEventListener("change", () => rest?.(Number(input.value)));
-  return { element: make("label", { className: "slider" }, make("span", {}, text), input, shown), input, put };
+  const element = make("label", { className: "slider" }, make("span", {}, text), input, shown);
+  return { element, input, put };
 }
 
 const button = (text, title, onclick) => make("button", { type: "button", title, onclick }, text);
+
+// Do something now, and again whenever one of these traits has changed.
+function always(model, traits, act) {
+  for (const trait of traits) model.on(`change:${trait}`, act);
+  act();
+}
 
 // Send changed traits and ask for what follows from them. While Python is busy, only the last question waits.
 function ask(model, changes = {}) {
@@ -136,9 +151,9 @@ function arrange(model, el, hint, ...parts) {
   const box = make("div", { className: "facecomp-explore", role: "group" }, ...parts, note);
   box.append(make("p", { className: "hint" }, hint));
   // keys work here, not on JupyterLab's cells; it looks for this at whatever has the focus
-  for (const part of [box, ...box.querySelectorAll("button, input, select, [tabindex]")]) part.dataset.lmSuppressShortcuts = "true";
+  for (const part of [box, ...box.querySelectorAll("button, input, select, [tabindex]")])
+    part.dataset.lmSuppressShortcuts = "true";
   box.setAttribute("aria-label", model.get("description"));
-  const say = () => (note.textContent = model.get("note"));
   let late;
   const wait = () => {
     const busy = model.get("answered") < model.get("asked");
@@ -147,11 +162,8 @@ function arrange(model, el, hint, ...parts) {
     clearTimeout(late);
     if (busy) late = setTimeout(() => box.classList.add("late"), 20_000);
   };
-  model.on("change:note", say);
-  model.on("change:asked", wait);
-  model.on("change:answered", wait);
-  say();
-  wait();
+  always(model, ["note"], () => (note.textContent = model.get("note")));
+  always(model, ["asked", "answered"], wait);
   el.append(box);
   return box;
 }

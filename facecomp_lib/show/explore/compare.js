@@ -7,11 +7,9 @@ function render({ model, el }) {
   follow(model, "before", image);
   follow(model, "after", after);
   const [height, width] = model.get("size");
-  const line = { y1: -0.5, y2: height - 0.5 };
-  const dark = shape("line", { ...line, stroke: "black", "stroke-width": 5, "stroke-opacity": 0.5 });
-  const light = shape("line", { ...line, stroke: "white", "stroke-width": 2 });
-  const knob = shape("circle", { cy: (height - 1) / 2, r: width / 36, fill: "white", stroke: "black", "stroke-opacity": 0.5 });
-  overlay.append(dark, light, knob);
+  const line = outline(overlay, "line", { y1: -0.5, y2: height - 0.5 });
+  const round = { cy: (height - 1) / 2, r: width / 36, fill: "white", stroke: "black" };
+  const knob = overlay.appendChild(shape("circle", round));
   const left = make("span"), right = make("span");
   caption.classList.add("ends");
   caption.append(left, right);
@@ -19,10 +17,11 @@ function render({ model, el }) {
   const show = () => {
     const at = model.get("position"), x = at * width - 0.5, name = names[model.get("chosen")];
     after.style.clipPath = `inset(0 0 0 ${100 * at}%)`;
-    for (const half of [dark, light]) alter(half, { x1: x, x2: x });
+    line({ x1: x, x2: x });
     alter(knob, { cx: x });
     left.textContent = `◀ ${first}`;
     right.textContent = `${name} ▶`;
+    methods.put(model.get("chosen"));
     image.alt = first;
     after.alt = name;
     alter(frame, {
@@ -51,11 +50,10 @@ function render({ model, el }) {
   alter(frame, { role: "slider", "aria-valuemin": 0, "aria-valuemax": 100 });
 
   const methods = choice("compare with", names, model.get("chosen"), choose);
-  model.on("change:position", show);
-  model.on("change:chosen", () => { methods.put(model.get("chosen")); show(); });
-  show();
+  always(model, ["position", "chosen"], show);
   const several = names.length > 1;
-  const hint = "Drag the line. Keys: ← → move it, Enter changes sides" + (several ? ", + − choose another result." : ".");
+  const another = several ? ", + − choose another result" : "";
+  const hint = `Drag the line. Keys: ← → move it, Enter changes sides${another}.`;
   const row = several ? [make("div", { className: "row" }, methods.element)] : [];
   arrange(model, el, hint, ...row, figure);
 }

@@ -28,14 +28,14 @@ function render({ model, el }) {
 
   // Lines through the parts, thin where they were at first; a dot for each point; a ring for the chosen one.
   const colour = (k) => model.get("groups").find(([, first, end]) => k >= first && k < end)[3];
-  const line = (first, style) => edit.overlay.appendChild(shape("polyline", { fill: "none", ...style(first) }));
-  const before = model.get("lines").map(([first]) =>
-    line(first, () => ({ stroke: "white", "stroke-width": 1, "stroke-opacity": 0.6, "stroke-dasharray": "2 2" })));
-  const after = model.get("lines").map(([first]) => line(first, (k) => ({ stroke: colour(k), "stroke-width": 1.5 })));
+  const add = (tag, attributes) => edit.overlay.appendChild(shape(tag, attributes));
+  const thin = { fill: "none", stroke: "#fff9", "stroke-width": 1, "stroke-dasharray": "2 2" };
+  const before = model.get("lines").map(() => add("polyline", thin));
+  const after = model.get("lines").map(([first]) =>
+    add("polyline", { fill: "none", stroke: colour(first), "stroke-width": 1.5 }));
   const dots = Array.from({ length: COUNT }, (_, k) =>
-    edit.overlay.appendChild(shape("circle", { r: width / 110, fill: colour(k), stroke: "#000b", "stroke-width": 0.8 })));
-  const rings = [["black", 4], ["white", 2]].map(([stroke, thickness]) =>
-    edit.overlay.appendChild(shape("circle", { r: width / 55, fill: "none", stroke, "stroke-width": thickness, class: "aim" })));
+    add("circle", { r: width / 110, fill: colour(k), "stroke-width": 0.8 }));
+  const ring = outline(edit.overlay, "circle", { r: width / 55, class: "aim" });
   const lay = (lines, now) => model.get("lines").forEach(([first, end, closed], k) => {
     const points = now.slice(first, end);
     alter(lines[k], { points: [...points, ...(closed ? [points[0]] : [])].join(" ") });
@@ -49,9 +49,10 @@ function render({ model, el }) {
   const paint = () => {
     const now = places(), gripped = new Set(grip());
     lay(after, now);
-    dots.forEach((dot, k) => alter(dot, { cx: now[k][0], cy: now[k][1], "fill-opacity": 1 }));
-    for (const ring of rings) alter(ring, { cx: now[chosen][0], cy: now[chosen][1] });
-    dots.forEach((dot, k) => alter(dot, { stroke: whole && gripped.has(k) ? "white" : "#000b" }));
+    ring({ cx: now[chosen][0], cy: now[chosen][1] });
+    dots.forEach((dot, k) => {
+      alter(dot, { cx: now[k][0], cy: now[k][1], stroke: whole && gripped.has(k) ? "white" : "#000b" });
+    });
   };
 
   // By hand: the nearest point is gripped.
@@ -117,7 +118,7 @@ function render({ model, el }) {
       rest: () => order({ do: "edit", expression: amounts(), rest: true }),
     }));
   const others = model.get("others"), select = make("select", { "aria-label": "copy an expression" });
-  select.append(make("option", {}, "copy the expression of …"), ...others.map((name) => make("option", {}, name)));
+  for (const name of ["copy the expression of …", ...others]) select.append(make("option", {}, name));
   select.addEventListener("change", () => {
     if (select.selectedIndex) order({ do: "copy", name: others[select.selectedIndex - 1] });
     select.selectedIndex = 0;
@@ -129,19 +130,17 @@ function render({ model, el }) {
     undo.disabled = !model.get("undoable");
     paint();
   };
-  for (const trait of ["points", "expression", "undoable", "answered"]) model.on(`change:${trait}`, settle);
-  const describe = () => (done.image.alt = `The face as drawn for the landmarks. ${model.get("note")}`);
-  model.on("change:note", describe);
   edit.image.alt = "The face below its landmarks";
   lay(before, read("start"));
-  settle();
-  describe();
+  always(model, ["points", "expression", "undoable", "answered"], settle);
+  always(model, ["note"], () => (done.image.alt = `What is drawn for the landmarks. ${model.get("note")}`));
   edit.figure.append(make("div", { className: "bars" }, ...bars.map(({ element }) => element)));
-  const copy = others.length ? [select] : [];
+  const copy = others.length ? [select] : [], buttons = make("div", { className: "buttons" }, undo, reset);
   arrange(
     model, el,
-    "Keys: + − choose a point, arrows move it (Shift: by 5), P single points or whole parts, Ctrl+Z undo, Delete reset.",
-    make("div", { className: "row" }, grab.element, make("div", { className: "buttons" }, undo, reset), ...copy),
+    "Keys: + − choose a point, arrows move it (Shift: by 5), P single points or whole parts, Ctrl+Z undo, " +
+      "Delete reset.",
+    make("div", { className: "row" }, grab.element, buttons, ...copy),
     make("div", { className: "pictures" }, edit.figure, done.figure),
   );
 }

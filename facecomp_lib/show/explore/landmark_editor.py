@@ -75,7 +75,7 @@ class LandmarkEditor(Explorer):
 
     Attributes:
         landmarks: float32 [1, 68, 2] as they are now; assign others to show them, `observe(f, "landmarks")`.
-        expression: what the sliders say: smile, mouth open, brow raise, each in [-1, 1].
+        expression: what the sliders say: smile, mouth open, brow raise, each in [-1, 1]; may be set.
         result: what `complete` returned last; None if it failed.
     """
 
@@ -144,10 +144,7 @@ class LandmarkEditor(Explorer):
                 moved[0, points] += torch.tensor([x, y])
                 self._now = replace(self._now, moved=moved)
             case "edit":
-                amounts = tuple(float(amount) for amount in order["expression"])
-                if len(amounts) != len(SLIDERS) or not all(-1 <= amount <= 1 for amount in amounts):
-                    raise ValueError(f"{', '.join(SLIDERS)} go from -1 to 1.")
-                self._now = replace(self._now, expression=amounts)
+                self._now = replace(self._now, expression=_amounts(order["expression"]))
                 if not order.get("rest"):
                     return  # not yet something to come back to
             case "copy":
@@ -169,6 +166,16 @@ class LandmarkEditor(Explorer):
             return _points(proposal["value"])
         except ValueError as error:
             raise traitlets.TraitError(str(error)) from None
+
+    @traitlets.validate("expression")
+    def _are_amounts(self, proposal: Any) -> list[float]:
+        return list(_amounts(proposal["value"], traitlets.TraitError))
+
+    @traitlets.observe("expression")
+    def _slid(self, change: Any) -> None:
+        if tuple(change["new"]) != self._now.expression:  # assigned in Python
+            self._carry_out({"do": "edit", "expression": change["new"], "rest": True})
+            self._show(draw=True)
 
     @traitlets.observe("landmarks")
     def _assigned(self, change: Any) -> None:
@@ -216,6 +223,14 @@ def _points(landmarks: Tensor) -> Tensor:
     if not bool(torch.isfinite(landmarks).all()):
         raise ValueError("Landmarks must be finite.")
     return landmarks.detach().float().cpu().reshape(1, 68, 2)
+
+
+def _amounts(numbers: Any, error: type[Exception] = ValueError) -> tuple[float, ...]:
+    """What the sliders may say."""
+    amounts = tuple(float(amount) for amount in numbers)
+    if len(amounts) != len(SLIDERS) or not all(-1 <= amount <= 1 for amount in amounts):
+        raise error(f"{', '.join(SLIDERS)} go from -1 to 1.")
+    return amounts
 
 
 def _bytes(landmarks: Tensor) -> bytes:

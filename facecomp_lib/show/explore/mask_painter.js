@@ -9,8 +9,8 @@ function render({ model, el }) {
   let hole = new Uint8Array(count);
   const canvas = make("canvas", { width, height }), context = canvas.getContext("2d");
   const colours = context.createImageData(width, height);
-  const [red, green, blue, alpha] = model.get("paint");
-  const cover = new Uint32Array(colours.data.buffer), paint = new Uint32Array(new Uint8Array([red, green, blue, alpha]).buffer)[0];
+  const cover = new Uint32Array(colours.data.buffer); // four bytes a pixel: red, green, blue, alpha
+  const [paint] = new Uint32Array(new Uint8Array(model.get("paint")).buffer);
   face.image.after(canvas);
   let due = false;
   const repaint = () => {
@@ -70,12 +70,10 @@ function render({ model, el }) {
       dab({ x: from.x + ((to.x - from.x) * k) / steps, y: from.y + ((to.y - from.y) * k) / steps });
     repaint();
   };
-  const rings = [["black", 3], ["white", 1.5]].map(([stroke, thickness]) =>
-    shape("circle", { fill: "none", stroke, "stroke-width": thickness, class: "brush" }));
-  face.overlay.append(...rings);
+  const ring = outline(face.overlay, "circle", { thickness: 1.5, class: "aim" });
   const aim = (next = at) => {
     at = next;
-    for (const ring of rings) alter(ring, { cx: at.x, cy: at.y, r: model.get("brush") / 2 });
+    ring({ cx: at.x, cy: at.y, r: model.get("brush") / 2 });
   };
   drag(face.frame, {
     press: (event) => { remember(); aim(place(event, face.frame, size)); stroke(at, at); },
@@ -91,22 +89,25 @@ function render({ model, el }) {
   face.frame.addEventListener("pointermove", (event) => aim(place(event, face.frame, size)));
 
   // Controls, and the same by keys: with Enter held down, arrows draw.
-  const tools = ["Brush", "Eraser"].map((text, k) => button(text, "Change between them with E", () => use(k === 1)));
+  const tools = ["Brush", "Eraser"].map((text, k) =>
+    button(text, "Change between them with E", () => use(k === 1)));
   const use = (eraser) => {
     erasing = eraser;
     tools.forEach((tool, k) => tool.setAttribute("aria-pressed", eraser === (k === 1)));
   };
+  const largest = Math.round(width / 2), say = (px) => `${px} px`;
   const resize = (diameter) => {
-    model.set("brush", Math.min(Math.max(diameter, 1), Math.round(width / 2)));
+    model.set("brush", Math.min(Math.max(diameter, 1), largest));
     model.save_changes();
   };
-  const bar = slider("size", { min: 1, max: Math.round(width / 2), step: 1, value: model.get("brush"), say: (px) => `${px} px` }, { move: resize });
-  model.on("change:brush", () => { bar.put(model.get("brush")); aim(); });
+  const sizes = { min: 1, max: largest, step: 1, value: model.get("brush"), say };
+  const bar = slider("size", sizes, { move: resize });
   let holding = false;
   keys(face.frame, `${model.get("description")}. Arrow keys move the brush, Enter paints.`, {
     ...arrows((dx, dy, event) => {
       const step = event.shiftKey ? 8 : 2, old = at;
-      aim({ x: Math.min(Math.max(at.x + dx * step, 0), width - 1), y: Math.min(Math.max(at.y + dy * step, 0), height - 1) });
+      const inside = (value, last) => Math.min(Math.max(value, 0), last);
+      aim({ x: inside(at.x + dx * step, width - 1), y: inside(at.y + dy * step, height - 1) });
       if (holding) stroke(old, at);
     }),
     Enter: (event) => {
@@ -125,20 +126,19 @@ function render({ model, el }) {
   face.frame.addEventListener("keyup", (event) => event.key === "Enter" && release());
   face.frame.addEventListener("blur", release);
 
-  const describe = () => (done.image.alt = `The completed face. ${model.get("note")}`);
   face.image.alt = "The face, with colour over the hole";
-  model.on("change:note", describe);
-  model.on("change:hole", receive);
   hole = unpack(model.get("hole"));
   undo.disabled = true;
   repaint();
-  aim();
   use(false);
-  describe();
+  model.on("change:hole", receive);
+  always(model, ["brush"], () => { bar.put(model.get("brush")); aim(); });
+  always(model, ["note"], () => (done.image.alt = `The completed face. ${model.get("note")}`));
+  const buttons = (...some) => make("div", { className: "buttons" }, ...some);
   arrange(
     model, el,
     "Keys: arrows move the brush, hold Enter to paint with it, + − size, E eraser, Ctrl+Z undo, Delete clear.",
-    make("div", { className: "row" }, make("div", { className: "buttons" }, ...tools), bar.element, make("div", { className: "buttons" }, undo, clear)),
+    make("div", { className: "row" }, buttons(...tools), bar.element, buttons(undo, clear)),
     make("div", { className: "pictures" }, face.figure, done.figure),
   );
 }
