@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from facecomp_lib.papers.gfc import Critic, crop, curriculum, fools, hole_corner
 
 faces = fc.faces.embedded("test")
+shipped = fc.methods.pretrained("gfc")
 one = faces.batch([36])
 square = fc.masks.make("center", size=128)
 
@@ -39,6 +40,11 @@ def unpool_loop(values, places):
     for value, place in zip(values.flatten().tolist(), places.flatten().tolist(), strict=True):
         out[place // width, place % width] = value
     return out
+
+
+def blended(image, mask):
+    """M5: what M4 drew, blended into the known pixels."""
+    return fc.classical.poisson_blend(image, shipped.complete(image, mask, seed).raw, mask)
 
 
 # %% [markdown]
@@ -145,3 +151,81 @@ assert right
 # %% [markdown]
 # So the composite matters for holes that do not fill their window. In training they do, always: there the two
 # are the same, and the paper's sentence 'only for the missing region' is true either way.
+#
+# **Exercise 4.** The generator's forward pass, with its two inputs to the decoder from different pictures.
+
+
+# %%
+def crossed(generator, code_from, winners_from):
+    """Two filled pictures [1, 3, S, S] -> what the generator draws from the code of one and the winners of
+    the other, [1, 3, S, S]."""
+    features, _ = generator.encoder(code_from)
+    _, winners = generator.encoder(winners_from)
+    code = generator.bottleneck(features.flatten(1)).unflatten(1, generator.bottom)
+    return torch.sigmoid(generator.to_picture(generator.decoder(code, winners)))
+
+
+a, b = (shipped.complete(one.image, square, seed=k).extras["filled"] for k in (1, 2))
+with torch.no_grad():
+    drawn_a, drawn_b = shipped.generator(a), shipped.generator(b)
+    answer = crossed(shipped.generator, a, b)
+right = fc.show.verdict(
+    "4",
+    answer,
+    lambda value: {
+        "code and winners of one picture draw that picture": torch.allclose(
+            crossed(shipped.generator, a, a), drawn_a, atol=1e-5
+        ),
+        "of two, neither's": not torch.allclose(value, drawn_a) and not torch.allclose(value, drawn_b),
+    },
+)
+if right:
+    missing = square.expand(1, 3, -1, -1) < 0.5
+    for words, other in (
+        ("the same code, other winners", drawn_a),
+        ("the same winners, other code", drawn_b),
+    ):
+        print(f"{words}: they differ by {(answer - other).abs()[missing].mean():.4f}")
+assert right
+
+# %% [markdown]
+# The larger number tells by which door more noise gets in. Either way, code and winners of two noises fit
+# together: the decoder still draws a face.
+#
+# **Exercise 5.** Neighbours to the right and below, of which exactly one is missing.
+
+
+# %%
+def seam(picture, mask):
+    """[B, 3, H, W] and [B, 1, H, W] -> [B]."""
+    total, pairs = 0, 0
+    for axis in (2, 3):
+        rim = mask.diff(dim=axis).abs()  # 1 where exactly one of two neighbours is missing
+        total = total + (picture.diff(dim=axis).abs() * rim).sum((1, 2, 3))
+        pairs = pairs + 3 * rim.sum((1, 2, 3))
+    return total / pairs
+
+
+flat, step_mask = torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4)
+step_mask[..., 2:] = 0
+stepped = torch.where(step_mask > 0.5, flat, torch.tensor(0.5))
+few = faces.batch(range(0, 300, 25))
+few_holes = square.expand(len(few), -1, -1, -1)
+few_raw = shipped.complete(few.image, few_holes, seed)
+right = fc.show.verdict(
+    "5",
+    seam(few_raw.composite, few_holes),
+    lambda value: {
+        "one number per picture": value.shape == (len(few),),
+        "a flat picture has none": seam(flat, step_mask).item() == 0,
+        "a step of 0.5 is 0.5": np.isclose(seam(stepped, step_mask).item(), 0.5),
+        "turning the picture changes nothing": np.isclose(seam(stepped.mT, step_mask.mT).item(), 0.5),
+        "blending takes most of it away": seam(blended(few.image, few_holes), few_holes).mean()
+        < value.mean(),
+    },
+)
+assert right
+
+# %% [markdown]
+# Blending solves for exactly this: inside the hole the drawn *differences* stay, at the rim the colours are
+# the known ones. What is left is the picture's own texture: a true face has a 'seam' there, too.

@@ -32,7 +32,7 @@ seed = 0
 tasks = "isd"  # i inpainting, s segmentation, d landmark detection: any of them, such as "i" or "sd"
 concentrated = True  # losses of the picture look at the hole only (the paper's star)
 regime = "block"  # holes to learn from: "block", "pattern" or "noise"
-lr = 2e-4  # the paper's 0.01: section 12
+lr = 2e-4  # the paper says 0.01
 size = None  # px; None is the preset's, as everywhere below
 width = None  # multiplier of all channel numbers; the paper's is 1
 steps = None  # of training
@@ -790,3 +790,7 @@ columns["truth"] = list(look.image)
 fc.show.rows(
     {f"face {k}": [cells[k] for cells in columns.values()] for k in range(len(look))}, list(columns), cell=96
 )
+
+# %% [markdown]
+# (To come in this lesson: checkpoints of long runs, what the shared features look like, the paper's tables
+# beside ours, exercises.)

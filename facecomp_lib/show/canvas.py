@@ -21,6 +21,7 @@ from PIL import Image
 
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
+HEAVY, COARSER = 50_000, 1.5  # bytes of a JPEG from which on it has fewer device pixels per CSS pixel
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
@@ -56,11 +57,15 @@ class Sheet(Figure):
     def jpeg(self) -> bytes:
         """The sheet as JPEG bytes: a third of the PNG's where it shows faces, more where it is a drawing.
 
-        Colour at half resolution loses nothing of pictures that are enlarged by two.
+        Colour at half resolution loses nothing of pictures that are enlarged by two. A sheet of so many faces
+        that it is heavy all the same is drawn less finely.
         """
-        return self._bytes("jpeg", CSS * DENSITY, pil_kwargs={"quality": 83, "subsampling": 2})
+        fine = self._bytes("jpeg", CSS * DENSITY, pil_kwargs={"quality": 83, "subsampling": 2})
+        if len(fine) < HEAVY:
+            return fine
+        return self._bytes("jpeg", CSS * COARSER, pil_kwargs={"quality": 77, "subsampling": 2})
 
-    def _bytes(self, kind: str, dpi: int, **options: Any) -> bytes:
+    def _bytes(self, kind: str, dpi: float, **options: Any) -> bytes:
         buffer = io.BytesIO()
         self.savefig(buffer, format=kind, dpi=dpi, **options)
         return buffer.getvalue()
