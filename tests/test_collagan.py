@@ -184,9 +184,9 @@ def test_the_order_in_which_tasks_are_named_does_not_matter():
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("tasks", ["", "x", "isx", "ii", "image"])
+@pytest.mark.parametrize("tasks", ["", "x", "isx", "ii", "image", 5])
 def test_tasks_that_do_not_exist_are_refused(tasks):
-    with pytest.raises(ValueError, match="tasks must be some of i, s and d.*not '" + tasks):
+    with pytest.raises(ValueError, match=f"tasks must be some of i, s and d.*not {tasks!r}"):
         build(tasks=tasks)
 
 

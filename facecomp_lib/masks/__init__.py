@@ -1,7 +1,7 @@
 """Holes: which pixels of a face are missing, and putting a completion back around the known ones.
 
 A mask is float32 ``[B, 1, H, W]`` with **1 = known pixel, 0 = missing**. 'left' and 'right' in the names of
-masks are the viewer's (in landmarks and parsing they are the subject's). Built in lesson 01; lesson 02 draws
+masks are the viewer's (in landmarks and parsing they are the subject's). Lesson 01 builds and draws
 every kind beside its paper. One file per family of holes; each function there says what it hides.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,9 @@ class Method(nn.Module, ABC):
     Args:
         config: everything that is needed to build the method again, as keyword arguments of its class;
             ``size``, the side of its pictures in px, among them.
+
+    Raises:
+        ValueError: a ``size`` or ``width`` that is no size or width at all.
     """
 
     name: ClassVar[str] = ""
@@ -74,6 +78,11 @@ class Method(nn.Module, ABC):
 
     def __init__(self, *, size: int, **config: Any) -> None:
         super().__init__()
+        width = config.get("width", 1.0)
+        if not isinstance(size, int):
+            raise ValueError(f"size must be a whole number of px, not {size!r}.")
+        if not isinstance(width, int | float) or not 0 < width < math.inf:
+            raise ValueError(f"width must be a number above 0, not {width!r}.")
         self.size = size
         self.config: dict[str, Any] = {"size": size, **config}
         self.card: dict[str, Any] = {}  # of the checkpoint that was loaded, if any
