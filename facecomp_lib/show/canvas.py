@@ -21,7 +21,7 @@ from PIL import Image
 
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
-HEAVY, COARSER = 50_000, 1.5  # bytes of a JPEG from which on it has fewer device pixels per CSS pixel
+HEAVY, COARSER = 50_000, 1.5  # a JPEG of so many bytes has fewer device pixels per CSS pixel
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
@@ -49,8 +49,8 @@ class Sheet(Figure):
 
     def small_png(self) -> bytes:
         """A lighter PNG for many faces: one device pixel per CSS pixel and 256 colours."""
-        full = Image.open(io.BytesIO(self._bytes("png", CSS))).convert("RGB")
         buffer = io.BytesIO()
+        full = _opened(self._bytes("tiff", CSS))
         full.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3).save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
@@ -58,12 +58,9 @@ class Sheet(Figure):
         """The sheet as JPEG bytes: a third of the PNG's where it shows faces, more where it is a drawing.
 
         Colour at half resolution loses nothing of pictures that are enlarged by two. A sheet of so many faces
-        that it is heavy all the same is drawn less finely.
+        that it is heavy all the same has fewer pixels.
         """
-        fine = self._bytes("jpeg", CSS * DENSITY, pil_kwargs={"quality": 83, "subsampling": 2})
-        if len(fine) < HEAVY:
-            return fine
-        return self._bytes("jpeg", CSS * COARSER, pil_kwargs={"quality": 77, "subsampling": 2})
+        return _jpeg(_opened(self._bytes("tiff", CSS * DENSITY)))
 
     def _bytes(self, kind: str, dpi: float, **options: Any) -> bytes:
         buffer = io.BytesIO()
@@ -79,9 +76,30 @@ class Sheet(Figure):
         return f"<Sheet {self.css_size[0]} x {self.css_size[1]} px>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
-        png, jpeg = _light(self.png(), DRAWING), self.jpeg()
+        drawn = self._bytes("png", CSS * DENSITY, metadata={"Software": None})
+        png, jpeg = _light(drawn, DRAWING), _jpeg(_opened(drawn))
         kind, picture = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
         return output(self, kind, picture)
+
+
+def _opened(file: bytes) -> Image.Image:
+    """A drawn sheet's pixels, RGB."""
+    return Image.open(io.BytesIO(file)).convert("RGB")
+
+
+def _jpeg(full: Image.Image) -> bytes:
+    """A sheet drawn with DENSITY as JPEG bytes, scaled down where it is heavy."""
+
+    def encoded(picture: Image.Image, density: float, quality: int) -> bytes:
+        buffer = io.BytesIO()
+        picture.save(buffer, "jpeg", quality=quality, subsampling=2, dpi=(CSS * density, CSS * density))
+        return buffer.getvalue()
+
+    fine = encoded(full, DENSITY, quality=83)
+    if len(fine) < HEAVY:
+        return fine
+    width, height = (round(side * COARSER / DENSITY) for side in full.size)
+    return encoded(full.resize((width, height), Image.Resampling.BOX), COARSER, quality=77)
 
 
 def _light(png: bytes, most: int = 256) -> bytes:
@@ -89,7 +107,7 @@ def _light(png: bytes, most: int = 256) -> bytes:
 
     Up to 256 colours every pixel stays; beyond, the shades between two colours of a drawing are rounded.
     """
-    full = Image.open(io.BytesIO(png)).convert("RGB")
+    full = _opened(png)
     colours = sorted(colour for _, colour in full.getcolors(most) or [])
     if not colours:
         return png
