@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -50,8 +49,9 @@ from data_scripts.models_by_seed import (
     train,
     training_facts,
 )
+from data_scripts.parsing import coloured
 from data_scripts.understanding import ERRORS, IMAGE, LABELS, SIDE, out_of_place, test_facts, understood
-from facecomp_lib import evaluation, masks, methods, show
+from facecomp_lib import evaluation, masks, methods
 from facecomp_lib.papers.collagan import UNALIGNED, together
 
 SIZE, WIDTH = 64, 0.25
@@ -113,9 +113,7 @@ def options() -> argparse.ArgumentParser:
 def built(job: Job) -> methods.Method:
     """A job's model before training."""
     if job.model == "gfc":
-        method = methods.build("gfc", seed=job.seed, size=SIZE, **gfc_models.NETWORKS)
-        method.load_state_dict(load_file(job.out / "parser.safetensors"), strict=False)
-        return method
+        return gfc_models.built(job)
     return methods.build("collagan", seed=job.seed, size=SIZE, width=WIDTH, **MODELS[job.model])
 
 
@@ -234,12 +232,6 @@ def draw(jobs: list[Job], path: Path) -> dict[str, list[str]]:
         completed = blended(last)(image, grains)
         save("collagan_noise", {"damaged": filled, f"{STAR} noise": completed, "truth": image})
     return drawn
-
-
-def coloured(labels: Tensor) -> Tensor:
-    """Label maps ``[B, S, S]`` as pictures ``[B, 3, S, S]``."""
-    pictures = [torch.from_numpy(show.parsing_picture(one)).permute(2, 0, 1) for one in labels]
-    return torch.stack(pictures).float()
 
 
 def card_of(jobs: list[Job], count: int) -> dict[str, Any]:

@@ -15,9 +15,8 @@ was when started again.
 import argparse
 import hashlib
 import io
-import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,18 +25,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import load_file
 from torch import nn
 from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import RESULTS, blended, joined, short
-from data_scripts.understanding import IMAGE, SIDE, understood
-from facecomp_lib import classical, evaluation, faces, methods, training
+from data_scripts.models_by_seed import RESULTS, rows_of, short, write_card
+from data_scripts.parsing import parsing_network
+from data_scripts.understanding import IMAGE, SIDE, compared
+from facecomp_lib import faces, methods, training
 from facecomp_lib.faces.store import Store, Writer
 from facecomp_lib.papers.collagan import UNALIGNED, together
-from facecomp_lib.papers.gfc import Parser
 
 MODELS: dict[str, dict[str, Any]] = {
     "M*_isd": {"tasks": "isd"},
@@ -100,30 +98,11 @@ def main() -> int:
             for row in measured(name, data.moved(UNALIGNED, seed=0), models, given.limit)
         ],
     }
-    target = given.results or RESULTS / f"collagan_photos_{given.size}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    print(target)
+    write_card(given.results or RESULTS / f"collagan_photos_{given.size}.json", card)
     return 0
 
 
 # ------------------------------------------------------------------------------------------ parsing maps
-
-
-def parsing_network(weights: Path | None) -> nn.Module:
-    """gfc's, from the checkpoint or from weights of gfc."""
-    if weights is None:
-        return methods.pretrained("gfc").parser.eval()
-    own = {
-        key.removeprefix("parser."): value
-        for key, value in load_file(weights).items()
-        if key.startswith("parser.")
-    }
-    if not own:
-        raise ValueError(f"{weights} holds no parsing network: give gfc's weights after the stage 'parsing'.")
-    network = Parser(own["to_labels.weight"].shape[1] / 32)
-    network.load_state_dict(own)
-    return network.eval()
 
 
 def digest(network: nn.Module) -> str:
@@ -190,26 +169,10 @@ def measured(
     name: str, test: faces.FaceDataset, models: Mapping[str, methods.Method], limit: int
 ) -> Iterator[dict[str, Any]]:
     """A row per fill, hole and measure: mean and 95 % interval over people."""
-    fills: dict[str, str | methods.Method | Callable] = {}
-    for model, method in models.items():
-        fills |= {model: method, f"{model}, blended": blended(method)}
-    fills |= {kind: kind for kind in classical.KINDS}
-    found = [evaluation.evaluate(fills, test, HOLES, MEASURES, limit, by="person")]
-    found += [
-        understood(model, method, test, HOLES, limit, image=())
-        for model, method in models.items()
-        if set(method.config["tasks"]) & set("sd")
-    ]
-    comparison = joined(found)
+    comparison = compared(models, test, HOLES, MEASURES, limit)
     known = [measure for measure in (*MEASURES, *UNDERSTOOD) if measure in comparison.measures]
     print(name, *(comparison.table(measure) for measure in known), sep="\n\n")
-    for fill, hole in comparison.pairs:
-        for measure in known:
-            if np.isfinite(comparison.values(measure, fill, hole)).any():
-                estimate = comparison.estimate(measure, fill, hole)
-                mean, low, high = (round(x, 4) for x in (estimate.mean, estimate.low, estimate.high))
-                yield {"faces": name, "hole": hole, "fill": fill, "measure": UNDERSTOOD.get(measure, measure),
-                       "n": estimate.n, "mean": mean, "low": low, "high": high}  # fmt: skip
+    return rows_of(name, comparison, {measure: UNDERSTOOD.get(measure, measure) for measure in known})
 
 
 if __name__ == "__main__":

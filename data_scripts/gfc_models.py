@@ -47,7 +47,9 @@ from data_scripts.models_by_seed import (
     show_tables,
     train,
     training_facts,
+    weights_of,
 )
+from data_scripts.parsing import parsing_network, parsing_scores
 from facecomp_lib import evaluation, faces, masks, methods, training
 from facecomp_lib.faces import Augment
 from facecomp_lib.papers.gfc import AUGMENT, curriculum, parsing_stage
@@ -95,7 +97,7 @@ def provide_parser(
         steps, data, augment: of training, if there is no network.
 
     Raises:
-        ValueError: the given network is another than the one that earlier runs in ``out`` used.
+        ValueError: the given network is another than the one that earlier runs in ``out`` used, or none.
         FileNotFoundError: there is no network where it was said to be.
     """
     path = out / "parser.safetensors"
@@ -106,14 +108,14 @@ def provide_parser(
         stages = [replace(parsing_stage(steps), augment=augment)]
         learnt = data_of(data, SIZE)
         run = training.fit(method, learnt, out / "parser", stages=stages, precision=PRECISION, show=())
-        weights = {f"parser.{key}": value for key, value in run.method.parser.state_dict().items()}
+        weights = run.method.parser.state_dict()
     else:
         file = source / "weights-parsing.safetensors" if source.is_dir() else source
         if not file.exists():
             raise FileNotFoundError(f"There is no {file}: give a run after its stage 'parsing', or weights.")
-        weights = {key: value for key, value in load_file(file).items() if key.startswith("parser.")}
+        weights = weights_of("parser", file)
     weights = {
-        key: (value.float() if value.is_floating_point() else value).contiguous()
+        f"parser.{key}": (value.float() if value.is_floating_point() else value).contiguous()
         for key, value in weights.items()
     }
     if path.exists() and not _equal(load_file(path), weights):
@@ -138,11 +140,16 @@ def stages(model: str, steps: int) -> list[methods.Stage]:
     )
 
 
+def built(job: Job) -> methods.Method:
+    """A job's model before training."""
+    method = methods.build("gfc", seed=job.seed, size=SIZE, **NETWORKS)
+    method.parser.load_state_dict(weights_of("parser", job.out / "parser.safetensors"))
+    return method
+
+
 def do(job: Job) -> float:
     """Train and score one model, as far as that is not done; seconds of training."""
-    method = methods.build("gfc", seed=job.seed, size=SIZE, **NETWORKS)
-    method.load_state_dict(load_file(job.out / "parser.safetensors"), strict=False)
-    run = train(job, method, stages(job.model, job.steps), PRECISION)
+    run = train(job, built(job), stages(job.model, job.steps), PRECISION)
     score(job, lambda: measured(job, run.method))
     return run.card["seconds"]
 
@@ -174,7 +181,7 @@ def draw(jobs: list[Job], path: Path) -> None:
     columns = [batch.image * mask]
     for job in jobs[: len(MODELS)]:
         last = stages(job.model, job.steps)[-1].name
-        method = restored(job, methods.build("gfc", size=SIZE, **NETWORKS), last)
+        method = restored(job, built(job), last)
         columns.append(method.complete(batch.image, mask).composite)
         if job.model == "M4":
             columns.append(blended(method)(batch.image, mask))
@@ -200,18 +207,11 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
     }
 
 
-@torch.no_grad()
 def parser_facts(out: Path, test: faces.FaceDataset) -> dict[str, Any]:
     """Which parsing network, and its F-score over all parts of undamaged test faces."""
     path = out / "parser.safetensors"
-    method = methods.build("gfc", size=SIZE, **NETWORKS).eval()
-    method.load_state_dict(load_file(path), strict=False)
-    counts = torch.zeros(11, 11, dtype=torch.int64)
-    for start in range(0, len(test), 50):
-        batch = test[start : start + 50]
-        counts += evaluation.confusion(method.parser(batch.image).argmax(1), batch.parsing)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"sha256": digest, "f_score": round(evaluation.f_scores(counts)["overall"], 4)}
+    return {"sha256": digest, "f_score": parsing_scores(parsing_network(path), test)["overall"]}
 
 
 def identity_facts(out: Path) -> dict[str, dict[str, float]]:

@@ -8,19 +8,16 @@ faces only. A run that was stopped goes on where it was when started again.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import blended
-from facecomp_lib import classical, evaluation, faces, methods, training
+from data_scripts.models_by_seed import RESULTS, fills_of, rows_of, write_card
+from data_scripts.parsing import parsing_network
+from facecomp_lib import evaluation, faces, methods, training
 from facecomp_lib.papers.gfc import curriculum
 
-RESULTS = Path(__file__).resolve().parents[1] / "facecomp_lib" / "results"
 MEASURES = ("psnr", "ssim", "lpips", "psnr_hole", "ssim_hole", "identity")
 HOLES = ("center", "random_square", "gfc_o1", "gfc_o3", "gfc_o6")
 
@@ -46,50 +43,28 @@ def main() -> int:
     method = methods.build(
         "gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim, norm=True
     )
-    if given.parser is None:
-        method.parser.load_state_dict(methods.pretrained("gfc").parser.state_dict())
-    else:
-        own = {key: value for key, value in load_file(given.parser).items() if key.startswith("parser.")}
-        method.load_state_dict({**method.state_dict(), **own})
-    stages = curriculum(given.size, given.steps, lr=1e-3, critics=(given.size / 128) ** 2)
+    method.parser.load_state_dict(parsing_network(given.parser).state_dict())
+    critics = (given.size / 128) ** 2
+    stages = curriculum(given.size, given.steps, lr=1e-3, critics=critics)
     run = training.fit(
         method, data, given.run_dir, stages=stages, seed=given.seed,
         validation=faces.folder(given.faces, "val", given.size), precision=given.precision,
     )  # fmt: skip
 
-    fills = {
-        "gfc": run.method,
-        "gfc, blended": blended(run.method),
-        **{kind: kind for kind in classical.KINDS},
-    }
+    fills = fills_of({"gfc": run.method})
     sets = {Path(given.faces).name: faces.folder(given.faces, "test", given.size)}
     sets |= {Path(path).name: faces.folder(path, None, given.size) for path in given.also}
     rows = [row for name, test in sets.items() for row in measured(name, test, fills, given.limit)]
-    card = {
-        "run": run.card,
-        "crop": data.meta.get("zoom"),
-        "limit": given.limit,
-        "critics": (given.size / 128) ** 2,
-        "rows": rows,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"gfc_photos_{given.size}.json"
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    print(target)
+    card = {"run": run.card, "limit": given.limit, "critics": critics, "rows": rows}
+    write_card(RESULTS / f"gfc_photos_{given.size}.json", card)
     return 0
 
 
 def measured(name, test, fills, limit):
     """A row per fill, hole and measure: mean and 95 % interval over the test faces."""
-    comparison = evaluation.evaluate(fills, test, HOLES, MEASURES, min(limit, len(test)))
+    comparison = evaluation.evaluate(fills, test, HOLES, MEASURES, limit)
     print(name, comparison, sep="\n")
-    for fill in fills:
-        for hole in HOLES:
-            for measure in MEASURES:
-                found = comparison.estimate(measure, fill, hole)
-                values = [round(value, 4) for value in (found.mean, found.low, found.high)]
-                yield {"faces": name, "hole": hole, "fill": fill, "measure": measure, "n": found.n,
-                       "mean": values[0], "low": values[1], "high": values[2]}  # fmt: skip
+    return rows_of(name, comparison, {measure: measure for measure in MEASURES})
 
 
 if __name__ == "__main__":

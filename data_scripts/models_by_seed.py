@@ -1,4 +1,4 @@
-"""What the scripts share that train a paper's models from several seeds, measure them and record the scores.
+"""What the scripts share that train a paper's models, measure them and record the scores.
 
 A job is one model from one seed, with a folder of its own. What is finished is not done again, and a run that
 was stopped goes on where it was when the script is started again.
@@ -8,7 +8,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -175,6 +175,14 @@ def blended(method: methods.Method) -> Callable[[Tensor, Tensor], Tensor]:
     return complete
 
 
+def fills_of(models: Mapping[str, methods.Method]) -> dict[str, Any]:
+    """For ``evaluate``: each model's completion as it is and blended, and every classical fill."""
+    fills: dict[str, Any] = {}
+    for name, method in models.items():
+        fills |= {name: method, f"{name}, blended": blended(method)}
+    return fills | {kind: kind for kind in classical.KINDS}
+
+
 # ----------------------------------------------------------------------------------------------- records
 
 
@@ -231,6 +239,44 @@ def show_tables(runs: Any, measures: Sequence[str], *which: Sequence[str]) -> No
     """Print the means over faces and seeds; ``which`` methods and holes, by default all."""
     for measure in measures:
         print("", evaluation.table_over_runs(runs, measure, *which), sep="\n")
+
+
+def rows_of(
+    name: str, comparison: evaluation.Comparison, measures: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """A row per fill, hole and measure: mean and 95 % interval.
+
+    Args:
+        name: of the faces.
+        measures: as measured -> as recorded.
+    """
+    for fill, hole in comparison.pairs:
+        for measure, recorded in measures.items():
+            if np.isfinite(comparison.values(measure, fill, hole)).any():
+                found = comparison.estimate(measure, fill, hole)
+                mean, low, high = (round(value, 4) for value in (found.mean, found.low, found.high))
+                yield {"faces": name, "hole": hole, "fill": fill, "measure": recorded, "n": found.n,
+                       "mean": mean, "low": low, "high": high}  # fmt: skip
+
+
+def write_card(path: Path, card: dict[str, Any]) -> None:
+    """Write a JSON file of results, and say where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    print(path)
+
+
+def weights_of(network: str, path: Path) -> dict[str, Tensor]:
+    """One network's part of a method's weights, under its own names.
+
+    Raises:
+        ValueError: the file has none.
+    """
+    whole, prefix = load_file(path), f"{network}."
+    own = {key.removeprefix(prefix): value for key, value in whole.items() if key.startswith(prefix)}
+    if not own:
+        raise ValueError(f"{path} holds no {network}: give weights of a method that has trained one.")
+    return own
 
 
 def restored(job: Job, method: methods.Method, stage: str) -> methods.Method:

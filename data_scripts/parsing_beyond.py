@@ -8,7 +8,6 @@ condition to gfc_parsing.webp. Needs the renderer.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from facecomp_lib import evaluation, methods, show
-from facecomp_lib.faces import render
+from data_scripts.models_by_seed import RESULTS, save_sheet, write_card
+from data_scripts.parsing import coloured, parsing_network, parsing_scores
+from facecomp_lib.faces import FaceBatch, render
 
-RESULTS = Path(__file__).resolve().parents[1] / "facecomp_lib" / "results"
 SEED = 77
 
 
@@ -59,34 +56,24 @@ def main() -> int:
         "--weights", type=Path, help="weights of a parsing stage, instead of the checkpoint's"
     )
     given = parser.parse_args()
-    if given.weights is None:
-        network = methods.pretrained("gfc", size=given.size).parser
-    else:
-        stored = {k.removeprefix("parser."): v for k, v in load_file(given.weights).items()}
-        method = methods.build("gfc", size=given.size, width=0.25, fc_dim=8)
-        network = method.parser.eval()
-        network.load_state_dict({key: stored[key] for key in network.state_dict()})
+    network = parsing_network(given.weights)
     renderer = render.Renderer("cpu")
     scores, rows = {}, []
     for name, change in CONDITIONS.items():
-        image, truth = pictures(renderer, change, given.people, given.size)
-        with torch.no_grad():
-            found = torch.cat([network(part).argmax(1) for part in image.split(20)])
-        scores[name] = evaluation.f_scores(evaluation.confusion(found, truth))
-        scores[name] = {key: round(value, 4) for key, value in scores[name].items()}
+        faces = pictures(renderer, change, given.people, given.size)
+        scores[name] = parsing_scores(network, faces)
         print(f"{name:26} overall {scores[name]['overall']:.3f}", flush=True)
-        seen = [picture.permute(1, 2, 0).numpy() for picture in image[:3]]
-        rows.append(np.hstack([*seen, *(np.asarray(show.parsing_picture(labels)) for labels in found[:3])]))
-    RESULTS.mkdir(exist_ok=True)
+        with torch.no_grad():
+            found = network(faces.image[:3]).argmax(1)
+        rows.append(torch.cat([faces.image[:3], coloured(found)]))
     card = {"people": given.people, "seed": SEED, "size": given.size, "f_scores": scores}
-    (RESULTS / "gfc_parsing.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    sheet = np.uint8(np.round(255 * np.vstack(rows)))
-    Image.fromarray(sheet).save(RESULTS / "gfc_parsing.webp", quality=88)
+    write_card(RESULTS / "gfc_parsing.json", card)
+    save_sheet(torch.stack(rows).unbind(1), RESULTS / "gfc_parsing.webp")
     return 0
 
 
-def pictures(renderer, change: Callable, people: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images ``[N, 3, S, S]`` and labels ``[N, S, S]`` of the same people in one condition."""
+def pictures(renderer, change: Callable, people: int, size: int) -> FaceBatch:
+    """Images and parsing maps of the same people in one condition."""
     images, labels = [], []
     for number in range(people):
         person = render.sample_person(np.random.default_rng([SEED, number]))
@@ -94,7 +81,7 @@ def pictures(renderer, change: Callable, people: int, size: int) -> tuple[torch.
         face = renderer.render(person, picture, size)
         images.append(torch.from_numpy(face.image).permute(2, 0, 1).float() / 255)
         labels.append(torch.from_numpy(face.parsing).long())
-    return torch.stack(images), torch.stack(labels)
+    return FaceBatch(torch.stack(images), parsing=torch.stack(labels))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ card, every score to facecomp_lib/results/collagan_shipped_128.csv.gz (or collag
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import RESULTS, blended, data_of, joined
-from data_scripts.understanding import ERRORS, IMAGE, LABELS, SIDE, out_of_place, test_facts, understood
-from facecomp_lib import classical, evaluation, faces, methods, training
+from data_scripts.models_by_seed import RESULTS, data_of
+from data_scripts.understanding import ERRORS, IMAGE, LABELS, SIDE, compared, out_of_place, test_facts
+from facecomp_lib import evaluation, faces, methods, training
 from facecomp_lib.methods import shipped
 from facecomp_lib.papers.collagan import together
 
@@ -68,7 +68,8 @@ def main() -> int:
         validation=faces.embedded("val", given.size), precision=given.precision,
     )  # fmt: skip
     test = out_of_place(given.size)
-    comparison = measured(run.method, test, given.limit)
+    kinds = [kind for group in HOLES.values() for kind in group]
+    comparison = compared({"collagan": run.method}, test, kinds, MEASURES, given.limit)
     name = "_".join(part for part in ("collagan", given.variant, "shipped", str(given.size)) if part)
     given.results.mkdir(parents=True, exist_ok=True)
     evaluation.save_runs(given.results / f"{name}.csv.gz", {given.seed: comparison})
@@ -95,20 +96,6 @@ def history(run_dir: Path, weights: Path | None) -> list[int]:
             chain.append(json.loads((weights.parent / "card.json").read_text(encoding="utf-8"))["steps"])
         path.write_text(json.dumps(chain), encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def measured(
-    method: methods.Method, test: faces.FaceDataset, limit: int | None = None
-) -> evaluation.Comparison:
-    """Completions beside every classical fill's; labels and points, if the method has these tasks."""
-    kinds = [kind for group in HOLES.values() for kind in group]
-    fills: dict[str, str | methods.Method | Callable] = {
-        "collagan": method, "collagan, blended": blended(method), **{kind: kind for kind in classical.KINDS}
-    }  # fmt: skip
-    found = [evaluation.evaluate(fills, test, kinds, MEASURES, limit, by="person")]
-    if set(method.config["tasks"]) & set("sd"):
-        found.append(understood("collagan", method, test, kinds, limit, image=()))
-    return joined(found)
 
 
 def means(comparison: evaluation.Comparison) -> dict[str, Any]:

@@ -13,19 +13,14 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image
-from safetensors.torch import load_file
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import blended
-from facecomp_lib import classical, evaluation, faces, masks, methods, training
+from data_scripts.models_by_seed import RESULTS, data_of, fills_of, save_sheet, weights_of
+from data_scripts.parsing import parsing_scores
+from facecomp_lib import evaluation, faces, masks, methods, training
 from facecomp_lib.methods import shipped
 from facecomp_lib.papers.gfc import curriculum, parsing_stage
 
-RESULTS = Path(__file__).resolve().parents[1] / "facecomp_lib" / "results"
 MEASURES = ("psnr", "ssim", "lpips", "psnr_hole", "ssim_hole", "identity")
 BEFORE = "before.json"  # in a run's folder: the runs that it began with
 SHOWN = (3, 36, 80, 121, 200, 255)  # test faces that are drawn after each stage
@@ -58,11 +53,7 @@ def main() -> int:
     parser.add_argument("--until", help="stop after this stage, measure nothing")
     given = parser.parse_args()
 
-    data = (
-        faces.embedded("train", given.size)
-        if given.faces is None
-        else faces.folder(given.faces, "train", given.size)
-    )
+    data = data_of(given.faces, given.size)
     test = faces.embedded("test", given.size)
     method = methods.build(
         "gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim, norm=True
@@ -76,13 +67,9 @@ def main() -> int:
         parsing = [parsing_stage(given.parser_steps, given.batch_size)]
         training.fit(method, data, given.run_dir / "parser", stages=parsing, **common)
     else:
-        stored = load_file(given.parser)
-        own = {key: value for key, value in stored.items() if key.startswith("parser.")}
-        method.load_state_dict({**method.state_dict(), **own})
+        method.parser.load_state_dict(weights_of("parser", given.parser))
     if given.init:
-        stored = load_file(given.init)
-        own = {key: value for key, value in stored.items() if key.startswith("generator.")}
-        method.load_state_dict({**method.state_dict(), **own})
+        method.generator.load_state_dict(weights_of("generator", given.init))
     given.run_dir.mkdir(parents=True, exist_ok=True)
     history = before(given.init)
     (given.run_dir / BEFORE).write_text(json.dumps(history), encoding="utf-8")
@@ -91,12 +78,11 @@ def main() -> int:
     if given.until:
         return 0
     draw_stages(run, test, RESULTS / f"gfc_stages_{given.size}.webp")
-    metrics = {"parsing_f_scores": parsing_scores(run.method, test), **completion_scores(run.method, test)}
-    trained = {
-        key: run.card[key]
-        for key in ("data", "steps", "seed", "precision", "seconds", "hardware")
-        if key in run.card
+    metrics = {
+        "parsing_f_scores": parsing_scores(run.method.parser, test),
+        **completion_scores(run.method, test),
     }
+    trained = {key: run.card[key] for key in ("data", "steps", "seed", "precision", "seconds", "hardware")}
     path = methods.save(
         run.method, shipped.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
         **trained, stages={"parsing": given.parser_steps, **{stage.name: stage.steps for stage in stages}},
@@ -130,25 +116,12 @@ def draw_stages(run: training.Run, test: faces.FaceDataset, path: Path) -> None:
         run.after(name).complete(batch.image, mask).composite
         for name in ("reconstruct", "locally", "globally")
     ]
-    sheet = torch.stack([*columns, batch.image], 3).flatten(3)  # [B, 3, H, 5 W]
-    picture = sheet.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().numpy()
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=90)
-
-
-@torch.no_grad()
-def parsing_scores(method: methods.Method, test: faces.FaceDataset) -> dict[str, float]:
-    """F-score of each class and component on undamaged test faces."""
-    counts = torch.zeros(11, 11, dtype=torch.int64)
-    for start in range(0, len(test), 50):
-        batch = test[start : start + 50]
-        counts += evaluation.confusion(method.parser(batch.image).argmax(1), batch.parsing)
-    return {name: round(score, 4) for name, score in evaluation.f_scores(counts).items()}
+    save_sheet([*columns, batch.image], path)
 
 
 def completion_scores(method: methods.Method, test: faces.FaceDataset) -> dict[str, dict[str, float]]:
     """Holes of a quarter of the picture, anywhere: mean scores of the method and of every classical fill."""
-    fills = {"gfc": method, "gfc, blended": blended(method), **{kind: kind for kind in classical.KINDS}}
+    fills = fills_of({"gfc": method})
     comparison = evaluation.evaluate(fills, test, "random_square", MEASURES)
     print(comparison)
     evaluation.save_runs(RESULTS / f"gfc_shipped_{test.size}.csv.gz", {0: comparison})

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from data_scripts.models_by_seed import fills_of, joined
 from facecomp_lib import classical, evaluation, faces, masks, methods
 from facecomp_lib.evaluation.protocol import drawn_faces, identities, named_holes
 from facecomp_lib.faces import PARSING, FaceBatch
@@ -58,12 +59,10 @@ def understood(
     image: Sequence[str] = IMAGE,
     unblended: bool = False,
     progress: bool = True,
-    by: str = "person",
-    batch: int = 25,
 ) -> evaluation.Comparison:
     """Damage faces, and score what a collagan makes of them, task by task, as it has them.
 
-    Faces and holes are those of ``fc.evaluation.evaluate`` with its seed 0.
+    Faces and holes are those of ``fc.evaluation.evaluate`` with its seed 0. Intervals count people.
 
     Args:
         name: of the method in the comparison.
@@ -73,13 +72,11 @@ def understood(
         image: measures of the completion, which is blended in as in the paper; () for none.
         unblended: score the completion as it is, too, as ``NAME, unblended``.
         progress: show a bar if it takes more than two seconds.
-        by: what intervals count, ``"picture"`` or ``"person"``.
-        batch: faces at a time.
     """
     chosen = drawn_faces(len(test), limit, seed=0)
-    comparison = evaluation.Comparison(groups=identities(test)[chosen] if by == "person" else None)
+    comparison = evaluation.Comparison(groups=identities(test)[chosen])
     with tqdm(total=len(chosen) * len(holes), desc="faces", delay=2, disable=not progress) as bar:
-        for numbers in np.split(chosen, range(batch, len(chosen), batch)):
+        for numbers in np.split(chosen, range(25, len(chosen), 25)):
             seen = test.batch(numbers).to(method.device)
             for kind, hole in named_holes(holes).items():
                 mask = hole(seen, numbers, 0)
@@ -92,6 +89,23 @@ def understood(
                     )
                 bar.update(len(numbers))
     return comparison
+
+
+def compared(
+    models: Mapping[str, methods.Method],
+    test: faces.FaceDataset,
+    holes: Sequence[str],
+    measures: Sequence[str],
+    limit: int | None = None,
+) -> evaluation.Comparison:
+    """Completions beside every classical fill's; labels and points of the models that have these tasks."""
+    found = [evaluation.evaluate(fills_of(models), test, holes, measures, limit, by="person")]
+    found += [
+        understood(name, method, test, holes, limit, image=())
+        for name, method in models.items()
+        if set(method.config["tasks"]) & set("sd")
+    ]
+    return joined(found)
 
 
 def task_scores(

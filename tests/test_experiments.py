@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from photo_help import need_dlib
+from safetensors.torch import save_file
 from scipy.spatial import ConvexHull, Delaunay
 
 import facecomp_lib as fc
@@ -268,4 +269,7 @@ def test_one_parsing_network_serves_all_runs(tiny, monkeypatch, tmp_path):
         gfc_models.provide_parser(out, other / "parser.safetensors", 1, None)
     with pytest.raises(FileNotFoundError, match="give a run after its stage 'parsing'"):
         gfc_models.provide_parser(out, tmp_path, 1, None)
+    save_file({"generator.weight": torch.zeros(1)}, tmp_path / "no-parser.safetensors")
+    with pytest.raises(ValueError, match="holds no parser"):
+        gfc_models.provide_parser(out, tmp_path / "no-parser.safetensors", 1, None)
     assert run_models(monkeypatch, tmp_path, "--steps", 5) == 1
