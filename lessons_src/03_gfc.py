@@ -1153,7 +1153,7 @@ recorded_faces("gfc_stages_128.webp", ("the hole", "1: L_r", "2: + local", "3: +
 # - **L<sub>r</sub>**: the right colours at the right places, no line of it sharp: the mean of all faces that
 #   could be there.
 # - **+ local critic**: texture. And the rim of the hole shows: nobody asked for it to fit.
-# - **+ global critic and parsing**: the rim goes, the parts are where they should be.
+# - **+ global critic and parsing**: the rim fades, the parts are where they should be.
 #
 # And how well does its parser see? The paper reaches an overall F-score of .851, on photographs (Helen).
 
