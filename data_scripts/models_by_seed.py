@@ -18,16 +18,20 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib import classical, evaluation, faces, methods, training
+from facecomp_lib.evaluation.protocol import drawn_faces, named_holes
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "facecomp_lib" / "results"
 SHOWN = (3, 36, 80, 121, 255)  # test faces that are drawn
+BEFORE = "before.json"  # in a run's folder: steps of the runs that it began with
 Result = TypeVar("Result")
 
 
@@ -113,7 +117,7 @@ def carried_out(name: str, work: Callable[[], None]) -> int:
     """Do a script's work; the exit code, and a sentence about what went wrong."""
     try:
         work()
-    except (ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError, SafetensorError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -146,13 +150,32 @@ def data_of(path: str | None, size: int) -> faces.FaceDataset:
     return faces.embedded("train", size) if path is None else faces.folder(path, "train", size)
 
 
-def train(job: Job, method: methods.Method, stages: Sequence[methods.Stage], precision: str) -> training.Run:
-    """Train a job's method, as far as that is not done."""
+def train(
+    job: Job,
+    method: methods.Method,
+    stages: Sequence[methods.Stage],
+    precision: str,
+    data: faces.FaceDataset | None = None,
+) -> training.Run:
+    """Train a job's method, as far as that is not done; ``data`` instead of all of the job's faces."""
     torch.set_num_threads(job.threads)
     return training.fit(
-        method, data_of(job.faces, method.size), job.folder, stages=stages, seed=job.seed,
+        method, data or data_of(job.faces, method.size), job.folder, stages=stages, seed=job.seed,
         validation=faces.embedded("val", method.size), precision=precision, show=(),
     )  # fmt: skip
+
+
+def history(run_dir: Path, weights: Path | None) -> list[int]:
+    """Steps of each run that this one began with, first run first; ``weights`` are the earlier run's."""
+    path = run_dir / BEFORE
+    if not path.exists():
+        chain: list[int] = []
+        if weights is not None:
+            earlier = weights.parent / BEFORE
+            chain = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else []
+            chain.append(json.loads((weights.parent / "card.json").read_text(encoding="utf-8"))["steps"])
+        path.write_text(json.dumps(chain), encoding="utf-8")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def score(job: Job, measure: Callable[[], evaluation.Comparison]) -> None:
@@ -181,6 +204,31 @@ def fills_of(models: Mapping[str, methods.Method]) -> dict[str, Any]:
     for name, method in models.items():
         fills |= {name: method, f"{name}, blended": blended(method)}
     return fills | {kind: kind for kind in classical.KINDS}
+
+
+def damaged(
+    test: faces.FaceDataset,
+    holes: Sequence[str],
+    limit: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> Iterator[tuple[str, faces.FaceBatch, Tensor]]:
+    """Kind of hole, some faces, their holes ``[B, 1, S, S]``: those of ``evaluate`` with its seed 0.
+
+    Args:
+        test: faces.
+        holes: kinds.
+        limit: so many faces, None for all.
+        device: where faces and holes are wanted.
+        progress: show a bar if it takes more than two seconds.
+    """
+    chosen = drawn_faces(len(test), limit, seed=0)
+    with tqdm(total=len(chosen) * len(holes), desc="faces", delay=2, disable=not progress) as bar:
+        for numbers in np.split(chosen, range(25, len(chosen), 25)):
+            seen = test.batch(numbers).to(device)
+            for kind, hole in named_holes(holes).items():
+                yield kind, seen, hole(seen, numbers, 0)
+                bar.update(len(numbers))
 
 
 # ----------------------------------------------------------------------------------------------- records

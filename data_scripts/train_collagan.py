@@ -12,7 +12,6 @@ card, every score to facecomp_lib/results/collagan_shipped_128.csv.gz (or collag
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import RESULTS, data_of
+from data_scripts.models_by_seed import RESULTS, data_of, history
 from data_scripts.understanding import ERRORS, IMAGE, LABELS, SIDE, compared, out_of_place, test_facts
 from facecomp_lib import evaluation, faces, methods, training
 from facecomp_lib.methods import shipped
@@ -36,7 +35,6 @@ VARIANTS: dict[str | None, dict[str, Any]] = {
 BLOCKS = tuple(f"collagan_o{number}" for number in range(1, 7))
 HOLES = {"random_square": ("random_square",), "six blocks": BLOCKS}  # name -> kinds that are averaged
 MEASURES = IMAGE
-BEFORE = "before.json"  # in a run's folder: steps of the runs that it began with
 
 
 def main() -> int:
@@ -83,19 +81,6 @@ def main() -> int:
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def history(run_dir: Path, weights: Path | None) -> list[int]:
-    """Steps of each run that this one began with, first run first; ``weights`` are the earlier run's."""
-    path = run_dir / BEFORE
-    if not path.exists():
-        chain: list[int] = []
-        if weights is not None:
-            earlier = weights.parent / BEFORE
-            chain = json.loads(earlier.read_text(encoding="utf-8")) if earlier.exists() else []
-            chain.append(json.loads((weights.parent / "card.json").read_text(encoding="utf-8"))["steps"])
-        path.write_text(json.dumps(chain), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def means(comparison: evaluation.Comparison) -> dict[str, Any]:

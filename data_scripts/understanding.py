@@ -12,16 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import fills_of, joined
+from data_scripts.models_by_seed import damaged, fills_of, joined
 from facecomp_lib import classical, evaluation, faces, masks, methods
-from facecomp_lib.evaluation.protocol import drawn_faces, identities, named_holes
+from facecomp_lib.evaluation.protocol import drawn_faces, identities
 from facecomp_lib.faces import PARSING, FaceBatch
 from facecomp_lib.papers.collagan import POINTS, UNALIGNED, five_points
 
@@ -75,19 +73,12 @@ def understood(
     """
     chosen = drawn_faces(len(test), limit, seed=0)
     comparison = evaluation.Comparison(groups=identities(test)[chosen])
-    with tqdm(total=len(chosen) * len(holes), desc="faces", delay=2, disable=not progress) as bar:
-        for numbers in np.split(chosen, range(25, len(chosen), 25)):
-            seen = test.batch(numbers).to(method.device)
-            for kind, hole in named_holes(holes).items():
-                mask = hole(seen, numbers, 0)
-                found = method.understand(seen.image, mask)
-                comparison.add(name, kind, task_scores(found, seen, mask, image))
-                if unblended:
-                    plain = masks.composite(seen.image, found["raw"], mask)
-                    comparison.add(
-                        f"{name}, unblended", kind, evaluation.score(plain, seen.image, mask, image)
-                    )
-                bar.update(len(numbers))
+    for kind, seen, mask in damaged(test, holes, limit, method.device, progress):
+        found = method.understand(seen.image, mask)
+        comparison.add(name, kind, task_scores(found, seen, mask, image))
+        if unblended:
+            plain = masks.composite(seen.image, found["raw"], mask)
+            comparison.add(f"{name}, unblended", kind, evaluation.score(plain, seen.image, mask, image))
     return comparison
 
 
@@ -138,14 +129,19 @@ def label_scores(found: Tensor, true: Tensor, mask: Tensor) -> dict[str, Tensor]
 
 def point_scores(found: Tensor, true: Tensor, mask: Tensor) -> dict[str, Tensor]:
     """Of points ``[B, 5, 2]`` in px and holes ``[B, 1, S, S]``; NaN where the hole hides none."""
-    size = mask.shape[-1]
-    distance = (found - true).norm(dim=2) * SIDE / size  # [B, 5]
-    x, y = true.round().long().unbind(2)
-    inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
-    one = torch.arange(len(true), device=true.device)[:, None]
-    hidden = inside & (mask[one, 0, y.clamp(0, size - 1), x.clamp(0, size - 1)] < 0.5)
+    distance = (found - true).norm(dim=2) * SIDE / mask.shape[-1]  # [B, 5]
+    hidden = under_hole(true, mask)
     return {
         **dict(zip(ERRORS, distance.unbind(1), strict=True)),
         "landmark_error": distance.mean(1),
         "landmark_error_hole": torch.where(hidden, distance, torch.nan).nanmean(1),
     }
+
+
+def under_hole(points: Tensor, mask: Tensor) -> Tensor:
+    """Which points ``[B, K, 2]`` in px a hole ``[B, 1, S, S]`` hides: bool ``[B, K]``; not those outside."""
+    size = mask.shape[-1]
+    x, y = points.round().long().unbind(2)
+    inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+    one = torch.arange(len(points), device=points.device)[:, None]
+    return inside & (mask[one, 0, y.clamp(0, size - 1), x.clamp(0, size - 1)] < 0.5)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from photo_help import prepared
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -18,7 +19,6 @@ from data_scripts import (
     understanding,
 )
 from facecomp_lib import evaluation
-from facecomp_lib.faces.store import Writer
 from facecomp_lib.methods import shipped
 from facecomp_lib.papers.collagan import UNALIGNED, five_points
 from facecomp_lib.training.feed import Feed
@@ -214,20 +214,6 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
 
 
 # ------------------------------------------------------------------------------------------- photographs
-
-
-def prepared(folder, count=24):
-    """Embedded faces as if they were photographs: without parsing maps."""
-    faces = fc.faces.embedded("test", 32)
-    writer = Writer(folder, folder.name, 32, image_format="png", version="1")
-    batch = faces.batch(range(count))
-    pictures = batch.image.mul(255).byte().permute(0, 2, 3, 1).numpy()
-    writer.add_part(0, [
-        {"name": f"{number}.jpg", "split": ("train", "val", "test")[number % 3], "identity": number,
-         "image": pictures[number], "landmarks": batch.landmarks[number].numpy()}
-        for number in range(count)
-    ])  # fmt: skip
-    return writer.finish()
 
 
 def test_photographs_get_parsing_maps_once_and_numbers_are_recorded(few_fills, monkeypatch, tmp_path):

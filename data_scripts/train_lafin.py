@@ -1,0 +1,97 @@
+"""Train the lafin checkpoint that travels with the course, measure it, and write it with its card.
+
+    python data_scripts/render_faces.py more128 --train 10000 --val 0 --test 0 --per-person 2 --seed 1 \\
+        --flow none
+    python data_scripts/train_lafin.py runs/lafin-128 --faces more128
+
+First the landmark predictor, then, with true landmarks, the generator: its last --style-steps with the
+perceptual and the style loss, the steps before without. A run that was stopped goes on where it was when
+started again. The embedded test split measures the result; its people are in neither training set. Means go
+to the card, every score to facecomp_lib/results/lafin_shipped_128.csv.gz.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_scripts.locating import (
+    HOLES,
+    MEASURES,
+    NME,
+    average_face,
+    compared,
+    plan_facts,
+    run_options,
+    style_facts,
+    trained,
+)
+from data_scripts.models_by_seed import RESULTS, carried_out, data_of, history
+from facecomp_lib import evaluation, faces, methods
+from facecomp_lib.methods import shipped
+
+
+def main() -> int:
+    given = options().parse_args()
+    return carried_out("train_lafin", lambda: work(given))
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
+    run_options(parser, size=128, steps=20_000, locate_steps=8000, style_steps=4000)
+    parser.add_argument(
+        "--init", type=Path, help="weights of an earlier run, with whose generator and critic this one begins"
+    )
+    parser.add_argument("--limit", type=int, help="so many test faces (all)")
+    parser.add_argument("--out", type=Path, default=shipped.FOLDER, help="where the checkpoint goes")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where every score goes")
+    return parser
+
+
+def work(given: argparse.Namespace) -> None:
+    """Train, measure, write."""
+    data, validation = data_of(given.faces, given.size), faces.embedded("val", given.size)
+    predictor, run = trained(given.run_dir, data, validation, given, given.init)
+    test = faces.embedded("test", given.size)
+    comparison = compared(run.method, test, HOLES, MEASURES, given.limit, average_face(data))
+    given.results.mkdir(parents=True, exist_ok=True)
+    evaluation.save_runs(given.results / f"lafin_shipped_{given.size}.csv.gz", {given.seed: comparison})
+    facts = ("data", "steps", "seed", "precision", "seconds", "hardware")
+    path = methods.save(
+        run.method, given.out / f"lafin-{given.size}", ("predictor", "generator"),
+        **{key: run.card[key] for key in facts},
+        **plan_facts(run.card),
+        perceptual_and_style=style_facts(run.card),
+        before=history(run.run_dir, given.init),
+        predictor={key: predictor[key] for key in facts} | plan_facts(predictor),
+        test={"name": test.name, "version": test.version, "faces": len(comparison.groups)},
+        nme="percent of the distance between the outer corners of the eyes",
+        metrics=mean_scores(comparison),
+    )  # fmt: skip
+    for measure in comparison.measures:
+        print("", comparison.table(measure), sep="\n")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def mean_scores(comparison: evaluation.Comparison) -> dict[str, Any]:
+    """For the card: hole -> measure -> fill -> mean; NME in percent."""
+    card: dict[str, Any] = {}
+    for measure in comparison.measures:
+        scale = 100 if measure in NME else 1
+        for fill, hole in comparison.pairs:
+            if np.isfinite(values := comparison.values(measure, fill, hole)).any():  # not all have landmarks
+                means = card.setdefault(hole, {}).setdefault(NME.get(measure, measure), {})
+                means[fill] = round(scale * float(np.nanmean(values)), 4)
+    return card
+
+
+if __name__ == "__main__":
+    sys.exit(main())
