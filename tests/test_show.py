@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from facecomp_lib import masks, show
+from facecomp_lib.faces import embedded
 from facecomp_lib.faces.schema import PARSING, FaceBatch
 from facecomp_lib.show import canvas
 from facecomp_lib.show.labels import LANDMARK_GROUPS, MARKS, PARSING_COLOURS
@@ -180,6 +181,34 @@ def test_each_face_has_its_own_points_and_those_outside_are_not_drawn(images: to
     first, second = show.points_on(images[:2], points, side=64)
     (plain,) = show.points_on(images[1:2], points[:1, :0], side=64)
     assert np.allclose(first[10, 10], to_rgb(MARKS[0])) and np.array_equal(second, plain)
+
+
+def test_landmarks_as_lines_have_the_colour_of_their_part_and_lie_over_the_white_truth() -> None:
+    real = embedded("test", 64).batch([36, 80])
+    images, points, side = real.image, real.landmarks, 16 * 64
+    plain = F.interpolate(images[:2], size=(side, side), mode="bilinear").permute(0, 2, 3, 1)
+    drawn = show.lines_on(images[:2], points, side=side)
+    assert len(drawn) == 2 and drawn[0].shape == (side, side, 3) and drawn[0].dtype == np.uint8
+    place = (16 * points + 7.5).numpy()  # pixel x of the face has its centre at 16 x + 7.5
+    colours = np.array([to_rgb(colour) for *_, colour in LANDMARK_GROUPS])
+    for face in range(2):
+        part = (np.abs(drawn[face][..., None, :] / 255 - colours) < 0.01).all(-1)  # [side, side, group]
+        assert (part.sum((0, 1)) > 20).all()
+        for x, y in (
+            place[face].round().astype(int)
+        ):  # no point without a line; another part may lie over its own
+            assert part[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].any()
+        far = np.linalg.norm(place[face, :, None, None] - np.stack(np.mgrid[:side, :side][::-1], -1), axis=3)
+        nothing = far.min(0) > side / 8
+        assert nothing.any()
+        assert np.abs(drawn[face] / 255 - plain[face].numpy())[nothing].max() < 0.003
+    moved = show.lines_on(images[:2], points, points + 3, side=side)
+    assert ((moved[0] == 255).all(-1) & (drawn[0] != 255).any(-1)).sum() > side  # the truth, where it differs
+    same = show.lines_on(images[:2], points, points, side=side)
+    x, y = place[0, 8].round().astype(int)
+    assert (
+        np.abs(same[0][y - 1 : y + 2, x].astype(int) - drawn[0][y - 1 : y + 2, x]).max() < 60
+    )  # white only at the rim
 
 
 def test_the_persons_right_is_marked_on_the_left_of_the_picture(faces: FaceBatch) -> None:

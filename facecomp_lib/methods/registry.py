@@ -12,7 +12,7 @@ from facecomp_lib.methods.base import CLASSES, Method
 
 __all__ = ["NAMES", "build", "find"]
 
-NAMES = ("gfc", "collagan")
+NAMES = ("gfc", "collagan", "lafin")
 """Methods that a lesson builds and exports to ``facecomp_lib.papers``."""
 
 

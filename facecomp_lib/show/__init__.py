@@ -20,6 +20,7 @@ from facecomp_lib.show.figures import (
 from facecomp_lib.show.labels import (
     face_view,
     labels,
+    lines_on,
     mirror_flow,
     mirror_warp,
     overlay_landmarks,
@@ -80,6 +81,7 @@ __all__ = [
     "histograms",
     "labels",
     "lines",
+    "lines_on",
     "mask_families",
     "masked",
     "matrices",

@@ -40,6 +40,10 @@ LANDMARK_GROUPS = (
     ("mouth", 48, 68, "#cc79a7"),
 )
 
+# The 68 points as lines: first, last + 1, and whether a line comes back to its beginning.
+LANDMARK_LINES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False),
+                  (36, 42, True), (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
+
 # One colour per parsing class: hue says the part, lightness the side (light = the person's left). Chosen by a
 # search for the largest smallest distance that also colour-blind eyes see.
 PARSING_COLOURS = (
@@ -172,6 +176,41 @@ def points_on(
             for k in range(placed.shape[1]):
                 shown = torch.where(inside[:, k, None], paint[k][:, None, None], shown)
     return [face.permute(1, 2, 0).numpy() for face in shown]
+
+
+def lines_on(
+    images: torch.Tensor, landmarks: torch.Tensor, truth: torch.Tensor | None = None, side: int = 256
+) -> list[np.ndarray]:
+    """Faces, enlarged, with their 68 landmarks as lines, coloured by part; the true ones in white beneath.
+
+    Args:
+        images: [B, 3, S, S].
+        landmarks: [B, 68, 2], (x, y) in pixels.
+        truth: [B, 68, 2], too.
+        side: of the results in pixels.
+
+    Returns:
+        A uint8 array [side, side, 3] per face, for :func:`contact_sheet`, :func:`rows` and the like.
+    """
+    import cv2
+
+    scale = side / images.shape[-1]
+    large = F.interpolate(images.detach().float().cpu(), size=(side, side), mode="bilinear").clamp(0, 1)
+    thick, fraction = max(side // 128, 1), 4  # OpenCV takes fixed-point coordinates: 1/16 px
+    drawn = []
+    for k, face in enumerate(large.permute(0, 2, 3, 1).mul(255).round().byte().numpy()):
+        canvas = np.ascontiguousarray(face)
+        for points, white in ((truth, True), (landmarks, False)):
+            if points is None:
+                continue
+            placed = (points[k].detach().double().cpu().numpy() + 0.5) * scale - 0.5
+            corners = np.round(placed * 2**fraction).astype(np.int32)
+            for first, last, closed in LANDMARK_LINES:
+                part = next(group for group in LANDMARK_GROUPS if group[1] <= first < group[2])
+                colour = (255, 255, 255) if white else tuple(round(255 * c) for c in to_rgb(part[3]))
+                cv2.polylines(canvas, [corners[first:last]], closed, colour, thick, cv2.LINE_AA, fraction)
+        drawn.append(canvas)
+    return drawn
 
 
 def _pixels(side: int) -> torch.Tensor:

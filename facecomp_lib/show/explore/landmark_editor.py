@@ -17,15 +17,12 @@ from facecomp_lib.completion import Completion
 from facecomp_lib.show.canvas import Picture, Sheet, cell_size, grid, put
 from facecomp_lib.show.explore.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
 from facecomp_lib.show.explore.expressions import edit_landmarks, expression_from
-from facecomp_lib.show.labels import LANDMARK_GROUPS, draw_landmarks
+from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 
 SLIDERS = ("smile", "mouth open", "brow raise")
 # first, last + 1: what is moved as a whole
 PARTS = {"jaw": (0, 17), "right brow": (17, 22), "left brow": (22, 27), "nose": (27, 36),
          "right eye": (36, 42), "left eye": (42, 48), "mouth": (48, 68)}  # fmt: skip
-# first, last + 1, and whether the line comes back to its beginning
-LINES = ((0, 17, False), (17, 22, False), (22, 27, False), (27, 31, False), (31, 36, False), (36, 42, True),
-         (42, 48, True), (48, 60, True), (60, 68, True))  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +85,7 @@ class LandmarkEditor(Explorer):
     expression: traitlets.List = traitlets.List(traitlets.Float(), [0.0, 0.0, 0.0]).tag(sync=True)
     parts: traitlets.List = traitlets.List([[*ends] for ends in PARTS.values()]).tag(sync=True)
     part_names: traitlets.List = traitlets.List([*PARTS]).tag(sync=True)
-    lines: traitlets.List = traitlets.List([[*line] for line in LINES]).tag(sync=True)
+    lines: traitlets.List = traitlets.List([[*line] for line in LANDMARK_LINES]).tag(sync=True)
     groups: traitlets.List = traitlets.List([[*group] for group in LANDMARK_GROUPS]).tag(sync=True)
     others: traitlets.List = traitlets.List(traitlets.Unicode()).tag(sync=True)
     undoable = traitlets.Bool().tag(sync=True)

@@ -1,0 +1,1067 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · lafin: landmarks first
+#
+# > Generative Landmark Guided Face Inpainting (Yang, Guo, Ma and Ling, 2019): first find out where eyes, nose
+# > and mouth have to be, then draw the face around them.
+
+# %% [markdown]
+# > **The question:** can a network that is *told* where the mouth is draw it better? And can we tell it
+# > something else?<br>
+# > **You will build** a landmark predictor for damaged faces, attention that carries what is known into the
+# > hole, losses that compare pictures by the features of another network; and then edit faces.<br>
+# > **You need** lesson 03 (critics, stages and players).<br>
+# > **It takes** 80 minutes with the exercises. No GPU needed.<br>
+# > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
+# > channels) and learns for minutes; landmarks are the renderer's, not a detector's. `preset="full"` is the
+# > paper's size, for a GPU and a prepared data set.
+
+# %% tags=["parameters"]
+import facecomp_lib as fc
+
+preset = fc.preset("lesson")
+seed = 0
+attention = True  # long- and short-term attention in the generator, short-term in the critic
+landmarks = True  # the generator and its critic see landmarks
+perceptual = (
+    "best"  # "vgg19" (the paper's), "vgg16", None: no perceptual and no style loss; "best": what is there
+)
+size = None  # px; None is the preset's, as everywhere below
+width = None  # multiplier of all channel numbers; the paper's is 1
+steps = None  # of each stage
+data = None  # a prepared folder of faces; None is the embedded pack
+run_dir = None  # where training writes, and goes on when started again; None is a new temporary folder
+precision = "32-true"  # "bf16-mixed" on a recent GPU
+
+# %% [markdown]
+# ## 1. The plan
+#
+# A face with a hole in it. What should a network know before it draws? Others gave it the *edges* of the
+# missing part, or its *parsing map*. Here are all three, for one face:
+
+# %%
+#| default_exp papers.lafin
+#| export
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from facecomp_lib.completion import Completion
+from facecomp_lib.faces import Augment
+from facecomp_lib.methods import Method, Player, Sample, Stage
+from facecomp_lib.nn import best_vgg, perceptual_loss, style_loss, vgg_features
+
+# %%
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+faces = fc.faces.embedded("test")
+one = faces.batch([36])
+square = fc.masks.make("center", size=128)
+
+
+def canny(image):
+    """The edges of a face [3, S, S] as a picture [3, S, S]."""
+    grey = (255 * image.mean(0)).byte().numpy()
+    return torch.from_numpy(cv2.Canny(grey, 60, 120) / 255.0).float().expand(3, -1, -1)
+
+
+fc.show.contact_sheet(
+    [
+        fc.show.masked(one.image, square)[0],
+        canny(one.image[0]),
+        fc.show.parsing_picture(one.parsing[0]),
+        fc.show.lines_on(torch.zeros_like(one.image), one.landmarks)[0],
+        one.image[0],
+    ],
+    ["the question", "edges", "parsing", "68 landmarks", "truth"],
+    cell=128,
+)
+
+# %% [markdown]
+# The authors' argument for landmarks:
+#
+# - **Edges** under a hole are hard to predict: there are thousands of ways to have wrinkles. If the guess is
+#   wrong, the face grows around a wrong line.
+# - A **parsing map** says where the mouth is, not whether it smiles. It needs a label for each pixel.
+# - **Landmarks** are 136 numbers. They say where everything is and what expression it has, they leave hair
+#   and light alone, and everybody can *move* them.
+#
+# So there are two networks, trained apart. A **predictor** sees the damaged face and says where its landmarks
+# should be; a **generator** sees the damaged face and the landmarks and draws.
+#
+# **Predict:** with which holes will it matter most to know the landmarks, small or large ones?
+#
+# ## 2. The predictor: a network for telephones
+#
+# It finds 68 points in a *damaged* face. Its trunk is MobileNet-V2, made to be cheap. The trick: an ordinary
+# 3 x 3 convolution looks around *and* mixes all channels. A **depthwise** one looks around in each channel by
+# itself, and a 1 x 1 convolution does the mixing. By hand, on two channels of 3 x 3 px:
+
+# %%
+# NBVAL_CHECK_OUTPUT
+x = torch.tensor([[[1.0, 2, 0], [0, 1, 0], [0, 0, 3]], [[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]])
+around = torch.tensor([[[0.0, 1, 0], [1, 0, 1], [0, 1, 0]], [[1.0, 1, 1], [1, 1, 1], [1, 1, 1]]])  # one each
+by_hand = torch.stack([(x[c] * around[c]).sum() for c in range(2)])  # at the centre
+print("at the centre, each channel by itself:", by_hand.tolist())
+depthwise = F.conv2d(
+    x[None], around[:, None], groups=2
+)  # groups: channel k of the output sees channel k only
+assert torch.equal(depthwise.flatten(), by_hand)
+print(f"\n{'channels':>10}{'3 x 3':>12}{'depthwise + 1 x 1':>20}{'ratio':>8}")
+for c in (32, 96, 320):
+    ordinary, cheap = 9 * c * c, 9 * c + c * c
+    print(f"{c:10}{ordinary:12,}{cheap:20,}{ordinary / cheap:8.1f}")
+
+# %% [markdown]
+# An **inverted residual** wraps that up: *widen* with 1 x 1 to six times the channels, look around depthwise,
+# *narrow* with 1 x 1, without an activation at the end, and add the input if nothing changed size. (Ordinary
+# residual blocks are narrow inside; this one is narrow outside, and so hands on little from block to block.)
+
+
+# %%
+#| export
+BOTTLENECKS = (  # widen by, channels, how many, stride of the first
+    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)
+)  # fmt: skip
+
+
+def conv_norm(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """Convolution without bias, batch norm."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+    return [conv, nn.BatchNorm2d(outputs)]
+
+
+class Bottleneck(nn.Module):
+    """MobileNet-V2's inverted residual: widen, look around one channel at a time, narrow; add the input if
+    nothing changed size.
+
+    Args:
+        inputs, outputs: channels.
+        widen: by this factor in between.
+        stride: of the look around.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widen: int, stride: int) -> None:
+        super().__init__()
+        inner = widen * inputs
+        layers: list[nn.Module] = []
+        if widen > 1:
+            layers += [*conv_norm(inputs, inner), nn.ReLU6()]
+        layers += [*conv_norm(inner, inner, 3, stride, groups=inner), nn.ReLU6()]
+        self.layers = nn.Sequential(*layers, *conv_norm(inner, outputs))
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x) if self.adds else self.layers(x)
+
+
+class Predictor(nn.Module):
+    """Section 3.1: 68 landmarks from a damaged face; MobileNet-V2, and three stages of features together.
+
+    Args:
+        width: multiplier of all channel numbers.
+    """
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        wide = [round(width * c) for c in (32, *(row[1] for row in BOTTLENECKS))]
+        deep, deeper, middle, thin = wide[-1], *(round(width * c) for c in (1280, 128, 64))
+        layers: list[nn.Module] = [*conv_norm(3, wide[0], 3, 2), nn.ReLU6()]
+        for inputs, outputs, (widen, _, count, stride) in zip(wide, wide[1:], BOTTLENECKS, strict=False):
+            layers.append(Bottleneck(inputs, outputs, widen, stride))
+            layers += [Bottleneck(outputs, outputs, widen, 1) for _ in range(count - 1)]
+        self.trunk = nn.Sequential(*layers)
+        self.deeper = nn.Sequential(*conv_norm(deep, deeper), nn.ReLU6())
+        self.stage1 = nn.Conv2d(deep, middle, 1)
+        self.stage2 = nn.Conv2d(deeper, middle, 1)
+        self.stage3 = nn.Conv2d(deeper, thin, 1)
+        self.to_points = nn.Linear(2 * middle + thin, 2 * 68)
+        nn.init.constant_(self.to_points.bias, 0.5)  # begin in the middle of the picture
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` from -1 to 1 -> ``[B, 68, 2]``, (x, y) as shares of the side."""
+        first = self.trunk(x)
+        second = self.deeper(first)
+        pooled = second.mean((2, 3), keepdim=True)
+        stages = [
+            self.stage1(first).mean((2, 3)),
+            self.stage2(second).mean((2, 3)),
+            self.stage3(pooled).flatten(1),
+        ]
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has no digits for fractions of a pixel
+            return self.to_points(torch.cat(stages, 1).float()).unflatten(1, (68, 2))
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+def millions(network):
+    return sum(p.numel() for p in network.parameters()) / 1e6
+
+
+with torch.device("meta"):  # shapes without numbers, as in lesson 03
+    predictor = Predictor()
+    shape = predictor.trunk(torch.empty(2, 3, 256, 256)).shape
+    print(f"trunk of a 256 px face: {list(shape[1:])}, together {millions(predictor):.3f} M parameters")
+    print(f"answers {list(predictor(torch.empty(2, 3, 256, 256)).shape[1:])}")
+    square_kernels = nn.ModuleList(  # what the same trunk would need with ordinary 3 x 3 convolutions
+        nn.Conv2d(m.in_channels, m.out_channels, 3, bias=False)
+        for m in predictor.trunk.modules()
+        if isinstance(m, nn.Conv2d) and m.groups > 1
+    )
+print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(square_kernels):.0f} M")
+
+# %% [markdown]
+# In lesson 04, points were found by heat-maps, one picture for each point. This network writes down
+# **coordinates**: 136 numbers, straight from averages over the picture (a point may even lie outside). It
+# learns by the squared distance (equation 1):
+#
+# L<sub>lmk</sub> = ‖L̂ − L‖²
+#
+# in pixels, summed over all points. (The paper does not say how points on the *sides* are averaged; we do as
+# equation 1 says.) The three stages are averages of three depths: *where* is better known early, *what* late.
+#
+# ## 3. Points as a picture
+#
+# The generator is convolutional, so it wants the points as a picture of its size: 1 at each point, else 0.
+
+
+# %%
+#| export
+def landmark_map(landmarks: Tensor, size: int) -> Tensor:
+    """Points as pixels: ``[B, 68, 2]`` px -> ``[B, 1, size, size]``, 1 at the nearest pixel of each point in
+    the picture, else 0."""
+    place = landmarks.round().long()
+    inside = ((place >= 0) & (place < size)).all(2)  # [B, 68]
+    flat = place[..., 1].clamp(0, size - 1) * size + place[..., 0].clamp(0, size - 1)
+    drawn = torch.zeros(len(landmarks), size * size, device=landmarks.device)
+    return drawn.scatter_reduce(1, flat, inside.to(drawn), "amax").view(-1, 1, size, size)
+
+
+# %% [markdown]
+# A loop over points would do the same, one `map[y, x] = 1` after the other. `scatter_reduce` sets all points
+# of all faces at once; `amax` because two points may meet in a pixel, and because points outside may not wipe
+# out what lies where they are clamped to.
+
+
+# %%
+def landmark_map_loop(landmarks, size):
+    drawn = torch.zeros(len(landmarks), 1, size, size)
+    for k, face in enumerate(landmarks):
+        for x, y in face.round().long().tolist():
+            if 0 <= x < size and 0 <= y < size:
+                drawn[k, 0, y, x] = 1
+    return drawn
+
+
+some = faces.batch([3, 36, 80, 121])
+pushed = some.landmarks + torch.tensor([40.0, 0.0])  # some points leave the picture
+for points in (some.landmarks, pushed):
+    assert torch.equal(landmark_map(points, 128), landmark_map_loop(points, 128))
+fc.show.rows(
+    {
+        "the question": list(fc.show.masked(some.image, square.expand(4, -1, -1, -1))),
+        "landmark map": list(landmark_map(some.landmarks, 128).expand(-1, 3, -1, -1)),
+    },
+    [f"face {k}" for k in (3, 36, 80, 121)],
+    cell=128,
+    left=100,
+)
+
+# %% [markdown]
+# Note what rounding does: a map tells nothing about what moving a point by a hair would change. There is no
+# gradient from the picture back to the points. The two networks *have* to be trained apart, or at least side
+# by side; we come back to that.
+#
+# ## 4. Attention, by hand
+#
+# A hole over one eye. The other eye is there, 40 px away. How does its colour get into the hole? A 3 x 3
+# convolution carries things a pixel or two further; many of them are needed. **Attention** goes there in one
+# step: each position asks all others "are you like me?", and takes a mean of their values, weighted by the
+# answers.
+#
+# A toy: a picture of 3 x 3 with one feature q per position. Its nine positions are 'eye' (2) or 'skin' (0),
+# and the middle one is missing, but its surroundings say 'eye' (1.5).
+#
+# A<sub>ij</sub> = softmax<sub>j</sub>( q<sub>i</sub> · q<sub>j</sub> ),&nbsp;&nbsp; out<sub>i</sub> =
+# Σ<sub>j</sub> A<sub>ij</sub> v<sub>j</sub>
+
+# %%
+# NBVAL_CHECK_OUTPUT
+q = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.5, 0.0], [0.0, 0.0, 2.0]])
+v = torch.tensor([[0.8, 0.2, 0.2], [0.2, 0.0, 0.2], [0.2, 0.2, 1.0]])  # brightness; 0 in the hole
+alike = (q[1, 1] * q).exp()  # what the middle says of all nine
+weights = alike / alike.sum()
+print("the middle looks at:", [[f"{w:.2f}" for w in row] for row in weights.tolist()])
+print(f"and takes {(weights * v).sum():.2f}")
+
+# %%
+fc.show.matrices({"features q": q, "values v": v, "where the middle looks": (100 * weights).round() / 100})
+
+# %% [markdown]
+# It looks at the two eyes, and at itself. Now for all positions at once, first as loops, then as two products
+# of matrices. N positions as columns: q is [D, N], v is [V, N].
+
+
+# %%
+#| export
+def attention_matrix(query: Tensor) -> Tensor:
+    """Who looks where: ``[B, D, N]`` -> ``[B, N, N]``, each row a softmax over the places looked at."""
+    return (query.mT @ query).softmax(2)
+
+
+def attend(query: Tensor, values: Tensor) -> Tensor:
+    """Each place's mean of the values where it looks: ``[B, D, N]`` and ``[B, V, N]`` -> ``[B, V, N]``.
+
+    On a GPU the matrix is never written down: fused kernels make it block by block.
+    """
+    if query.is_cuda:
+        q, v = query.mT[:, None], values.mT[:, None]
+        return F.scaled_dot_product_attention(q, q, v, scale=1.0)[:, 0].mT
+    return values @ attention_matrix(query).mT
+
+
+# %%
+def attend_loop(query, values):
+    """One picture: [D, N] and [V, N] -> [V, N]."""
+    count = query.shape[1]
+    out = torch.zeros_like(values)
+    for i in range(count):
+        alike = torch.stack([(query[:, i] * query[:, j]).sum() for j in range(count)]).exp()
+        for j in range(count):
+            out[:, i] += alike[j] / alike.sum() * values[:, j]
+    return out
+
+
+mixed = attend(q.reshape(1, 1, 9), v.reshape(1, 1, 9))
+assert torch.allclose(mixed[0], attend_loop(q.reshape(1, 9), v.reshape(1, 9)))
+random = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
+fused = F.scaled_dot_product_attention(random.mT, random.mT, random.mT, scale=1.0).mT
+assert torch.allclose(attend(random, random), fused, atol=1e-5)
+assert torch.allclose(attend(random, random)[1], attend_loop(random[1], random[1]), atol=1e-5)
+fc.show.matrices({"before": v, "after": (100 * mixed.view(3, 3)).round() / 100}, ["→"])
+
+# %% [markdown]
+# The matrix has N² numbers. **Predict:** the layer works at a quarter of the picture's side. How many numbers
+# at 64 px, at 256 px?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+for side in (64, 128, 256):
+    count = (side // 4) ** 2
+    print(
+        f"{side} px: {count:5,} positions, {count**2:12,} numbers, {4 * count**2 / 2**20:6.2f} MiB per face"
+    )
+
+# %% [markdown]
+# On a GPU, `scaled_dot_product_attention` never writes it down; on a CPU, one softmax and one product are
+# fastest.
+#
+# ### Short term and long term
+#
+# Two kinds of memory (the layer is that of Pluralistic Image Completion). Deep in the network, *x* are the
+# features after all residual blocks: what the hole has become so far. *e* are the encoder's features, just
+# three layers from the picture: sharp, but worthless in the hole. One matrix A, made from x, serves both:
+#
+# - **short term**: s = γ · x Aᵀ + x: alike places agree with each other.
+# - **long term**: l = (1 − M) ⊙ α · e Aᵀ + M ⊙ e: known places keep their early features; *missing* ones
+#   fetch early features from where they look.
+#
+# γ and α are learned and begin with 0: at first, the layer does not look at all.
+
+
+# %%
+#| export
+class FusedResidual(nn.Module):
+    """A residual block with spectral norm that changes the number of channels."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LeakyReLU(0.1),
+            spectral_norm(nn.Conv2d(inputs, outputs, 3, padding=1)),
+            nn.LeakyReLU(0.1),
+            spectral_norm(nn.Conv2d(outputs, outputs, 3, padding=1)),
+        )
+        self.shortcut = spectral_norm(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x) + self.shortcut(x)
+
+
+class LongShortAttention(nn.Module):
+    """Long- and short-term attention, as in Pluralistic Image Completion.
+
+    Args:
+        channels: of the features.
+        long: also look at the encoder's features; the critic has no encoder.
+    """
+
+    def __init__(self, channels: int, long: bool = True) -> None:
+        super().__init__()
+        self.to_query = spectral_norm(nn.Conv2d(channels, channels // 4, 1, bias=False))
+        self.gamma = nn.Parameter(torch.zeros(1))
+        if long:
+            self.alpha = nn.Parameter(torch.zeros(1))
+            self.fuse = FusedResidual(2 * channels, channels)
+
+    def query(self, x: Tensor) -> Tensor:
+        """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
+        return self.to_query(x).flatten(2)
+
+    def forward(self, x: Tensor, early: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Features ``[B, C, H, W]``, the encoder's of the same shape, and the mask ``[B, 1, H, W]`` of that
+        size, 1 = known -> ``[B, C, H, W]``."""
+        query = self.query(x)
+        if early is None or mask is None:
+            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)
+        seen = attend(query, torch.cat([x, early], 1).flatten(2))  # one softmax, one product for both
+        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)
+        short = x + self.gamma * short
+        long = (1 - mask) * self.alpha * long + mask * early
+        return self.fuse(torch.cat([short, long], 1))
+
+
+# %% [markdown]
+# (`spectral_norm` divides a layer's weights by its largest singular value, found by a step of power iteration
+# per pass: nothing the layer does can make a vector longer. It keeps critics calm.)
+#
+# Written out with two products, as in the formulas, and compared:
+
+# %%
+layer = LongShortAttention(16).eval()
+with torch.no_grad():
+    layer.gamma.fill_(0.5)
+    layer.alpha.fill_(2.0)
+    deep, early = torch.randn(2, 2, 16, 6, 6, generator=torch.Generator().manual_seed(1))
+    known = (torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(2)) > 0.4).float()
+    matrix = attention_matrix(layer.query(deep))
+    short = layer.gamma * torch.bmm(deep.flatten(2), matrix.mT).view_as(deep) + deep
+    long = layer.alpha * torch.bmm(early.flatten(2), matrix.mT).view_as(early)
+    long = (1 - known) * long + known * early
+    assert torch.allclose(layer(deep, early, known), layer.fuse(torch.cat([short, long], 1)), atol=1e-5)
+print("one product, two products: the same")
+
+# %% [markdown]
+# ## 5. The generator
+#
+# | | |
+# | --- | --- |
+# | **in** | damaged picture and landmark map, 4 channels |
+# | E1, E2, E3 | 7 x 7 to 64; 4 x 4, stride 2 to 128; 4 x 4, stride 2 to 256 |
+# | middle | 7 residual blocks, the first 3 x 3 of each with holes in it (dilation 2) |
+# | attention | short and long term |
+# | D1, D2 | 4 x 4 transposed, each followed by a 1 x 1 that joins it with E2's, E1's features |
+# | **out** | 7 x 7 to 3, tanh |
+#
+# All but the last with instance norm (each channel of each *face* by itself: mean 0, variance 1) and ReLU.
+# Two things the text does not settle, we take from the authors' code: no norm before the tanh (the table
+# prints one; it would norm the picture's colours away), and skip connections carry **known places only**, E ·
+# M: what the encoder has in the hole is of no use at the end.
+
+
+# %%
+#| export
+def conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, border: Literal["zeros", "reflect"] = "zeros"
+) -> nn.Sequential:
+    """Convolution, instance norm, ReLU; outside the picture are zeros or its reflection."""
+    layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, padding_mode=border)
+    return nn.Sequential(layer, nn.InstanceNorm2d(outputs), nn.ReLU())
+
+
+def deconv(inputs: int, outputs: int) -> nn.Sequential:
+    """4x4 transposed convolution with stride 2, instance norm, ReLU: twice the side."""
+    return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1), nn.InstanceNorm2d(outputs), nn.ReLU())
+
+
+class Residual(nn.Module):
+    """3x3 with holes (dilation 2), 3x3, both with instance norm; added to the input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=2, dilation=2),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class Generator(nn.Module):
+    """Section 3.2: damaged picture and landmark map in, picture out.
+
+    Args:
+        width: multiplier of all channel numbers.
+        attention: with the long-short-term attention layer; without, the residual blocks' output goes on as
+            it is.
+        mask_skips: skip connections carry known places only, as in the authors' code.
+    """
+
+    def __init__(self, width: float = 1.0, attention: bool = True, mask_skips: bool = True) -> None:
+        super().__init__()
+        a, b, c = (round(width * channels) for channels in (64, 128, 256))
+        self.mask_skips = mask_skips
+        self.e1, self.e2, self.e3 = conv(4, a, 7, border="reflect"), conv(a, b, 4, 2), conv(b, c, 4, 2)
+        self.middle = nn.Sequential(*(Residual(c) for _ in range(7)))
+        self.attention = LongShortAttention(c) if attention else None
+        self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
+        self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
+        self.to_picture = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
+
+    def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
+        """Picture ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
+        ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
+        first = self.e1(torch.cat([x, points], 1))
+        second = self.e2(first)
+        early = self.e3(second)
+        deep = self.middle(early)
+        half, quarter = (F.interpolate(mask, scale_factor=s, mode="nearest") for s in (0.5, 0.25))
+        if self.attention is not None:
+            deep = self.attention(deep, early, quarter)
+        if self.mask_skips:
+            first, second = first * mask, second * half
+        y = self.join1(torch.cat([self.d1(deep), second], 1))
+        y = self.join2(torch.cat([self.d2(y), first], 1))
+        return torch.tanh(self.to_picture(y))
+
+
+# %% [markdown]
+# How far can it see *without* attention? Each layer sees a window of the one before. **Predict** the side of
+# the window, in px of the picture, that decides on one pixel: 30, 100, 300?
+
+# %%
+# NBVAL_CHECK_OUTPUT
+probe = Generator(width=1 / 16, attention=False).double().eval()
+for module in probe.modules():  # nothing but sums of positive numbers, so that no influence cancels out
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.constant_(module.weight, 0.01)
+    if isinstance(module, nn.Sequential):
+        for k, child in enumerate(module):
+            if isinstance(child, nn.InstanceNorm2d):
+                module[k] = nn.Identity()  # it averages over the whole face
+picture = torch.full((1, 3, 256, 256), 0.1, dtype=torch.double, requires_grad=True)
+plain = torch.ones(1, 1, 256, 256, dtype=torch.double)
+out = probe(picture, plain, plain)
+seen = torch.autograd.grad(out[0, 0, 128, 128], picture)[0][0].sum(0) > 0
+rows = seen.any(1).nonzero()
+print(f"one pixel depends on {rows.max() - rows.min() + 1} px in height, of 256")
+
+# %% [markdown]
+# The dilated blocks see far already. What attention adds is to *choose*: by likeness, not by distance.
+#
+# ## 6. A critic with attention
+#
+# Five 4 x 4 convolutions with spectral norm; after the second one a short-term attention. Each of its answers
+# judges 70 x 70 px, and it sees the landmarks, too: is this a true face *with that mouth*?
+
+
+# %%
+#| export
+class Critic(nn.Module):
+    """A patch critic with spectral norm, of picture and landmark map together; each answer sees 70 x 70 px.
+
+    Args:
+        width: multiplier of all channel numbers.
+        attention: short-term attention after the second convolution.
+    """
+
+    def __init__(self, width: float = 1.0, attention: bool = True) -> None:
+        super().__init__()
+        wide = [4, *(round(width * c) for c in (64, 128, 256, 512)), 1]
+        layers: list[nn.Module] = []
+        for k, (inputs, outputs) in enumerate(zip(wide, wide[1:], strict=False)):
+            stride = 2 if k < 3 else 1
+            layers.append(spectral_norm(nn.Conv2d(inputs, outputs, 4, stride, 1, bias=False)))
+            if k < 4:
+                layers.append(nn.LeakyReLU(0.2))
+            if k == 1 and attention:
+                layers.append(LongShortAttention(outputs, long=False))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, picture: Tensor, points: Tensor) -> Tensor:
+        """``[B, 3, S, S]`` from -1 to 1, landmark map ``[B, 1, S, S]`` -> from 0 to 1, 30 x 30 of 256 px."""
+        return torch.sigmoid(self.layers(torch.cat([picture, points], 1)).float())
+
+
+# %%
+# NBVAL_CHECK_OUTPUT
+with torch.device("meta"):
+    networks = {"predictor": Predictor(), "generator": Generator(), "critic": Critic()}
+    answers = networks["critic"](torch.empty(2, 3, 256, 256), torch.empty(2, 1, 256, 256))
+for name, network in networks.items():
+    print(f"{name:10} {millions(network):7.3f} M parameters")
+print(f"the critic's answers to 256 px: {list(answers.shape[1:])}")
+
+# %% [markdown]
+# ## 7. What is a good picture?
+#
+# Five terms (equation 7):
+#
+# L = L<sub>pixel</sub> + 0.1 · L<sub>perc</sub> + 250 · L<sub>style</sub> + 0.1 · L<sub>tv</sub> + 0.01 ·
+# L<sub>adv</sub>
+#
+# **Pixels** (2): L1, divided by the number N<sub>m</sub> of *missing* pixels, so that small holes count as
+# much as large ones.
+#
+# **Total variation** (5): neighbours should not differ much. **Adversarial** (6): least squares. The critic
+# wants 1 for true and 0 for drawn pictures, the generator 1 for its own.
+#
+# **Perceptual** (3) and **style** (4): compare not the pixels but the *features* of a network that has
+# learned to recognise a thousand kinds of things, VGG-19, at five depths. Perceptual: is the same feature at
+# the same place? Style: do the same features occur *together*, wherever? That is a **Gram matrix**, G = φ φᵀ
+# / (C·H·W): products of channels, summed over places. By hand: two channels, four places.
+
+# %%
+# NBVAL_CHECK_OUTPUT
+from facecomp_lib.nn import gram
+
+stripes, moved = (
+    torch.tensor(rows) for rows in ([[1.0, 0, 1, 0], [0, 1, 0, 1]], [[0.0, 1, 0, 1], [1, 0, 1, 0]])
+)
+by_hand = torch.stack([torch.stack([(a * b).sum() for b in stripes]) for a in stripes]) / stripes.numel()
+print("Gram matrix of stripes:", by_hand.tolist())
+assert torch.equal(gram(stripes.view(1, 2, 2, 2))[0], by_hand)
+same = torch.equal(gram(stripes.view(1, 2, 2, 2)), gram(moved.view(1, 2, 2, 2)))
+pixels = (stripes - moved).abs().mean()
+print(f"stripes moved by a pixel: pixels differ by {pixels:.0f}, Gram matrices the same: {same}")
+
+
+# %%
+#| export
+def pixel_loss(drawn: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Eq. 2: the sum of |difference| over the number of missing pixels, mean over pictures."""
+    missing = (1 - mask).flatten(1).sum(1)  # N_m
+    return ((drawn - truth).abs().flatten(1).sum(1) / missing.clamp(min=1)).mean()
+
+
+def total_variation(picture: Tensor) -> Tensor:
+    """Eq. 5: mean |difference| of neighbours, to the right and below."""
+    return picture.diff(dim=3).abs().mean() + picture.diff(dim=2).abs().mean()
+
+
+# %% [markdown]
+# Which network is there? VGG-19's weights are a download of their own; VGG-16 comes with what `course.py
+# setup` brings. A model's card says which one it learned from.
+#
+# **Predict:** the same face three times: shifted by 2 px, blurred, with noise. Which one does each loss
+# dislike most?
+
+# %%
+network = best_vgg() if perceptual == "best" else perceptual
+print(f"perceptual network: {network or 'none here: both losses are left out'}")
+truth = one.image
+noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(seed))
+blurred = torch.from_numpy(cv2.GaussianBlur(truth[0].movedim(0, 2).numpy(), (0, 0), 2)).movedim(2, 0)[None]
+versions = {
+    "shifted": truth.roll(2, 3),
+    "blurred": blurred,
+    "noise": (truth + 0.08 * noise).clamp(0, 1),
+}
+fc.show.contact_sheet([truth[0], *(v[0] for v in versions.values())], ["truth", *versions], cell=128)
+
+# %%
+known = torch.zeros(1, 1, 128, 128)
+print(f"{'':10}{'pixel':>9}{'tv':>9}{'perceptual':>12}{'style':>9}   (weighted as in equation 7)")
+for name, version in versions.items():
+    words = f"{name:10}{pixel_loss(2 * version - 1, 2 * truth - 1, known):9.3f}"
+    words += f"{0.1 * total_variation(2 * version - 1):9.4f}"
+    if network:
+        with torch.no_grad():
+            both = [vgg_features(picture, network) for picture in (version, truth)]
+        words += f"{0.1 * perceptual_loss(*both):12.3f}{250 * style_loss(*both):9.4f}"
+    print(words)
+
+# %% [markdown]
+# Pixels prefer the blur to the shift, features the other way round; and style hardly notices the shift.
+#
+# ## 8. All together
+#
+# As in lesson 03: networks, `draw`, a line per loss, `generate`. New is `complete_with`: complete with
+# landmarks that *somebody else* chose.
+
+
+# %%
+#| export
+AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # ours: none is given
+HOLES = (  # section 4: half of them a block of half the side, half of them irregular
+    *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
+)  # fmt: skip
+WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "fool": 0.01}  # eq. 7
+DEPTHS = range(5)  # relu1_1 to relu5_1
+
+
+class LaFIn(Method):
+    """Generative Landmark Guided Face Inpainting (Yang, Guo, Ma and Ling 2019), built in lesson 05.
+
+    Args:
+        size: side of the pictures, px; a multiple of 32.
+        width: multiplier of all channel numbers.
+        attention: with attention in generator and critic.
+        landmarks: generator and critic see landmarks.
+        perceptual: network of the perceptual and style losses: ``"vgg19"`` (the paper's), ``"vgg16"``,
+            ``"best"`` for the one of which there are weights, or None: neither loss.
+        predictor_width: of the landmark predictor; by default, that of the others.
+
+    Raises:
+        ValueError: a size or a perceptual network that does not exist.
+    """
+
+    name = "lafin"
+
+    def __init__(
+        self,
+        size: int = 256,
+        width: float = 1.0,
+        attention: bool = True,
+        landmarks: bool = True,
+        perceptual: str | None = "best",
+        predictor_width: float | None = None,
+    ) -> None:
+        perceptual = best_vgg() if perceptual == "best" else perceptual
+        super().__init__(
+            size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
+            predictor_width=predictor_width,
+        )  # fmt: skip
+        if size < 32 or size % 32:
+            raise ValueError(f"lafin halves pictures five times: size must be a multiple of 32, not {size}.")
+        if perceptual not in (None, "vgg16", "vgg19"):
+            raise ValueError(f"perceptual must be vgg16, vgg19, best or None, not {perceptual!r}.")
+        self.predictor = Predictor(width if predictor_width is None else predictor_width)
+        self.generator = Generator(width, attention)
+        self.critic = Critic(width, attention)
+
+    def stages(self, preset: str) -> list[Stage]:
+        perceptual = self.config["perceptual"] is not None
+        if preset == "full":
+            return [locating(500_000), inpainting(1_000_000, perceptual)]
+        locate, inpaint, refine, ema = {"smoke": (2, 2, 2, 0.5), "lesson": (1000, 250, 60, 0.98)}[preset]
+        short = [
+            locating(locate, lr=2e-3, ema=ema),
+            inpainting(inpaint, False, lr=1e-3, critic_lr=1e-4, ema=ema),
+        ]
+        if perceptual:  # the cost of most steps, so the last ones only
+            last = inpainting(refine, lr=1e-3, critic_lr=1e-4, ema=ema)
+            short.append(replace(last, name="refine"))
+        return short
+
+    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+        landmarks = self.true(sample)
+        wanted = {term for player in stage.players.values() for term in player.losses}
+        given = self.given(sample.image, sample.mask)
+        drawn = {}
+        if "detect_completed" in wanted:
+            with torch.no_grad():
+                raw = self.drawn(sample.image, sample.mask, landmarks)
+            drawn["completed"] = torch.where(sample.mask > 0.5, sample.image, raw)
+        if "pixel" in wanted:  # with true landmarks, unless the predictor learns beside the generator
+            points = self.found(given).detach() if "landmarks" in wanted else landmarks
+            drawn["map"] = self.map(points)
+            drawn["raw"] = self.generator(given, drawn["map"], sample.mask).float()
+            drawn["composite"] = torch.where(sample.mask > 0.5, 2 * sample.image - 1, drawn["raw"])
+        if wanted & {"perceptual", "style"}:
+            drawn |= self.features(sample, drawn["composite"], "style" in wanted)
+        return drawn
+
+    def true(self, sample: Sample) -> Tensor:
+        """The landmarks of a sample, or a sentence if it has none."""
+        if sample.faces.landmarks is None:
+            raise ValueError("These faces have no landmarks: prepare them with a detector first.")
+        return sample.faces.landmarks
+
+    def found(self, seen: Tensor) -> Tensor:
+        """What the predictor says of faces from -1 to 1: ``[B, 68, 2]`` px."""
+        return self.size * self.predictor(seen)
+
+    def given(self, image: Tensor, mask: Tensor) -> Tensor:
+        """What both networks see: from -1 to 1, and 0 where missing."""
+        return (2 * image - 1) * mask
+
+    def map(self, landmarks: Tensor) -> Tensor:
+        """The landmark map that generator and critic see, black if they are to do without."""
+        drawn = landmark_map(landmarks, self.size)
+        return drawn if self.config["landmarks"] else torch.zeros_like(drawn)
+
+    def features(self, sample: Sample, composite: Tensor, style: bool) -> dict[str, Tensor]:
+        """What the perceptual network sees in completion and truth; for style, also in the hole alone."""
+        network, hole = self.config["perceptual"], 1 - sample.mask
+        ours, theirs = [(composite + 1) / 2], [sample.image]
+        if style:
+            ours, theirs = [*ours, ours[0] * hole], [*theirs, theirs[0] * hole]
+        both = vgg_features(torch.cat(ours), network)
+        with torch.no_grad():
+            wanted = vgg_features(torch.cat(theirs), network)
+        found = {}
+        for depth in DEPTHS:
+            for name, features in (("drawn", both[depth]), ("true", wanted[depth])):
+                found[f"{name} {depth}"], *rest = features.float().split(len(composite))
+                found |= {f"{name} hole {depth}": part for part in rest}
+        return found
+
+    def loss_landmarks(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 1: squared distance in px, sum over the points."""
+        return self.distance(self.given(sample.image, sample.mask), sample)
+
+    def loss_detect(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 1 for undamaged faces: a landmark detector."""
+        return self.distance(2 * sample.image - 1, sample)
+
+    def loss_detect_completed(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 1 for faces that the generator completed with their true landmarks."""
+        return self.distance(2 * drawn["completed"] - 1, sample)
+
+    def distance(self, seen: Tensor, sample: Sample) -> Tensor:
+        """Mean over faces of eq. 1, for what the predictor sees of them."""
+        return (self.found(seen) - self.true(sample)).square().sum((1, 2)).mean()
+
+    def loss_pixel(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        return pixel_loss(drawn["raw"], 2 * sample.image - 1, sample.mask)
+
+    def loss_perceptual(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 3: L1 distance of features, completion against truth."""
+        return perceptual_loss(*([drawn[f"{name} {k}"] for k in DEPTHS] for name in ("drawn", "true")))
+
+    def loss_style(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 4: L1 distance of Gram matrices, of the holes alone."""
+        return style_loss(*([drawn[f"{name} hole {k}"] for k in DEPTHS] for name in ("drawn", "true")))
+
+    def loss_tv(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        return total_variation(drawn["composite"])
+
+    def loss_fool(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 6, the generator's side of least squares."""
+        return (self.critic(drawn["composite"], drawn["map"]) - 1).square().mean()
+
+    def loss_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 6, the critic's side."""
+        real = self.critic(2 * sample.image - 1, drawn["map"])
+        fake = self.critic(drawn["composite"].detach(), drawn["map"])
+        return (real - 1).square().mean() + fake.square().mean()
+
+    def drawn(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Tensor:
+        """The generator's output ``[B, 3, S, S]`` in [0, 1] for landmarks ``[B, 68, 2]`` in px."""
+        return (self.generator(self.given(image, mask), self.map(landmarks), mask).float() + 1) / 2
+
+    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        landmarks = self.found(self.given(image, mask))
+        return self.drawn(image, mask, landmarks), {"landmarks": landmarks}
+
+    @torch.no_grad()
+    def locate(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Landmarks of damaged faces, in eval mode.
+
+        Args:
+            image, mask: as for :meth:`complete`.
+
+        Returns:
+            ``[B, 68, 2]``, (x, y) in px; also of points under the hole.
+        """
+        damaged, mask = self.damaged(image, mask)
+        with self.evaluating():
+            return self.found(self.given(damaged, mask))
+
+    @torch.no_grad()
+    def complete_with(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Completion:
+        """Complete damaged faces whose landmarks are given, edited ones for instance.
+
+        Args:
+            image, mask: as for :meth:`complete`.
+            landmarks: ``[B, 68, 2]``, (x, y) in px.
+
+        Raises:
+            ValueError: as for :meth:`complete`, or landmarks of another shape.
+        """
+        damaged, mask = self.damaged(image, mask)
+        if tuple(landmarks.shape) != (len(image), 68, 2):
+            raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
+        landmarks = landmarks.to(self.device).float()
+        with self.evaluating():
+            raw = self.drawn(damaged, mask, landmarks)
+        composite = torch.where(mask > 0.5, image.to(self.device), raw)
+        return Completion(composite, raw, {"landmarks": landmarks})
+
+    @torch.no_grad()
+    def looks(self, image: Tensor, mask: Tensor, landmarks: Tensor | None = None) -> dict[str, Tensor]:
+        """Where each position of the generator's attention layer looks: the weights that its pass used.
+
+        Args:
+            image, mask: as for :meth:`complete`.
+            landmarks: ``[B, 68, 2]`` px; the predicted ones by default.
+
+        Returns:
+            ``short`` and ``long`` (term), each ``[B, N, N]``, N = (S / 4)²; rows are who looks.
+            In the long term, known positions look at themselves only.
+
+        Raises:
+            ValueError: as for :meth:`complete`, or a model without attention.
+        """
+        layer = self.generator.attention
+        if layer is None:
+            raise ValueError("This lafin was built with attention=False: it looks nowhere.")
+        damaged, mask = self.damaged(image, mask)
+        queries = []
+        hook = layer.register_forward_hook(
+            lambda layer, given, out: queries.append((layer.query(given[0]), given[2]))
+        )
+        try:
+            with self.evaluating():
+                if landmarks is None:
+                    self.generate(damaged, mask, 0)
+                else:
+                    self.drawn(damaged, mask, landmarks.to(self.device).float())
+        finally:
+            hook.remove()
+        query, known = queries[0]
+        short = attention_matrix(query)
+        itself = torch.eye(short.shape[1], device=short.device)
+        return {"short": short, "long": torch.where(known.flatten(1)[..., None] > 0.5, itself, short)}
+
+
+def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
+    """The landmark predictor learns from damaged faces."""
+    learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
+    return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema)
+
+
+def inpainting(
+    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, critic_lr: float = 1e-5,
+    ema: float | None = 0.999,
+) -> Stage:  # fmt: skip
+    """The generator learns, with true landmarks, and the critic against it.
+
+    Args:
+        perceptual: with the perceptual and the style loss.
+    """
+    terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
+    players = {
+        "critic": Player(("critic",), {"critic": 1.0}, lr=critic_lr, betas=(0.0, 0.9)),
+        "generator": Player(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
+    }
+    return Stage("inpaint", steps, players, batch_size, HOLES, AUGMENT, ema)
+
+
+def jointly(stage: Stage, lr: float = 1e-4) -> Stage:
+    """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
+    learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
+    return replace(stage, name="jointly", players={"predictor": learner, **stage.players})
+
+
+def detecting(
+    steps: int, augmented: bool, batch_size: int = 8, lr: float = 1e-4, ema: float | None = 0.999
+) -> Stage:
+    """The predictor learns to find landmarks in undamaged faces: section 4.4's experiment.
+
+    Args:
+        augmented: for each face, also one that the generator completed, with new holes each time.
+    """
+    terms = {"detect": 0.5, "detect_completed": 0.5} if augmented else {"detect": 1.0}
+    learner = Player(("predictor",), terms, lr=lr, betas=(0.0, 0.9))
+    return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema)
+
+
+# %% [markdown]
+# A **joint** training is there, too: the predictor learns beside the generator, which sees what it predicts
+# *now*. And `detecting` is for section 15.
+#
+# ## 9. Training, live
+#
+# Three stages: landmarks; then the picture with pixels, total variation and critic; and some steps with the
+# perceptual network, which costs more than all the rest together.
+
+# %%
+import os
+import tempfile
+
+from facecomp_lib.faces import embedded, folder
+
+defaults = {"smoke": (32, 0.125), "lesson": (64, 0.25), "full": (256, 1.0)}[preset]
+size, width = size or defaults[0], width or defaults[1]
+train = embedded("train", size=size) if data is None else folder(data, "train", size)
+test = embedded("test", size=size) if data is None else folder(data, "test", size)
+method = fc.methods.build(
+    "lafin",
+    size=size,
+    width=width,
+    attention=attention,
+    landmarks=landmarks,
+    perceptual=perceptual,
+    seed=seed,
+)
+plan = [replace(stage, steps=steps or stage.steps) for stage in method.stages(preset)]
+place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="lafin-"))
+for stage in plan:
+    print(f"{stage.name:8} {stage.steps:5} steps of {stage.batch_size:2} faces: {', '.join(stage.players)}")
+print(f"{size} px, {millions(method):.1f} M parameters, {len(train):,} faces from {train.name}")
+
+# %% [markdown]
+# **Predict:** how far off will the landmarks of a face be whose middle is missing, in px of 64?
+
+# %%
+run = fc.training.fit(
+    method, train, place, preset, stages=plan, seed=seed, validation=test, precision=precision
+)
+
+# %%
+look = test.batch(np.linspace(0, len(test) - 1, 5).astype(int))
+hole = fc.masks.make("center", size=size).expand(len(look), -1, -1, -1)
+found = method.complete(look.image, hole, seed)
+told = method.complete_with(look.image, hole, look.landmarks)
+columns = {
+    "the question": list(fc.show.masked(look.image, hole)),
+    "its landmarks": fc.show.lines_on(
+        fc.show.masked(look.image, hole), found.extras["landmarks"], look.landmarks
+    ),
+    "completed": list(found.composite),
+    "with true landmarks": list(told.composite),
+    "truth": list(look.image),
+}
+fc.show.rows(
+    {f"face {k}": [cells[k] for cells in columns.values()] for k in range(len(look))}, list(columns), cell=112
+)
+
+# %% [markdown]
+# (White: the true ones.) How good is that? Somebody who does not look at all could always answer with
+# the mean face:
+
+
+# %%
+def misses(predicted, true):
+    """[B, 68, 2] twice -> [B, 68]: distance, in percent of that between the outer corners of the eyes."""
+    eyes = (true[:, 36] - true[:, 45]).norm(dim=1, keepdim=True)
+    return 100 * (predicted - true).norm(dim=2) / eyes
+
+
+limit = {"smoke": 8, "lesson": 100, "full": len(test)}[preset]
+many = test.batch(range(limit))
+hole = fc.masks.make("center", size=size).expand(limit, -1, -1, -1)
+mean_face = train.batch(range(limit)).landmarks.mean(0, keepdim=True)
+print(f"the mean face of {limit}: {misses(mean_face, many.landmarks).mean():.1f} %")
+print(f"the predictor: {misses(method.locate(many.image, hole), many.landmarks).mean():.1f} %")
+
+# %% [markdown]
+# (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.) A little
+# better; a minute is short, and these faces are aligned.
+#
+# (To come in this lesson: the long run, what attention looks at, landmarks to drag, the paper's tables beside
+# ours, exercises.)
