@@ -50,7 +50,7 @@ from data_scripts.models_by_seed import (
     training_facts,
 )
 from data_scripts.parsing import coloured
-from data_scripts.understanding import ERRORS, IMAGE, LABELS, SIDE, out_of_place, test_facts, understood
+from data_scripts.understanding import ERRORS, IMAGE, LABELS, LR, SIDE, out_of_place, test_facts, understood
 from facecomp_lib import evaluation, masks, methods
 from facecomp_lib.papers.collagan import UNALIGNED, together
 
@@ -121,7 +121,7 @@ def stages(model: str, steps: int) -> list[methods.Stage]:
     """The plan of a model; all plans have as many steps, and show the same faces and holes (but for ONCE)."""
     if model == "gfc":
         return [replace(stage, augment=UNALIGNED) for stage in gfc_models.stages("M4", steps)]
-    return [together(MODELS[model]["tasks"], steps, MODELS[model].get("regime", "block"))]
+    return [together(MODELS[model]["tasks"], steps, MODELS[model].get("regime", "block"), lr=LR)]
 
 
 def do(job: Job) -> float:
@@ -238,7 +238,7 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
     """How the scores of ``count`` test faces came about."""
     test = out_of_place(SIZE)
     names = list(dict.fromkeys(job.model for job in jobs))
-    stage = together("isd", jobs[0].steps)
+    stage = together("isd", jobs[0].steps, lr=LR)
     card = {
         "method": "collagan",
         "config": {"size": SIZE, "width": WIDTH},

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_scripts.models_by_seed import RESULTS, rows_of, short, write_card
 from data_scripts.parsing import parsing_network
-from data_scripts.understanding import IMAGE, SIDE, compared
+from data_scripts.understanding import IMAGE, LR, SIDE, compared
 from facecomp_lib import faces, methods, training
 from facecomp_lib.faces.store import Store, Writer
 from facecomp_lib.papers.collagan import UNALIGNED, together
@@ -160,7 +160,7 @@ def trained(name: str, given: argparse.Namespace, copy: Path) -> training.Run:
     method = methods.build("collagan", seed=given.seed, size=given.size, width=given.width, **MODELS[name])
     return training.fit(
         method, faces.folder(copy, "train", given.size), given.run_dir / short(name),
-        stages=[together(MODELS[name]["tasks"], given.steps)], seed=given.seed,
+        stages=[together(MODELS[name]["tasks"], given.steps, lr=LR)], seed=given.seed,
         validation=faces.folder(copy, "val", given.size), precision=given.precision,
     )  # fmt: skip
 

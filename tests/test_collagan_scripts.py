@@ -198,11 +198,23 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
         monkeypatch.setattr("sys.argv", ["train_collagan.py", *map(str, words)])
         assert train_collagan.main() == 0
 
-    train("first", 2)
-    train("run", 3, "--init", tmp_path / "first" / "weights-together.safetensors")
+    train("first", 2, "--alone-steps", 1)
+    train("run", 3, "--alone-steps", 0, "--init", tmp_path / "first" / "weights-together.safetensors")
+    first = json.loads((tmp_path / "first" / "card.json").read_text(encoding="utf-8"))["stages"]
+    alone, together = (
+        {name: player["losses"] for name, player in stage["players"].items()} for stage in first
+    )
+    assert [stage["name"] for stage in first] == ["alone", "together"] and list(alone) == ["generator"]
+    fooling = {term: weight for term, weight in together["generator"].items() if term.startswith("fool_")}
+    assert fooling and together["generator"] == alone["generator"] | fooling
     method = shipped.load(tmp_path / ("collagan-i-32.safetensors" if variant else "collagan-32.safetensors"))
     card = method.card
-    assert card["steps"] == 3 and card["before"] == [2] and card["networks"] == ["generator"]
+    assert (
+        card["steps"] == 3
+        and card["before"] == [3]
+        and card["stages"] == {"together": 3}
+        and card["networks"] == ["generator"]
+    )
     assert method.config["tasks"] == (variant or "isd") and method.config["concentrated"] == (not variant)
     name = "collagan_i_shipped_32.csv.gz" if variant else "collagan_shipped_32.csv.gz"
     (scores,) = evaluation.load_runs(tmp_path / name).values()
