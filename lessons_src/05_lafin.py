@@ -61,7 +61,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces import Augment
 from facecomp_lib.methods import Method, Player, Sample, Stage
-from facecomp_lib.nn import best_vgg, perceptual_loss, style_loss, vgg_features
+from facecomp_lib.nn import best_vgg, full_precision, perceptual_loss, style_loss, vgg_features
 
 # %%
 from pathlib import Path
@@ -206,7 +206,7 @@ class Predictor(nn.Module):
             self.stage2(second).mean((2, 3)),
             self.stage3(pooled).flatten(1),
         ]
-        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has no digits for fractions of a pixel
+        with full_precision(x):  # bfloat16 has no digits for fractions of a pixel
             return self.to_points(torch.cat(stages, 1).float()).unflatten(1, (68, 2))
 
 
@@ -998,7 +998,7 @@ from facecomp_lib.faces import embedded, folder
 defaults = {"smoke": (32, 0.125), "lesson": (64, 0.25), "full": (256, 1.0)}[preset]
 size, width = size or defaults[0], width or defaults[1]
 train = embedded("train", size=size) if data is None else folder(data, "train", size)
-test = embedded("test", size=size) if data is None else folder(data, "test", size)
+test = (embedded("test", size=size) if data is None else folder(data, "test", size)).moved(AUGMENT, seed)
 method = fc.methods.build(
     "lafin",
     size=size,
@@ -1055,13 +1055,12 @@ def misses(predicted, true):
 limit = {"smoke": 8, "lesson": 100, "full": len(test)}[preset]
 many = test.batch(range(limit))
 hole = fc.masks.make("center", size=size).expand(limit, -1, -1, -1)
-mean_face = train.batch(range(limit)).landmarks.mean(0, keepdim=True)
+mean_face = train.moved(AUGMENT, seed).batch(range(limit)).landmarks.mean(0, keepdim=True)
 print(f"the mean face of {limit}: {misses(mean_face, many.landmarks).mean():.1f} %")
 print(f"the predictor: {misses(method.locate(many.image, hole), many.landmarks).mean():.1f} %")
 
 # %% [markdown]
-# (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.) A little
-# better; a minute is short, and these faces are aligned.
+# (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.)
 #
 # (To come in this lesson: the long run, what attention looks at, landmarks to drag, the paper's tables beside
 # ours, exercises.)

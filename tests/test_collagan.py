@@ -269,7 +269,7 @@ def anywhere(size, count=100):
     return torch.rand(count, 5, 2, generator=torch.Generator().manual_seed(size)) * (size - 1)
 
 
-@pytest.mark.parametrize(("size", "sigma"), [(32, 0.75), (64, 1.0), (64, 1.5), (64, 4.0), (128, 3.0)])
+@pytest.mark.parametrize(("size", "sigma"), [(32, 0.75), (64, 1.0), (64, 1.5), (64, 3.0), (128, 6.0)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_decoding_inverts_heat_maps(size, sigma, dtype):
     points = anywhere(size)
@@ -279,17 +279,18 @@ def test_decoding_inverts_heat_maps(size, sigma, dtype):
     inside = (points.minimum(size - 1 - points) > 2.2 * sigma + 0.5).all(2)
     assert inside.float().mean() > 0.3
     assert (found - points)[inside].norm(dim=1).max() < 0.05
-    # at the border the centre of what is left of the bump lies further in: that of half a bump, by 0.64 sigma
-    assert (found - points).abs().max() < 0.64 * sigma
+    # at the border it looks as far as there is room on both sides: at worst, it takes the hottest pixel
+    assert (found - points).abs().max() < 0.55
 
 
 def test_points_of_faces_that_are_moved_as_in_training_come_back():
     for size in (32, 64, 128):
         batch = faces.embedded("test", size).moved(collagan.UNALIGNED, 1).batch(range(60))
         points, sigma = collagan.five_points(batch.landmarks), build(size).sigma
-        assert sigma == 3 * size / 128
+        assert sigma == 6 * size / 128
         found = collagan.decode(collagan.heat_maps(points, size, sigma), sigma)
-        assert (found - points).norm(dim=2).max() < 0.05
+        away = (found - points).norm(dim=2)
+        assert away.median() < 0.05 and away.max() < 0.71
 
 
 def test_decoding_by_loop():
@@ -298,8 +299,9 @@ def test_decoding_by_loop():
     found = collagan.decode(heat, 1.0)
     for point, (top, left) in enumerate([(0, 13), (6, 7), (13, 5)]):
         total = across = along = 0.0
-        for y in range(max(top - 3, 0), min(top + 4, 14)):
-            for x in range(max(left - 3, 0), min(left + 4, 14)):
+        tall, wide = min(3, top, 13 - top), min(3, left, 13 - left)
+        for y in range(top - tall, top + tall + 1):
+            for x in range(left - wide, left + wide + 1):
                 mass = max((heat[0, point, y, x].item() + 1) / 2 - 0.1, 0)
                 total, across, along = total + mass, across + mass * x, along + mass * y
         assert found[0, point].tolist() == pytest.approx([across / total, along / total], abs=1e-5)
@@ -437,6 +439,14 @@ def test_a_stage_takes_what_it_is_told():
     assert (stage.steps, stage.batch_size, stage.masks, stage.ema) == (7, 3, ("noise",), None)
     assert {player.lr for player in stage.players.values()} == {0.01}
     assert {(player.optimiser, player.betas) for player in stage.players.values()} == {("adam", (0.5, 0.999))}
+
+
+def test_short_runs_learn_ten_times_as_fast_as_full_ones():
+    rates = {
+        preset: {player.lr for stage in build().stages(preset) for player in stage.players.values()}
+        for preset in ("smoke", "lesson", "full")
+    }
+    assert rates == {"smoke": {2e-3}, "lesson": {2e-3}, "full": {2e-4}}
 
 
 def test_faces_are_moved_but_not_recoloured():

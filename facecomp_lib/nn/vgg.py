@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from facecomp_lib import weights
+from facecomp_lib.nn.precision import full_precision
 
 __all__ = ["best_vgg", "gram", "perceptual_loss", "style_loss", "vgg_features"]
 
@@ -62,8 +63,9 @@ def _layers(network: str, device: str) -> nn.Sequential:
 
 def gram(features: Tensor) -> Tensor:
     """Which channels fire together: ``[B, C, H, W]`` -> ``[B, C, C]``, products over C * H * W."""
-    flat = features.float().flatten(2)
-    return flat @ flat.mT / flat[0].numel()
+    with full_precision(features):
+        flat = features.float().flatten(2)
+        return flat @ flat.mT / flat[0].numel()
 
 
 def perceptual_loss(drawn: Sequence[Tensor], true: Sequence[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ..completion import Completion
 from ..faces import Augment
 from ..methods import Method, Player, Sample, Stage
-from ..nn import best_vgg, perceptual_loss, style_loss, vgg_features
+from ..nn import best_vgg, full_precision, perceptual_loss, style_loss, vgg_features
 
 # %% ../../notebooks/05_lafin.ipynb #5ca01a2f
 BOTTLENECKS = (  # widen by, channels, how many, stride of the first
@@ -96,7 +96,7 @@ class Predictor(nn.Module):
             self.stage2(second).mean((2, 3)),
             self.stage3(pooled).flatten(1),
         ]
-        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has no digits for fractions of a pixel
+        with full_precision(x):  # bfloat16 has no digits for fractions of a pixel
             return self.to_points(torch.cat(stages, 1).float()).unflatten(1, (68, 2))
 
 # %% ../../notebooks/05_lafin.ipynb #d7fe4004

@@ -1,0 +1,1253 @@
+"""lafin follows its paper: layers, attention, landmark maps, losses, who learns from what, editing."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from measure_help import need
+from torch import nn
+from torch.nn.utils import parametrize
+
+from facecomp_lib import faces, masks, methods, training, weights
+from facecomp_lib.methods import Sample, sample_keys, shipped
+from facecomp_lib.papers import lafin
+
+TERMS = ("pixel", "perceptual", "style", "tv", "fool")  # of the generator
+
+
+def build(size=32, width=1 / 8, **options):
+    return methods.build("lafin", size=size, width=width, **{"perceptual": None, **options})
+
+
+def sampled(kind="random_square", size=32, count=4):
+    batch = faces.embedded("test", size).batch(range(count))
+    mask = masks.make(kind, size, count, landmarks=batch.landmarks)
+    return Sample(batch, mask, sample_keys(0, 0, torch.arange(count)))
+
+
+def noise(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def looking(method):
+    """The same method; its attention has learned to look, its batch norms and spectral norms have seen
+    faces, and its landmarks lie on the face."""
+    method.train()
+    stages, sample = [lafin.locating(1), lafin.inpainting(1, False)], sampled(size=method.size, count=8)
+    with torch.no_grad():
+        for name, value in method.named_parameters():
+            if name.endswith(("gamma", "alpha")):
+                value.fill_(0.7)
+        for module in method.predictor.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.9
+        method.predictor.to_points.weight.mul_(0.3)
+        method.predictor.to_points.bias.copy_((sample.faces.landmarks.mean(0) / method.size).flatten())
+        for _ in range(3):
+            for stage in stages:
+                terms = [term for player in stage.players.values() for term in player.losses]
+                method.losses(sample, method.draw(sample, stage), terms)
+    return method
+
+
+@pytest.fixture(scope="module")
+def method():
+    return looking(build())
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return sampled()
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def convolution(inputs, outputs, kernel, bias=True):
+    return kernel * kernel * inputs * outputs + bias * outputs
+
+
+# The predictor
+
+
+MOBILENET = [  # channels and side before, widened to, channels and side after; of 256 px
+    (32, 128, 32, 16, 128),
+    (16, 128, 96, 24, 64),
+    (24, 64, 144, 24, 64),
+    (24, 64, 144, 32, 32),
+    *2 * [(32, 32, 192, 32, 32)],
+    (32, 32, 192, 64, 16),
+    *3 * [(64, 16, 384, 64, 16)],
+    (64, 16, 384, 96, 16),
+    *2 * [(96, 16, 576, 96, 16)],
+    (96, 16, 576, 160, 8),
+    *2 * [(160, 8, 960, 160, 8)],
+    (160, 8, 960, 320, 8),
+]
+
+
+def test_the_predictor_has_the_size_that_follows_from_its_layers():
+    with torch.device("meta"):
+        predictor = lafin.Predictor()
+    wanted = 27 * 32 + 2 * 32
+    for inputs, _, inner, outputs, _ in MOBILENET:
+        if inner > inputs:
+            wanted += inputs * inner + 2 * inner
+        wanted += 9 * inner + 2 * inner + inner * outputs + 2 * outputs
+    wanted += 320 * 1280 + 2 * 1280
+    wanted += convolution(320, 128, 1) + convolution(1280, 128, 1) + convolution(1280, 64, 1)
+    assert count(predictor) == wanted + 320 * 136 + 136 == 2_554_568
+
+
+def test_the_predictors_trunk_is_mobilenet_v2():
+    found = []
+    with torch.device("meta"):
+        predictor = lafin.Predictor()
+        first, _, _, *blocks = predictor.trunk
+        for block in blocks:
+            inner = block.layers[-2].in_channels
+            block.register_forward_hook(
+                lambda _, x, y, inner=inner: found.append((*x[0].shape[1:3], inner, *y.shape[1:3]))
+            )
+        deep = predictor.trunk(torch.zeros(2, 3, 256, 256))
+        assert predictor(torch.zeros(2, 3, 256, 256)).shape == (2, 68, 2)
+    assert found[: len(MOBILENET)] == MOBILENET and deep.shape == (2, 320, 8, 8)
+    assert (first.in_channels, first.out_channels, first.kernel_size, first.stride) == (3, 32, (3, 3), (2, 2))
+
+
+def test_bottlenecks_widen_look_around_one_channel_at_a_time_and_narrow_without_an_activation():
+    with torch.device("meta"):
+        _, _, _, *blocks = lafin.Predictor().trunk
+    for block, (inputs, side, inner, outputs, less) in zip(blocks, MOBILENET, strict=True):
+        *widen, around, _, _, narrow, _ = block.layers
+        assert (around.groups, around.kernel_size, around.stride) == (inner, (3, 3), 2 * (side // less,))
+        assert (narrow.kernel_size, narrow.out_channels) == ((1, 1), outputs)
+        kinds = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6]
+        assert [type(part) for part in block.layers] == (kinds if inner > inputs else []) + kinds + kinds[:2]
+        if inner > inputs:
+            assert (widen[0].kernel_size, widen[0].stride, widen[0].groups) == ((1, 1), (1, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "stride", "adds"), [(8, 8, 1, True), (8, 8, 2, False), (8, 12, 1, False)]
+)
+def test_a_bottleneck_adds_its_input_if_nothing_changed_size(inputs, outputs, stride, adds):
+    block, x = lafin.Bottleneck(inputs, outputs, 6, stride).eval(), noise(2, inputs, 8, 8)
+    y = block.layers(x)
+    assert y.shape == (2, outputs, 8 // stride, 8 // stride)
+    assert torch.equal(block(x), x + y if adds else y)
+
+
+def test_three_stages_of_features_lead_to_the_points():
+    predictor, x = looking(build(64)).predictor.eval(), noise(2, 3, 64, 64)
+    first = predictor.trunk(x)
+    second = predictor.deeper(first)
+    assert first.shape == (2, 40, 2, 2) and second.shape == (2, 160, 2, 2) and second.max() <= 6
+    parts = []
+    for features, stage in zip(
+        (first, second, second), (predictor.stage1, predictor.stage2, predictor.stage3), strict=True
+    ):
+        means = features.mean((2, 3))  # a mean and a 1x1 convolution may change places
+        parts.append(means @ stage.weight.flatten(1).T + stage.bias)
+    flat = torch.cat(parts, 1) @ predictor.to_points.weight.T + predictor.to_points.bias
+    found = predictor(x)
+    assert [part.shape[1] for part in parts] == [16, 16, 8] and all(part.std() > 0.01 for part in parts)
+    for point in range(68):
+        assert torch.allclose(found[:, point], flat[:, 2 * point : 2 * point + 2], atol=1e-5)
+
+
+# Landmark maps
+
+
+def test_a_landmark_map_by_loop():
+    points = 40 * torch.rand(3, 68, 2, generator=torch.Generator().manual_seed(0)) - 4  # some outside
+    found = lafin.landmark_map(points, 32)
+    wanted = torch.zeros(3, 1, 32, 32)
+    for face in range(3):
+        for x, y in points[face].tolist():
+            column, row = round(x), round(y)
+            if 0 <= column <= 31 and 0 <= row <= 31:
+                wanted[face, 0, row, column] = 1
+    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+
+
+def pixels(*points, size=8):
+    """(row, column) of the pixels that are 1; all others are 0."""
+    found = lafin.landmark_map(torch.tensor([points]), size)
+    assert found.shape == (1, 1, size, size) and ((found == 0) | (found == 1)).all()
+    return [tuple(place) for place in found[0, 0].nonzero().tolist()]
+
+
+def test_points_go_to_the_nearest_pixel():
+    assert pixels((3.4, 5.6)) == [(6, 3)]
+    assert pixels((2.0, 1.0), (-0.4, 7.4)) == [(1, 2), (7, 0)]
+
+
+def test_points_outside_are_left_out():
+    assert pixels((-0.6, 3.0), (3.0, -2.0), (7.6, 1.0), (1.0, 8.0), (-100.0, 500.0)) == []
+
+
+def test_a_point_outside_does_not_wipe_out_one_at_the_border():
+    assert pixels((0.0, 0.0), (-5.0, -5.0)) == [(0, 0)]
+    assert pixels((-5.0, -5.0), (0.0, 0.0)) == [(0, 0)]
+    assert pixels((7.0, 3.0), (20.0, 3.0)) == [(3, 7)]
+
+
+def test_two_points_in_one_pixel_are_one():
+    assert pixels((2.2, 2.0), (1.8, 2.1), (5.0, 5.0)) == [(2, 2), (5, 5)]
+
+
+def test_no_gradient_leads_from_a_map_to_its_points():
+    points = torch.full((1, 68, 2), 3.3, requires_grad=True)
+    assert not lafin.landmark_map(points, 8).requires_grad
+
+
+# Attention
+
+
+def by_loop(query, values):
+    """Of one face: ``[D, N]``, ``[V, N]`` -> where each place looks ``[N, N]``, what it gets ``[V, N]``."""
+    places = query.shape[1]
+    matrix, found = torch.zeros(places, places), torch.zeros_like(values)
+    for i in range(places):
+        alike = [(query[:, i] * query[:, j]).sum().exp() for j in range(places)]
+        for j in range(places):
+            matrix[i, j] = alike[j] / sum(alike)
+            found[:, i] += matrix[i, j] * values[:, j]
+    return matrix, found
+
+
+def test_attention_by_loop():
+    query, values = noise(2, 5, 12), noise(2, 7, 12, seed=1)
+    matrix, found = lafin.attention_matrix(query), lafin.attend(query, values)
+    assert matrix.shape == (2, 12, 12) and found.shape == values.shape
+    for face in range(2):
+        looks, gets = by_loop(query[face], values[face])
+        assert torch.allclose(matrix[face], looks, atol=1e-6)
+        assert torch.allclose(found[face], gets, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 8, 9), (2, 16, 64, 64), (1, 64, 512, 256)])
+@pytest.mark.parametrize("layout", ["plain", "channels last"])
+def test_all_ways_to_attend_are_the_same(shape, layout):
+    batch, deep, wide, places = shape
+    query, values = noise(batch, deep, places), noise(batch, wide, places, seed=1)
+    if layout == "channels last":
+        query, values = (t.mT.contiguous().mT for t in (query, values))
+    matrix = lafin.attention_matrix(query)
+    assert torch.allclose(matrix.sum(2), torch.ones(batch, places), atol=1e-5) and matrix.min() >= 0
+    found = lafin.attend(query, values)
+    half = wide // 2
+    two = [torch.bmm(part, matrix.mT) for part in (values[:, :half], values[:, half:])]
+    fused = F.scaled_dot_product_attention(query.mT, query.mT, values.mT, scale=1.0).mT
+    for other in (values @ matrix.mT, torch.cat(two, 1), fused):
+        assert torch.allclose(found, other, atol=1e-5)
+
+
+def test_gradients_of_all_ways_to_attend_are_the_same():
+    found = []
+    for way in (
+        lafin.attend,
+        lambda q, v: v @ (q.mT @ q).softmax(2).mT,
+        lambda q, v: F.scaled_dot_product_attention(q.mT, q.mT, v.mT, scale=1.0).mT,
+    ):
+        query, values = (noise(2, 6, 20, seed=s).requires_grad_() for s in (0, 1))
+        found.append(
+            torch.autograd.grad((way(query, values) * noise(2, 6, 20, seed=2)).sum(), (query, values))
+        )
+    for other in found[1:]:
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], other, strict=True))
+
+
+def layer_and_features(long=True):
+    layer = lafin.LongShortAttention(16, long).eval()
+    deep, early = noise(2, 16, 5, 6), noise(2, 16, 5, 6, seed=1)
+    mask = (noise(2, 1, 5, 6, seed=2) > 0).float()
+    return layer, deep, early, mask
+
+
+def test_in_the_beginning_nothing_is_looked_at():
+    layer, deep, early, mask = layer_and_features()
+    assert layer.gamma.item() == layer.alpha.item() == 0
+    assert torch.equal(layer(deep, early, mask), layer.fuse(torch.cat([deep, mask * early], 1)))
+    short = lafin.LongShortAttention(16, long=False)
+    assert short.gamma.item() == 0 and torch.equal(short(deep), deep)
+
+
+def test_short_and_long_term_by_loop():
+    layer, deep, early, mask = layer_and_features()
+    with torch.no_grad():
+        layer.gamma.fill_(0.5)
+        layer.alpha.fill_(-2.0)
+        found = layer(deep, early, mask)
+        for face in range(2):
+            query = layer.to_query.weight.flatten(1) @ deep[face].flatten(1)  # one matrix, from the deep ones
+            short = 0.5 * by_loop(query, deep[face].flatten(1))[1].view(16, 5, 6) + deep[face]
+            looked = by_loop(query, early[face].flatten(1))[1].view(16, 5, 6)
+            long = torch.where(mask[face] > 0.5, early[face], -2 * looked)
+            wanted = layer.fuse(torch.cat([short, long])[None])[0]
+            assert torch.allclose(found[face], wanted, atol=1e-4)
+
+
+def test_the_critics_attention_is_the_short_term_alone():
+    layer, deep, _, _ = layer_and_features(long=False)
+    assert [name for name, _ in layer.named_parameters() if "query" not in name] == ["gamma"]
+    with torch.no_grad():
+        layer.gamma.fill_(0.5)
+        query = layer.to_query.weight.flatten(1) @ deep.flatten(2)
+        seen = [by_loop(q, x)[1] for q, x in zip(query, deep.flatten(2), strict=True)]
+        wanted = deep + 0.5 * torch.stack(seen).view_as(deep)
+        assert torch.allclose(layer(deep), wanted, atol=1e-5)
+
+
+def test_the_fusing_block_by_hand():
+    block, x = lafin.FusedResidual(8, 4).eval(), noise(2, 8, 5, 5)
+    _, first, _, second = block.layers
+    y = F.conv2d(F.leaky_relu(x, 0.1), first.weight, first.bias, padding=1)
+    y = F.conv2d(F.leaky_relu(y, 0.1), second.weight, second.bias, padding=1)
+    assert block.shortcut.kernel_size == (1, 1) and first.kernel_size == second.kernel_size == (3, 3)
+    assert torch.allclose(block(x), y + F.conv2d(x, block.shortcut.weight, block.shortcut.bias), atol=1e-5)
+
+
+def convolutions(network):
+    return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+
+
+def test_spectral_norm_is_on_the_critic_and_on_attention_alone():
+    method = build()
+    normed = convolutions(method.critic) + convolutions(method.generator.attention)
+    assert len(normed) == 5 + 1 + 1 + 3
+    for layer in convolutions(method):
+        assert parametrize.is_parametrized(layer, "weight") == any(layer is one for one in normed)
+    with torch.no_grad():
+        for layer in normed:
+            layer.parametrizations.weight.original.mul_(3)
+            for _ in range(200):  # in training mode each use is a step of power iteration
+                weight = layer.weight
+            assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+# The generator
+
+
+def test_the_generator_has_the_size_that_follows_from_its_layers():
+    with torch.device("meta"):
+        generator, plain = lafin.Generator(), lafin.Generator(attention=False)
+    down = convolution(4, 64, 7) + convolution(64, 128, 4) + convolution(128, 256, 4)
+    middle = 7 * 2 * convolution(256, 256, 3)
+    up = convolution(256, 128, 4) + convolution(256, 256, 1) + convolution(256, 64, 4)
+    up += convolution(128, 128, 1) + convolution(128, 3, 7)
+    attention = convolution(256, 64, 1, bias=False) + 2
+    attention += convolution(512, 256, 3) + convolution(256, 256, 3) + convolution(512, 256, 1)
+    assert count(plain) == down + middle + up
+    assert count(generator) == down + middle + attention + up == 11_734_917
+
+
+def test_the_generators_layers_are_the_papers():
+    found, middle = [], []
+    with torch.device("meta"):
+        g = lafin.Generator()
+        steps = (g.e1, g.e2, g.e3, g.attention, g.d1, g.join1, g.d2, g.join2, g.to_picture)
+        for step in steps:
+            step.register_forward_hook(lambda _, x, y: found.append((*x[0].shape[1:3], *y.shape[1:3])))
+        for block in g.middle:
+            block.register_forward_hook(lambda _, x, y: middle.append(tuple(y.shape[1:])))
+        ones = torch.ones(2, 1, 256, 256)
+        assert g(torch.zeros(2, 3, 256, 256), ones, ones).shape == (2, 3, 256, 256)
+    assert found == [  # channels and side before, channels and side after
+        (4, 256, 64, 256),
+        (64, 256, 128, 128),
+        (128, 128, 256, 64),
+        (256, 64, 256, 64),
+        (256, 64, 128, 128),
+        (256, 128, 256, 128),
+        (256, 128, 64, 256),
+        (128, 256, 128, 256),
+        (128, 256, 3, 256),
+    ]
+    assert middle == 7 * [(256, 64, 64)]
+    kernels = [(7, 1, 3), (4, 2, 1), (4, 2, 1), None, (4, 2, 1), (1, 1, 0), (4, 2, 1), (1, 1, 0)]
+    for step, kernel in zip(steps, kernels, strict=False):
+        if kernel:
+            layer, norm, relu = step
+            assert (layer.kernel_size[0], layer.stride[0], layer.padding[0]) == kernel
+            assert type(norm) is nn.InstanceNorm2d and type(relu) is nn.ReLU
+            assert isinstance(layer, nn.ConvTranspose2d) == (step in (g.d1, g.d2))
+    last = g.to_picture
+    assert (type(last), last.kernel_size, last.stride, last.padding) == (nn.Conv2d, (7, 7), (1, 1), (3, 3))
+
+
+def test_reflections_are_in_the_first_and_the_last_layer_alone():
+    method = build()
+    modes = {id(layer): layer.padding_mode for layer in convolutions(method)}
+    ends = {id(method.generator.e1[0]), id(method.generator.to_picture)}
+    assert {key for key, mode in modes.items() if mode == "reflect"} == ends
+    assert set(modes.values()) == {"reflect", "zeros"}
+
+
+def test_residual_blocks_have_holes_in_their_first_convolution():
+    block, x = lafin.Residual(6), noise(2, 6, 12, 12)
+    first, norm, relu, second, last = block.layers
+    y = F.relu(F.instance_norm(F.conv2d(x, first.weight, first.bias, padding=2, dilation=2)))
+    y = F.instance_norm(F.conv2d(y, second.weight, second.bias, padding=1))
+    assert first.kernel_size == second.kernel_size == (3, 3)
+    assert torch.allclose(block(x), x + y, atol=1e-5)
+    assert all(type(block) is lafin.Residual for block in build().generator.middle)
+
+
+def test_instance_norms_have_no_weights_and_no_memory():
+    norms = [m for m in build().modules() if isinstance(m, nn.InstanceNorm2d)]
+    assert len(norms) == 7 + 2 * 7
+    assert not any(norm.affine or norm.track_running_stats for norm in norms)
+
+
+def test_no_norm_takes_the_colours_away_before_the_tanh(sample):
+    generator = lafin.Generator(1 / 8)
+    colours = torch.tensor([0.9, -0.4, 2.0])
+    nn.init.zeros_(generator.to_picture.weight)
+    with torch.no_grad():
+        generator.to_picture.bias.copy_(colours)
+        found = generator(2 * sample.image - 1, torch.zeros_like(sample.mask), sample.mask)
+    assert torch.allclose(found, colours.tanh().view(1, 3, 1, 1).expand_as(found))
+
+
+@pytest.mark.parametrize("name", ["e1", "e2"])
+@pytest.mark.parametrize("attention", [True, False])
+def test_skips_carry_known_places_only(name, attention, sample):
+    x, points = (2 * sample.image - 1) * sample.mask, lafin.landmark_map(sample.faces.landmarks, 32)
+    for mask_skips in (True, False):
+        generator = lafin.Generator(1 / 8, attention, mask_skips).eval()
+        layer, next_layer = getattr(generator, name), {"e1": generator.e2, "e2": generator.e3}[name]
+        clean, change = [], [0.0]
+        layer.register_forward_hook(lambda _, x, y, c=clean, d=change: c.append(y) or y + d[0])
+        next_layer.register_forward_pre_hook(lambda _, x, c=clean: (c[-1],))  # the skip alone is changed
+        with torch.no_grad():
+            before = generator(x, points, sample.mask)
+            known = F.interpolate(sample.mask, clean[0].shape[2:])
+            change[0] = 5 * (1 - known)
+            assert torch.equal(generator(x, points, sample.mask), before) == mask_skips
+            change[0] = 5 * known
+            assert not torch.isclose(generator(x, points, sample.mask), before).all()
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_what_goes_where_in_the_generator(attention, sample):
+    g, got = lafin.Generator(1 / 8, attention), {}
+    for name, part in g.named_children():
+        part.register_forward_hook(lambda _, x, y, name=name: got.update({name: (x, y)}))
+    x, points = noise(4, 3, 32, 32), lafin.landmark_map(sample.faces.landmarks, 32)
+    found = g(x, points, sample.mask)
+    half, quarter = sample.mask[..., ::2, ::2], sample.mask[..., ::4, ::4]
+    assert torch.equal(got["e1"][0][0], torch.cat([x, points], 1))
+    deep = got["middle"][1]
+    if attention:
+        given = got["attention"][0]
+        assert torch.equal(given[0], deep) and torch.equal(given[1], got["e3"][1])
+        assert torch.equal(given[2], quarter)
+        deep = got["attention"][1]
+    assert ("attention" in got) == attention and torch.equal(got["d1"][0][0], deep)
+    for join, up, skip, known in (("join1", "d1", "e2", half), ("join2", "d2", "e1", sample.mask)):
+        assert torch.equal(got[join][0][0], torch.cat([got[up][1], got[skip][1] * known], 1))
+    assert torch.equal(found, got["to_picture"][1].tanh()) and found.abs().max() <= 1
+
+
+def test_shapes_at_every_size():
+    for size in (32, 64, 96, 256):
+        method = build(size).to("meta")
+        picture, points = torch.zeros(2, 3, size, size).to("meta"), torch.zeros(2, 1, size, size).to("meta")
+        assert method.predictor(picture).shape == (2, 68, 2)
+        assert method.generator(picture, points, points).shape == picture.shape
+        assert method.critic(picture, points).shape == (2, 1, size // 8 - 2, size // 8 - 2)
+
+
+# The critic
+
+
+def test_the_critic_has_the_size_that_follows_from_its_layers():
+    with torch.device("meta"):
+        critic, plain = lafin.Critic(), lafin.Critic(attention=False)
+        answers = critic(torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256))
+    pairs = [(4, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
+    assert count(plain) == sum(convolution(*pair, 4, bias=False) for pair in pairs)
+    assert count(critic) == count(plain) + 128 * 32 + 1 == 2_768_897
+    assert answers.shape == (2, 1, 30, 30) and answers.dtype == torch.float32
+
+
+def test_the_critics_layers_are_the_papers():
+    layers = [m for m in lafin.Critic(1 / 8).layers if not isinstance(m, lafin.LongShortAttention)]
+    assert [isinstance(m, nn.Conv2d) for m in layers] == 4 * [True, False] + [True]
+    assert [m.stride for m in layers[::2]] == [(2, 2), (2, 2), (2, 2), (1, 1), (1, 1)]
+    assert all(m.kernel_size == (4, 4) and m.padding == (1, 1) for m in layers[::2])
+    assert all(type(m) is nn.LeakyReLU and m.negative_slope == 0.2 for m in layers[1::2])
+    attention = lafin.Critic(1 / 8).layers[4]  # after the second convolution
+    assert type(attention) is lafin.LongShortAttention and attention.to_query.in_channels == 16
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_an_answer_of_the_critic_sees_70_px_and_looks_further_once_attention_has_learned(attention):
+    critic = lafin.Critic(1 / 16, attention).double().eval()
+    picture = noise(1, 3, 128, 128).double().requires_grad_()
+    points = torch.zeros(1, 1, 128, 128).double()
+
+    def seen():
+        (gradient,) = torch.autograd.grad(critic(picture, points)[0, 0, 7, 7].double(), picture)
+        rows = (gradient[0] != 0).any(0).any(1).nonzero()
+        return (rows.max() - rows.min() + 1).item()
+
+    assert seen() == 70
+    if attention:
+        nn.init.ones_(critic.layers[4].gamma)
+        assert seen() == 128
+
+
+def test_answers_of_the_critic_lie_between_0_and_1_and_depend_on_the_landmarks(method, sample):
+    points = lafin.landmark_map(sample.faces.landmarks, 32)
+    method.eval()
+    with torch.no_grad():
+        one = method.critic(2 * sample.image - 1, points)
+        other = method.critic(2 * sample.image - 1, points.flip(3))
+        logits = method.critic.layers(torch.cat([2 * sample.image - 1, points], 1))
+    assert torch.allclose(one, 1 / (1 + (-logits).exp()), atol=1e-6)
+    assert one.min() > 0 and one.max() < 1 and not torch.isclose(one, other).all()
+
+
+# Options
+
+
+@pytest.mark.parametrize("size", [16, 31, 33, 48, 0, -32])
+def test_sizes_that_do_not_halve_five_times_are_refused(size):
+    with pytest.raises(ValueError, match=f"multiple of 32, not {size}"):
+        build(size=size)
+
+
+@pytest.mark.parametrize("perceptual", ["alex", "VGG16", "vgg", "", 16])
+def test_perceptual_networks_that_do_not_exist_are_refused(perceptual):
+    with pytest.raises(ValueError, match=f"vgg16, vgg19, best or None, not {perceptual!r}"):
+        build(perceptual=perceptual)
+
+
+@pytest.mark.parametrize("best", ["vgg19", "vgg16", None])
+def test_the_card_says_which_perceptual_network_is_the_best_here(best, monkeypatch):
+    monkeypatch.setattr(lafin, "best_vgg", lambda: best)
+    assert methods.build("lafin", size=32, width=1 / 8).config["perceptual"] == best
+    assert build(perceptual="vgg16").config["perceptual"] == "vgg16"
+    assert build(perceptual=None).config["perceptual"] is None
+
+
+def test_without_attention_there_is_none():
+    method = build(attention=False)
+    assert not any(isinstance(m, lafin.LongShortAttention) for m in method.modules())
+    whole = build()
+    assert count(whole.predictor) == count(method.predictor)
+    assert count(whole.generator) > count(method.generator) and count(whole.critic) > count(method.critic)
+
+
+def test_the_predictor_may_have_a_width_of_its_own():
+    assert count(build(predictor_width=0.5).predictor) == count(lafin.Predictor(0.5))
+    assert count(build().predictor) == count(lafin.Predictor(1 / 8))
+    assert count(build(predictor_width=0.5).generator) == count(build().generator)
+
+
+# Landmarks in, or not
+
+
+def test_networks_see_the_damaged_face_from_minus_one_to_one_and_0_in_the_hole(method, sample):
+    given = method.given(sample.image, sample.mask)
+    known = sample.mask.bool().expand_as(given)
+    assert torch.equal(given[known], (2 * sample.image - 1)[known])
+    assert (given[~known] == 0).all()
+
+
+def test_without_landmarks_generator_and_critic_see_a_black_map(sample):
+    told, blind = build(), build(landmarks=False)
+    stage = lafin.inpainting(1, False)
+    for method in (told, blind):
+        drawn, maps = method.draw(sample, stage), []
+        method.generator.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
+        method.critic.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
+        method.losses(sample, drawn, ["fool", "critic"])
+        method.complete(sample.image, sample.mask)
+        assert len(maps) == 4 and all(m.shape == (4, 1, 32, 32) for m in maps)
+        assert all(m.any() == (method is told) for m in maps[:3])
+        if method is blind:
+            assert not maps[3].any() and not drawn["map"].any()
+        here, there = (
+            method.complete_with(sample.image, sample.mask, points).raw
+            for points in (sample.faces.landmarks, sample.faces.landmarks.flip(0))
+        )
+        assert torch.equal(here, there) == (method is blind)
+
+
+def test_faces_without_landmarks_are_refused(method, sample):
+    bare = replace(sample, faces=faces.FaceBatch(sample.image))
+    with pytest.raises(ValueError, match="no landmarks.*prepare"):
+        method.draw(bare, lafin.locating(1))
+    method.complete(sample.image, sample.mask)  # needs none
+
+
+# Losses by hand
+
+
+def tiny(image, mask):
+    batch = faces.FaceBatch(image)
+    return Sample(batch, torch.tensor([[mask]]), torch.zeros(1, dtype=torch.int64))
+
+
+class Points(nn.Module):
+    """A predictor that says what it is told; it notes what it sees."""
+
+    def __init__(self, points):
+        super().__init__()
+        self.points, self.seen = points, []
+
+    def forward(self, x):
+        self.seen.append(x)
+        return self.points
+
+
+@pytest.mark.parametrize("term", ["landmarks", "detect", "detect_completed"])
+def test_landmarks_cost_their_squared_distance_in_px_summed_over_points(term, sample):
+    method, points = build(), sample.faces.landmarks.clone()
+    points[0, 5] += torch.tensor([3.0, -4.0])  # 25
+    points[0, 67] += torch.tensor([0.0, 1.0])  # 1
+    points[2, 0] += torch.tensor([2.0, 0.0])  # 4
+    method.predictor = Points(points / 32)
+    drawn = {"completed": sample.image.flip(3)}
+    loss = method.losses(sample, drawn, [term])[term]
+    assert loss.item() == pytest.approx((25 + 1 + 4) / 4, rel=1e-3)
+    (seen,) = method.predictor.seen
+    truth = 2 * sample.image - 1
+    wanted = {"landmarks": sample.mask * truth, "detect": truth, "detect_completed": truth.flip(3)}
+    assert torch.allclose(seen, wanted[term], atol=1e-6)
+
+
+def test_the_pixel_loss_by_hand():
+    truth = torch.zeros(2, 3, 2, 2)
+    drawn = truth.clone()
+    drawn[0, 0, 0, 0], drawn[0, 2, 0, 1], drawn[1, 1, 1, 1] = 0.5, -0.25, 1.0
+    mask = torch.tensor([[[[1.0, 0.0], [1.0, 0.0]]], [[[1.0, 1.0], [1.0, 0.0]]]])  # 2 and 1 px missing
+    # known pixels count as well; 2 and 1 divide
+    assert lafin.pixel_loss(drawn, truth, mask).item() == pytest.approx(((0.5 + 0.25) / 2 + 1.0 / 1) / 2)
+    assert lafin.pixel_loss(drawn, truth, torch.ones_like(mask)).isfinite()
+
+
+def test_a_hole_of_twice_the_size_with_the_same_error_per_pixel_costs_the_same():
+    truth, small, large = torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
+    small[..., 2:4, 2:6] = 0
+    large[..., 2:6, 2:6] = 0
+    one, other = (lafin.pixel_loss((1 - mask) * 0.3 + truth, truth, mask) for mask in (small, large))
+    assert one.item() == pytest.approx(3 * 0.3) and other.item() == pytest.approx(one.item())
+
+
+def test_the_pixel_term_compares_the_raw_output_with_the_truth(method):
+    sample = tiny(torch.full((1, 3, 2, 2), 0.75), ((1.0, 0.0), (1.0, 0.0)))  # 0.5 from -1 to 1
+    raw, wrong = torch.full((1, 3, 2, 2), 0.1), torch.full((1, 3, 2, 2), torch.nan)
+    assert method.loss_pixel(sample, {"raw": raw, "composite": wrong}).item() == pytest.approx(12 * 0.4 / 2)
+
+
+def test_total_variation_by_hand(method):
+    picture = torch.tensor([[1.0, 3.0, 0.0], [1.0, 2.0, 2.0]]).expand(1, 3, 2, 3)
+    wanted = (2 + 3 + 1 + 0) / 4 + (0 + 1 + 2) / 3
+    assert lafin.total_variation(picture).item() == pytest.approx(wanted)
+    drawn = {"composite": picture, "raw": torch.full_like(picture, torch.nan)}
+    assert method.loss_tv(None, drawn).item() == pytest.approx(wanted)
+
+
+class Says(nn.Module):
+    """A critic whose answers to the true picture and to any other one are given; it notes what it judges."""
+
+    def __init__(self, truth, real=(0.0,), fake=(0.0,)):
+        super().__init__()
+        self.truth, self.real, self.fake, self.judged = truth, torch.tensor(real), torch.tensor(fake), []
+
+    def forward(self, picture, points):
+        self.judged.append((picture, points))
+        return self.real if torch.equal(picture, self.truth) else self.fake
+
+
+def test_adversarial_losses_are_least_squares(sample):
+    method = build()
+    truth = 2 * sample.image - 1
+    method.critic = Says(truth, (0.9, 0.5), (0.2, 0.4))
+    drawn = {"composite": -truth, "map": sample.mask}
+    found = method.losses(sample, drawn, ["fool", "critic"])
+    assert found["fool"].item() == pytest.approx((0.8**2 + 0.6**2) / 2)
+    assert found["critic"].item() == pytest.approx((0.1**2 + 0.5**2) / 2 + (0.2**2 + 0.4**2) / 2)
+    assert [torch.equal(picture, truth) for picture, _ in method.critic.judged] == [False, True, False]
+    assert all(points is drawn["map"] for _, points in method.critic.judged)
+
+
+def pooled(picture, network):
+    """In the place of a perceptual network: five smaller and smaller copies, stronger and stronger."""
+    assert network == "vgg16" and picture.shape[1] == 3
+    return [(k + 1) * F.avg_pool2d(picture, 2**k) for k in range(5)]
+
+
+@pytest.fixture
+def seeing(monkeypatch):
+    """A method with a made-up perceptual network."""
+    monkeypatch.setattr(lafin, "vgg_features", pooled)
+    return build(perceptual="vgg16")
+
+
+def products(features):
+    _, channels, height, width = features.shape
+    return torch.einsum("bchw,bdhw->bcd", features, features) / (channels * height * width)
+
+
+@pytest.mark.parametrize("kind", ["random_square", "irregular_30_40"])
+def test_perceptual_and_style_losses_by_hand(kind, seeing):
+    sample = sampled(kind)
+    drawn = seeing.draw(sample, lafin.inpainting(1))
+    found = seeing.losses(sample, drawn, ["perceptual", "style"])
+    completed = torch.where(sample.mask > 0.5, sample.image, (drawn["raw"] + 1) / 2)
+    hole, perceptual, style = 1 - sample.mask, 0.0, 0.0
+    for k in range(5):
+        ours, theirs = (pooled(picture, "vgg16")[k] for picture in (completed, sample.image))
+        perceptual += (ours - theirs).abs().mean()
+        ours, theirs = (products(pooled(hole * p, "vgg16")[k]) for p in (completed, sample.image))
+        style += (ours - theirs).abs().mean()
+    assert found["perceptual"].item() == pytest.approx(perceptual.item(), rel=1e-4)
+    assert found["style"].item() == pytest.approx(style.item(), rel=1e-4)
+    assert perceptual > 0 and style > 0
+
+
+def test_style_looks_at_the_hole_alone(seeing, sample):
+    drawn = seeing.draw(sample, lafin.inpainting(1))
+    composite = drawn["composite"].detach().requires_grad_()
+    features = seeing.features(sample, composite, style=True)
+    (gradient,) = torch.autograd.grad(seeing.loss_style(sample, features), composite)
+    known = sample.mask.bool().expand_as(composite)
+    assert (gradient[known] == 0).all() and (gradient[~known] != 0).float().mean() > 0.9
+    other = replace(sample, faces=replace(sample.faces, image=torch.where(known, 0.5, sample.image)))
+    changed = seeing.features(other, torch.where(known, -0.3, composite), style=True)
+    assert torch.equal(seeing.loss_style(sample, features), seeing.loss_style(other, changed))
+    assert seeing.loss_perceptual(sample, features) != seeing.loss_perceptual(other, changed)
+
+
+def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lafin, "vgg_features", lambda x, name: seen.append(x) or pooled(x, name))
+    method = build(perceptual="vgg16")
+    drawn = method.draw(sample, lafin.inpainting(1))
+    ours, theirs = seen
+    assert torch.allclose(ours[:4], (drawn["composite"] + 1) / 2) and torch.equal(theirs[:4], sample.image)
+    assert ours.min() >= 0 and ours.max() <= 1 and len(ours) == len(theirs) == 8
+    assert ours.requires_grad and not theirs.requires_grad
+
+
+# Who plays, with which weights
+
+
+def test_equation_7():
+    players = lafin.inpainting(1).players
+    wanted = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "fool": 0.01}
+    assert players["generator"].losses == wanted and players["critic"].losses == {"critic": 1}
+    assert list(players) == ["critic", "generator"]
+
+
+def test_full_training_is_the_papers():
+    locate, inpaint = build(perceptual="vgg16").stages("full")
+    assert (locate.name, locate.batch_size, inpaint.name, inpaint.batch_size) == ("locate", 16, "inpaint", 4)
+    (learner,) = locate.players.values()
+    assert learner.networks == ("predictor",) and learner.losses == {"landmarks": 1}
+    critic, generator = inpaint.players.values()
+    assert critic.networks == ("critic",) and generator.networks == ("generator",)
+    assert (learner.lr, generator.lr, critic.lr) == (1e-4, 1e-4, 1e-5)
+    for player in (learner, critic, generator):
+        assert (player.optimiser, player.betas) == ("adam", (0, 0.9))
+        assert player.clip is player.pause_below is None
+    assert set(generator.losses) == set(TERMS)
+    _, without = build(perceptual=None).stages("full")
+    assert set(without.players["generator"].losses) == set(TERMS) - {"perceptual", "style"}
+    assert without.players["generator"].losses.items() < generator.losses.items()
+
+
+@pytest.mark.parametrize("preset", ["smoke", "lesson"])
+@pytest.mark.parametrize("perceptual", ["vgg16", None])
+def test_shorter_training_has_the_papers_players_and_ends_with_all_losses(preset, perceptual):
+    stages = build(perceptual=perceptual).stages(preset)
+    first, last = (build(perceptual=perceptual).stages("full")[k] for k in (0, -1))
+    assert len({stage.name for stage in stages}) == len(stages) and stages[0].name == "locate"
+    for stage, like in [(stages[0], first), (stages[-1], last), *((stage, last) for stage in stages[1:])]:
+        assert (stage.batch_size, stage.masks) == (like.batch_size, like.masks)
+        assert list(stage.players) == list(like.players)
+        for name, player in stage.players.items():
+            other = like.players[name]
+            assert (player.networks, player.betas) == (other.networks, other.betas)
+            assert player.losses.items() <= other.losses.items()
+    assert stages[-1].players["generator"].losses == last.players["generator"].losses
+
+
+def test_half_of_the_holes_are_blocks_of_half_the_side_and_half_irregular():
+    stages = [*build().stages("full"), lafin.jointly(lafin.inpainting(1)), lafin.detecting(1, True)]
+    for stage in stages:
+        blocks = [kind for kind in stage.masks if kind == "random_square"]
+        others = [kind for kind in stage.masks if kind != "random_square"]
+        assert len(blocks) == len(others) and all(kind.startswith("irregular_") for kind in others)
+        assert len(set(others)) == 5  # every bin
+    block = masks.make("random_square", 256, 3)
+    assert (block.flatten(1).sum(1) == 256**2 - 128**2).all()
+
+
+def test_faces_are_moved_but_not_recoloured():
+    for stage in build().stages("full"):
+        change = stage.augment
+        assert min(change.flip, change.shift, change.rotate, change.scale) > 0
+        assert change.brightness == change.contrast == 0
+
+
+def test_stages_take_what_they_are_told():
+    locate = lafin.locating(7, batch_size=3, lr=0.01, ema=None)
+    assert (locate.steps, locate.batch_size, locate.ema) == (7, 3, None)
+    assert locate.players["predictor"].lr == 0.01
+    inpaint = lafin.inpainting(8, batch_size=2, lr=0.01, critic_lr=0.02, ema=0.5)
+    assert (inpaint.steps, inpaint.batch_size, inpaint.ema) == (8, 2, 0.5)
+    assert {name: p.lr for name, p in inpaint.players.items()} == {"critic": 0.02, "generator": 0.01}
+    detect = lafin.detecting(9, True, batch_size=5, lr=0.03, ema=None)
+    assert (detect.name, detect.steps, detect.batch_size, detect.ema) == ("detect", 9, 5, None)
+    (learner,) = detect.players.values()
+    assert learner.lr == 0.03 and learner.betas == (0, 0.9)
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_undamaged_and_completed_faces_count_alike(augmented):
+    (learner,) = lafin.detecting(1, augmented).players.values()
+    assert learner.networks == ("predictor",)
+    assert learner.losses == ({"detect": 0.5, "detect_completed": 0.5} if augmented else {"detect": 1})
+
+
+def test_jointly_is_inpainting_with_the_predictor_as_well():
+    before = lafin.inpainting(5, False, batch_size=3, ema=0.9)
+    stage = lafin.jointly(before)
+    assert (stage.name, stage.steps, stage.batch_size, stage.ema) == ("jointly", 5, 3, 0.9)
+    terms = {term: w for player in stage.players.values() for term, w in player.losses.items()}
+    assert terms == {"landmarks": 1, "critic": 1, "pixel": 1, "tv": 0.1, "fool": 0.01}
+    (teacher,) = [p for p in stage.players.values() if "predictor" in p.networks]
+    assert "landmarks" in teacher.losses and teacher.betas == (0, 0.9) and teacher.lr == 1e-4
+    learners = {name for player in stage.players.values() for name in player.networks}
+    assert learners == {"predictor", "generator", "critic"}
+    assert stage.players["critic"] == before.players["critic"]
+
+
+# What is drawn, and what reaches what
+
+
+def reached(loss, network):
+    """Whether the gradient of a loss reaches a network's weights."""
+    weights = [p for p in network.parameters() if p.requires_grad]
+    found = torch.autograd.grad(loss, weights, allow_unused=True, retain_graph=True)
+    return any(g is not None and g.abs().sum() > 0 for g in found)
+
+
+def test_locating_teaches_the_predictor_alone(method, sample):
+    drawn = method.eval().draw(sample, lafin.locating(1))
+    loss = method.loss_landmarks(sample, drawn)
+    assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
+
+
+def test_inpainting_draws_with_the_true_landmarks(method, sample):
+    method.eval()
+    drawn = method.draw(sample, lafin.inpainting(1, False))
+    assert set(drawn) == {"map", "raw", "composite"}
+    assert torch.equal(drawn["map"], lafin.landmark_map(sample.faces.landmarks, 32))
+    given, truth = method.given(sample.image, sample.mask), 2 * sample.image - 1
+    assert torch.equal(drawn["raw"], method.generator(given, drawn["map"], sample.mask))
+    assert torch.equal(drawn["composite"], torch.where(sample.mask > 0.5, truth, drawn["raw"]))
+
+
+@pytest.mark.parametrize("jointly", [False, True])
+def test_no_loss_of_the_generator_reaches_the_predictor(jointly, seeing, sample):
+    stage = lafin.inpainting(1)
+    drawn = seeing.train().draw(sample, lafin.jointly(stage) if jointly else stage)
+    for term in TERMS:
+        loss = seeing.losses(sample, drawn, [term])[term]
+        assert reached(loss, seeing.generator) and not reached(loss, seeing.predictor), term
+        assert reached(loss, seeing.critic) == (term == "fool")  # which the trainer freezes
+
+
+def test_the_critics_loss_reaches_nobody_else(seeing, sample):
+    drawn = seeing.train().draw(sample, lafin.jointly(lafin.inpainting(1)))
+    loss = seeing.loss_critic(sample, drawn)
+    assert [reached(loss, network) for network in seeing.networks.values()] == [False, False, True]
+
+
+def test_jointly_the_generator_sees_what_the_predictor_says_and_the_predictor_learns(method, sample):
+    drawn = method.eval().draw(sample, lafin.jointly(lafin.inpainting(1, False)))
+    points = 32 * method.predictor(method.given(sample.image, sample.mask))
+    assert torch.equal(drawn["map"], lafin.landmark_map(points, 32))
+    assert not torch.equal(drawn["map"], lafin.landmark_map(sample.faces.landmarks, 32))
+    assert drawn["map"].any()
+    loss = method.loss_landmarks(sample, drawn)
+    assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
+
+
+IRREGULAR = ["irregular_10_20", "irregular_50_60"]
+
+
+@pytest.mark.parametrize("kind", ["random_square", *IRREGULAR])
+def test_outside_the_hole_the_pixel_loss_alone_reaches_the_output(kind, seeing):
+    sample = sampled(kind)
+    hole = sample.mask[:, 0] < 0.5
+    drawn = seeing.train().draw(sample, lafin.inpainting(1))
+    for term in TERMS:
+        loss = seeing.losses(sample, drawn, [term])[term]
+        (gradient,) = torch.autograd.grad(loss, drawn["raw"], retain_graph=True)
+        touched = (gradient != 0).any(1)
+        assert touched[hole].float().mean() > 0.9, term
+        assert touched[~hole].float().mean() > 0.99 if term == "pixel" else not touched[~hole].any(), term
+
+
+def test_undamaged_faces_teach_the_predictor_alone(method, sample):
+    drawn = method.eval().draw(sample, lafin.detecting(1, augmented=False))
+    assert "completed" not in drawn
+    loss = method.loss_detect(sample, drawn)
+    assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
+
+
+def test_completed_faces_teach_the_predictor_alone(sample):
+    method, maps = looking(build()).eval(), []
+    method.generator.register_forward_hook(lambda _, x, y: maps.append(x[1]))
+    drawn = method.draw(sample, lafin.detecting(1, augmented=True))
+    given, points = method.given(sample.image, sample.mask), lafin.landmark_map(sample.faces.landmarks, 32)
+    assert len(maps) == 1 and torch.equal(maps[0], points)  # the true ones: they are what is to be found
+    with torch.no_grad():
+        raw = (method.generator(given, points, sample.mask) + 1) / 2
+    assert torch.equal(drawn["completed"], torch.where(sample.mask > 0.5, sample.image, raw))
+    assert not drawn["completed"].requires_grad
+    for term in ("detect", "detect_completed"):
+        loss = method.losses(sample, drawn, [term])[term]
+        assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
+
+
+def test_terms_that_nobody_wants_cost_nothing(sample, monkeypatch):
+    def never(*_):
+        raise AssertionError("called for nothing")
+
+    monkeypatch.setattr(lafin, "vgg_features", never)
+    method = build(perceptual="vgg16")
+    method.draw(sample, lafin.inpainting(1, perceptual=False))
+    monkeypatch.setattr(method.generator, "forward", never)
+    method.draw(sample, lafin.locating(1))
+    method.draw(sample, lafin.detecting(1, augmented=False))
+
+
+# Training
+
+
+STAGES = {
+    "locating": lambda: lafin.locating(2, ema=0.5),
+    "inpainting": lambda: lafin.inpainting(2, False, ema=0.5),
+    "jointly": lambda: lafin.jointly(lafin.inpainting(2, False, ema=0.5)),
+    "detecting": lambda: lafin.detecting(2, augmented=False, ema=0.5),
+    "detecting augmented": lambda: lafin.detecting(2, augmented=True, ema=0.5),
+}
+
+
+def train(folder, stages, method=None, **options):
+    stages = [replace(stage, batch_size=4) for stage in stages]
+    method = method or build()
+    data = faces.embedded("train", method.size)
+    return training.fit(method, data, folder, stages=stages, accelerator="cpu", show=(), **options)
+
+
+def check_training(folder, stage, method, **options):
+    """Who plays learns, who does not stays as it was, and the log has a number above 0 for each loss."""
+    before = {key: value.clone() for key, value in method.state_dict().items()}
+    run = train(folder, [stage], method, watch=1, **options)
+    learners = {name for player in stage.players.values() for name in player.networks}
+    for key, value in run.method.state_dict().items():
+        assert value.isfinite().all()
+        if key.split(".")[0] not in learners:
+            assert torch.equal(value, before[key]), key
+    for key, value in run.method.named_parameters():
+        if key.split(".")[0] in learners and value.ndim > 1:
+            # queries learn little as long as gamma is near 0
+            least = 0 if "to_query" in key else 1e-6
+            assert (value - before[key]).abs().max() > least, key
+    terms = [f"{name}.{term}" for name, player in stage.players.items() for term in player.losses]
+    assert set(run.log) == {"step", "stage", *terms, *(f"{name}.gradient" for name in stage.players)}
+    assert all((values > 0).all() for name, values in run.log.items() if "." in name)
+    assert (folder / "pictures").exists()
+    return run
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_trains(name, tmp_path):
+    run = check_training(tmp_path, STAGES[name](), build())
+    if name in ("inpainting", "jointly"):
+        generator = run.method.generator
+        assert generator.attention.gamma.item() != 0 and generator.attention.alpha.item() != 0
+
+
+@pytest.mark.parametrize("options", [{"attention": False}, {"landmarks": False}])
+def test_ablations_train(options, tmp_path):
+    check_training(tmp_path, STAGES["inpainting"](), build(**options))
+
+
+@pytest.mark.parametrize("name", ["locating", "jointly"])
+def test_it_trains_in_half_precision(name, tmp_path):
+    check_training(tmp_path, STAGES[name](), build(), precision="bf16-mixed")
+
+
+def test_it_trains_with_a_perceptual_network(tmp_path):
+    need("vgg16" if weights.available("vgg16") else "lpips_vgg")
+    method = build(perceptual="vgg16")
+    check_training(tmp_path, lafin.inpainting(2, ema=0.5), method)
+    assert not any("vgg" in key for key in method.state_dict())
+
+
+def test_a_run_goes_on_where_it_stood(tmp_path):
+    stages = [STAGES["locating"](), STAGES["inpainting"]()]
+    once = train(tmp_path / "once", stages, watch=0).method.state_dict()
+    first = train(tmp_path / "parts", stages, until="locate", watch=0)
+    assert len(first.log["step"]) == 2
+    again = train(tmp_path / "parts", stages, build(seed=1), watch=0)
+    assert again.log["stage"].tolist() == 2 * ["locate"] + 2 * ["inpaint"]
+    parts = again.method.state_dict()
+    assert parts.keys() == once.keys() and all(torch.equal(parts[key], once[key]) for key in once)
+
+
+def test_the_predictor_comes_nearer_to_the_landmarks(tmp_path):
+    stage = lafin.locating(20, lr=3e-3, ema=None)
+    loss = train(tmp_path, [stage], watch=0).log["predictor.landmarks"]
+    assert loss[-3:].mean() < 0.7 * loss[:3].mean()
+
+
+# Completing, editing, looking
+
+
+KINDS = ["center", "random_square", "half_left", "irregular_10_20", "irregular_50_60", "pattern", "glasses"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_hole_is_completed(kind, method):
+    sample = sampled(kind)
+    out = method.complete(sample.image, sample.mask)
+    known = sample.mask.bool().expand_as(sample.image)
+    assert torch.equal(out.composite[known], sample.image[known])
+    assert torch.equal(out.composite[~known], out.raw[~known])
+    assert out.raw.shape == sample.image.shape and out.raw.min() >= 0 and out.raw.max() <= 1
+    assert set(out.extras) == {"landmarks"} and out.extras["landmarks"].shape == (4, 68, 2)
+    assert not out.raw.requires_grad and not out.extras["landmarks"].requires_grad
+
+
+def test_completing_is_locating_and_completing_with_what_was_located(method, sample):
+    method.train()
+    points = method.locate(sample.image, sample.mask)
+    method.eval()
+    with torch.no_grad():
+        given = method.given(sample.image, sample.mask)
+        assert torch.equal(points, 32 * method.predictor(given))
+        raw = method.generator(given, lafin.landmark_map(points, 32), sample.mask)
+    method.train()
+    for out in (
+        method.complete(sample.image, sample.mask),
+        method.complete_with(sample.image, sample.mask, points),
+    ):
+        assert torch.equal(out.extras["landmarks"], points)
+        assert torch.allclose(out.raw, (raw + 1) / 2, atol=1e-6)
+
+
+def test_different_faces_have_different_landmarks(method, sample):
+    points = method.locate(sample.image, sample.mask)
+    assert (points[1:] - points[:-1]).abs().mean() > 0.3  # px; or what follows could not fail
+
+
+def answers(method, image, mask, points):
+    """All that a method says about damaged faces, by name."""
+    one, other = method.complete(image, mask), method.complete_with(image, mask, points)
+    return {
+        "composite": one.composite,
+        "raw": one.raw,
+        "landmarks": one.extras["landmarks"],
+        "edited": other.composite,
+        "located": method.locate(image, mask),
+        **method.looks(image, mask),
+        **{f"{key} edited": value for key, value in method.looks(image, mask, points).items()},
+    }
+
+
+def test_nothing_under_the_hole_is_looked_at(method, sample):
+    mask = masks.make("center", 32)
+    poisoned = torch.where(mask > 0.5, sample.image, torch.nan)
+    points = sample.faces.landmarks
+    one = answers(method, sample.image, mask, points)
+    other = answers(method, poisoned, mask.expand(4, -1, -1, -1), points)
+    for key, value in one.items():
+        hidden = (mask < 0.5).expand_as(value) if value.shape[1:] == (3, 32, 32) else None
+        assert value.isfinite().all() and torch.equal(value, other[key]), key
+        assert hidden is None or value[hidden].std() > 0.01
+
+
+def test_a_face_is_answered_alike_in_any_company(method, sample):
+    method.train()  # which no answer may care about: batch norm would mix the faces
+    together = answers(method, sample.image, sample.mask, sample.faces.landmarks)
+    for k in range(4):
+        one = (t[[k]] for t in (sample.image, sample.mask, sample.faces.landmarks))
+        for key, value in answers(method, *one).items():
+            assert torch.allclose(value[0], together[key][k], atol=1e-4), key
+    assert (together["raw"][0] - together["raw"][1]).abs().max() > 1e-3  # the faces do count
+
+
+def test_the_seed_changes_nothing(method, sample):
+    one, other = (method.complete(sample.image, sample.mask, seed) for seed in (1, 2))
+    assert torch.equal(one.raw, other.raw)
+
+
+def test_moving_the_mouth_changes_the_completion(method, sample):
+    mask = masks.make("center", 32)
+    moved = sample.faces.landmarks.clone()
+    moved[:, 48:] += torch.tensor([0.0, 2.0])
+    points = sample.faces.landmarks.clone()
+    one, other = (method.complete_with(sample.image, mask, p) for p in (points, moved))
+    assert torch.equal(points, sample.faces.landmarks) and torch.equal(one.extras["landmarks"], points)
+    assert torch.equal(other.extras["landmarks"], moved)
+    change = (one.composite - other.composite).abs().amax(1)  # [4, 32, 32]
+    assert (change.flatten(1).amax(1) > 1e-4).all() and not change[mask[:, 0].expand(4, -1, -1) > 0.5].any()
+    assert torch.equal(one.raw, method.complete_with(sample.image, mask, points.double()).raw)
+
+
+@pytest.mark.parametrize("shape", [(1, 68, 2), (4, 68, 3), (4, 5, 2), (4, 136), (68, 2)])
+def test_landmarks_of_another_shape_are_refused(shape, method, sample):
+    with pytest.raises(ValueError, match=r"landmarks must be \[4, 68, 2\], not \["):
+        method.complete_with(sample.image, sample.mask, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_pictures_of_another_size_are_refused(size, method):
+    image, mask, points = torch.rand(1, 3, size, size), torch.ones(1, 1, size, size), torch.zeros(1, 68, 2)
+    for call in (
+        lambda: method.complete(image, mask),
+        lambda: method.complete_with(image, mask, points),
+        lambda: method.locate(image, mask),
+        lambda: method.looks(image, mask),
+    ):
+        with pytest.raises(ValueError, match="32 x 32 px"):
+            call()
+
+
+def test_answers_leave_every_module_in_its_mode_and_no_hook_behind(sample):
+    method = build().train()
+    method.critic.eval()
+    method.generator.middle[1].eval()
+    before = [module.training for module in method.modules()]
+    buffers = [buffer.clone() for buffer in method.buffers()]
+    answers(method, sample.image, sample.mask, sample.faces.landmarks)
+    assert [module.training for module in method.modules()] == before
+    assert all(torch.equal(a, b) for a, b in zip(buffers, method.buffers(), strict=True))
+    assert not method.generator.attention._forward_hooks
+    with pytest.raises((RuntimeError, ValueError)):
+        method.looks(sample.image, sample.mask, torch.zeros(7, 68, 2))
+    assert not method.generator.attention._forward_hooks
+    assert [module.training for module in method.modules()] == before
+
+
+@pytest.mark.parametrize("kind", ["random_square", "irregular_30_40"])
+@pytest.mark.parametrize("edited", [False, True])
+def test_looks_are_the_weights_that_the_layer_used(kind, edited, monkeypatch):
+    method, sample = looking(build()), sampled(kind)
+    layer, used, passes = method.generator.attention, [], []
+    matrix = lafin.attention_matrix
+    monkeypatch.setattr(lafin, "attention_matrix", lambda query: used.append(matrix(query)) or used[-1])
+    handle = layer.register_forward_hook(lambda _, x, y: passes.append((*x, y)))
+    points = sample.faces.landmarks if edited else None
+    found = method.looks(sample.image, sample.mask, points)
+    handle.remove()
+    assert len(passes) == 1 and all(torch.equal(found["short"], one) for one in used)
+    deep, early, mask, output = passes[0]
+    assert found["short"].shape == found["long"].shape == (4, 64, 64)
+    for looks in found.values():
+        assert torch.allclose(looks.sum(2), torch.ones(4, 64), atol=1e-5) and looks.min() >= 0
+    method.eval()
+    with torch.no_grad():
+        short = deep + layer.gamma * (deep.flatten(2) @ found["short"].mT).view_as(deep)
+        long = (early.flatten(2) @ found["long"].mT).view_as(early)
+        long = torch.where(mask > 0.5, long, layer.alpha * long)
+        assert torch.allclose(layer.fuse(torch.cat([short, long], 1)), output, atol=1e-4)
+    # and this is the pass that completes
+    again = []
+    handle = layer.register_forward_hook(lambda _, x, y: again.append(y))
+    if edited:
+        method.complete_with(sample.image, sample.mask, points)
+    else:
+        method.complete(sample.image, sample.mask)
+    handle.remove()
+    assert torch.equal(again[0], output)
+
+
+def test_in_the_long_term_known_places_look_at_themselves(method):
+    sample = sampled("irregular_30_40")
+    found = method.looks(sample.image, sample.mask)
+    known = sample.mask[:, 0, ::4, ::4].flatten(1) > 0.5  # a place is 4 px wide
+    itself = torch.eye(64).expand(4, -1, -1)
+    assert known.any() and not known.all()
+    assert torch.equal(found["long"][known], itself[known])
+    assert torch.equal(found["long"][~known], found["short"][~known])
+    assert not torch.isclose(found["short"][known], itself[known]).all(1).all()
+
+
+def test_landmarks_change_where_a_face_looks(method, sample):
+    one, other = (
+        method.looks(sample.image, sample.mask, p)["short"]
+        for p in (sample.faces.landmarks, sample.faces.landmarks.flip(0))
+    )
+    assert not torch.isclose(one, other, atol=1e-5).all()
+
+
+def test_without_attention_it_looks_nowhere(sample):
+    method = build(attention=False)
+    with pytest.raises(ValueError, match="attention=False"):
+        method.looks(sample.image, sample.mask)
+    assert method.complete(sample.image, sample.mask).raw.isfinite().all()
+
+
+def test_pictures_travel_to_where_the_networks_are(sample):
+    method = build().to("meta")
+    given = method.given(*(t.to("meta") for t in (sample.image, sample.mask)))
+    assert method.predictor(given).device.type == "meta"
+    assert method.locate(sample.image, sample.mask).device.type == "meta"
+    out = method.complete_with(sample.image, sample.mask, sample.faces.landmarks)
+    assert {out.composite.device.type, out.raw.device.type} == {"meta"}
+    assert method.looks(sample.image, sample.mask)["long"].device.type == "meta"
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": False}, {"landmarks": False, "predictor_width": 0.25}])
+def test_a_checkpoint_holds_predictor_and_generator_and_answers_as_before(options, sample, tmp_path):
+    from safetensors import safe_open
+
+    method = looking(build(**options))
+    path = methods.save(method, tmp_path / "lafin-32", ["predictor", "generator"], data="made up")
+    with safe_open(path, "pt") as file:
+        kept = {key.split(".")[0] for key in file.keys()}  # noqa: SIM118
+    assert kept == {"predictor", "generator"}
+    again = shipped.load(path)
+    assert again.config == method.config and not again.training and again.card["data"] == "made up"
+    for value in method.state_dict().values():
+        value.copy_(value.half() if value.is_floating_point() else value)  # as checkpoints are
+    one, other = (m.complete(sample.image, sample.mask) for m in (method, again))
+    assert torch.equal(one.raw, other.raw)
+    assert torch.equal(one.extras["landmarks"], other.extras["landmarks"])
+    if options.get("attention", True):
+        ours, theirs = (m.looks(sample.image, sample.mask)["short"] for m in (method, again))
+        assert torch.equal(ours, theirs)
+
+
+def test_a_checkpoint_remembers_its_perceptual_network_and_needs_no_weights_of_it(
+    sample, tmp_path, monkeypatch
+):
+    method = build(perceptual="vgg19")
+    path = methods.save(method, tmp_path / "lafin-32", ["predictor", "generator"])
+    monkeypatch.setenv("FACECOMP_CACHE", str(tmp_path))
+    monkeypatch.setenv("FACECOMP_OFFLINE", "1")
+    again = shipped.load(path)
+    assert again.config["perceptual"] == "vgg19"
+    assert again.complete(sample.image, sample.mask).raw.isfinite().all()
+
+
+def test_a_picture_that_is_black_or_white_is_completed(method):
+    for level in (0.0, 1.0):
+        out = method.complete(torch.full((1, 3, 32, 32), level), masks.make("center", 32))
+        assert out.composite.isfinite().all() and out.extras["landmarks"].isfinite().all()
