@@ -1,4 +1,5 @@
-"""Features of a network that has seen ImageNet: the right layers, Gram matrices and losses by hand."""
+"""Features of a network that has seen ImageNet: the right layers, Gram matrices and losses by hand; and where
+half precision is not enough."""
 
 import numpy as np
 import pytest
@@ -270,3 +271,27 @@ def test_full_precision_keeps_float32_under_autocast_on_every_device():
             assert (a @ a).dtype == torch.float32
         with full_precision(a.to("meta")):
             assert (a @ a).dtype == torch.float32
+
+
+# Full precision
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_are_exact_where_full_precision_is_asked_for(dtype):
+    a, b = noise(8, 16), noise(16, 8, seed=1)
+    with torch.autocast("cpu", dtype):
+        assert (a @ b).dtype == dtype
+        with full_precision(a):
+            found = a @ b
+        assert found.dtype == torch.float32
+        assert torch.allclose(found.double(), a.double() @ b.double(), rtol=1e-5)
+        assert (a @ b).dtype == dtype
+    with full_precision(a):  # without autocast it changes nothing
+        inside = a @ b
+    assert torch.equal(inside, a @ b)
+
+
+def test_shapes_without_numbers_need_no_precision():
+    x = torch.zeros(3, 4, device="meta")
+    with full_precision(x):
+        assert (x @ x.mT).shape == (3, 3)
