@@ -18,8 +18,8 @@
 # > **You will build** a U-Net with three kinds of output, a critic for each, heat-maps and the way back to
 # > points, and a loss that looks at the hole only.<br>
 # > **You need** lesson 03 (critics, the parsing network, stages and players).<br>
-# > **It takes** 75 minutes with the exercises; all cells together run in some four minutes on two CPU cores,
-# > two of them training. No GPU needed.<br>
+# > **It takes** 75 minutes with the exercises; all cells together run in one and a half minutes on two CPU
+# > cores, one of them training. No GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
 # > channels). `preset="full"` is the paper's size, for a GPU and a prepared data set. No code of this paper
 # > was ever published; where the text leaves room, we say what we chose.
@@ -798,8 +798,8 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# After so few steps: labels come first, of the large parts (eyes are too small to matter yet). The picture
-# follows, blurred. Points come last, if they come at all: a map of −1 everywhere is nearly right (section 5).
+# After so few steps: labels of the large parts come first (eyes are too small to matter yet). Points are on
+# their way, those of the eyes before those of the mouth. The picture is the hardest of the three.
 #
 # (To come in this lesson: checkpoints of long runs, what the shared features look like, the paper's tables
 # beside ours, exercises.)
