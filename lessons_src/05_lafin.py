@@ -236,8 +236,8 @@ print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(squa
 #
 # L<sub>lmk</sub> = ‖L̂ − L‖²
 #
-# in pixels, summed over all points. (The paper does not say how points on the *sides* are averaged; we do as
-# equation 1 says.) The three stages are averages of three depths: *where* is better known early, *what* late.
+# in pixels, summed over all points. The three stages are averages of three depths: *where* is better known
+# early, *what* late.
 #
 # ## 3. Points as a picture
 #
@@ -372,8 +372,7 @@ for side in (64, 128, 256):
     )
 
 # %% [markdown]
-# On a GPU, `scaled_dot_product_attention` never writes it down; on a CPU, one softmax and one product are
-# fastest.
+# On a GPU, `scaled_dot_product_attention` never writes it down; on a CPU, one softmax and one product do.
 #
 # ### Short term and long term
 #
@@ -991,7 +990,7 @@ def detecting(
 
 # %% [markdown]
 # A **joint** training is there, too: the predictor learns beside the generator, which sees what it predicts
-# *now*. And `detecting` is for section 15.
+# *now*. And `detecting` asks whether completed faces help those who train a landmark detector.
 #
 # ## 9. Training, live
 #
@@ -1050,23 +1049,21 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# (White: the true ones.) How good is that? Somebody who does not look at all could always answer with
-# the mean face:
-
+# (White: the true ones.) After so few steps the generator fills a hole with skin, whatever landmarks it is
+# told. The landmarks themselves are further on. How good are they? Somebody who does not look at all could
+# always answer with the mean face:
 
 # %%
-def misses(predicted, true):
-    """[B, 68, 2] twice -> [B, 68]: distance, in percent of that between the outer corners of the eyes."""
-    eyes = (true[:, 36] - true[:, 45]).norm(dim=1, keepdim=True)
-    return 100 * (predicted - true).norm(dim=2) / eyes
-
-
 limit = {"smoke": 8, "lesson": 100, "full": len(test)}[preset]
 many = test.batch(range(limit))
 hole = fc.masks.make("center", size=size).expand(limit, -1, -1, -1)
 mean_face = train.moved(AUGMENT, seed).batch(range(limit)).landmarks.mean(0, keepdim=True)
-print(f"the mean face of {limit}: {misses(mean_face, many.landmarks).mean():.1f} %")
-print(f"the predictor: {misses(method.locate(many.image, hole), many.landmarks).mean():.1f} %")
+guesses = {
+    f"the mean face of {limit}": mean_face.expand(limit, -1, -1),
+    "the predictor": method.locate(many.image, hole),
+}
+for name, points in guesses.items():
+    print(f"{name}: {100 * fc.evaluation.nme(points, many.landmarks).mean():.1f} %")
 
 # %% [markdown]
 # (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.)

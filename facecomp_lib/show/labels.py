@@ -197,6 +197,9 @@ def lines_on(
     scale = side / images.shape[-1]
     large = F.interpolate(images.detach().float().cpu(), size=(side, side), mode="bilinear").clamp(0, 1)
     thick, fraction = max(side // 128, 1), 4  # OpenCV takes fixed-point coordinates: 1/16 px
+    starts = [first for first, _, _ in LANDMARK_LINES]
+    parts = [next(to_rgb(group[3]) for group in LANDMARK_GROUPS if group[1] <= k < group[2]) for k in starts]
+    colours = [tuple(round(255 * level) for level in part) for part in parts]
     drawn = []
     for k, face in enumerate(large.permute(0, 2, 3, 1).mul(255).round().byte().numpy()):
         canvas = np.ascontiguousarray(face)
@@ -205,9 +208,8 @@ def lines_on(
                 continue
             placed = (points[k].detach().double().cpu().numpy() + 0.5) * scale - 0.5
             corners = np.round(placed * 2**fraction).astype(np.int32)
-            for first, last, closed in LANDMARK_LINES:
-                part = next(group for group in LANDMARK_GROUPS if group[1] <= first < group[2])
-                colour = (255, 255, 255) if white else tuple(round(255 * c) for c in to_rgb(part[3]))
+            for (first, last, closed), own in zip(LANDMARK_LINES, colours, strict=True):
+                colour = (255, 255, 255) if white else own
                 cv2.polylines(canvas, [corners[first:last]], closed, colour, thick, cv2.LINE_AA, fraction)
         drawn.append(canvas)
     return drawn

@@ -174,6 +174,7 @@ def reach(
         ax.imshow(HEAT(heat.numpy()), interpolation="nearest")
         caption(ax, name, (notes or {}).get(name, ""))
         left, top, right, bottom = (edge - 0.5 for edge in window)
+        ax.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.8)  # else a white map has no edge
         frame: dict[str, Any] = {"fill": False, "edgecolor": "#56b4e9", "linewidth": 1.4}
         ax.add_patch(Rectangle((left, top), right - left, bottom - top, linestyle=(0, (4, 3)), **frame))
     return sheet
