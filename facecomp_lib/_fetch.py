@@ -10,10 +10,10 @@ import importlib.util
 import io
 import os
 import pickle
+import secrets
 import subprocess
 import sys
 import tarfile
-import tempfile
 import urllib.request
 import zlib
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ class FetchError(OSError):
 def new_file(target: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the name ``target`` only if the block ends well; otherwise nothing is left."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")  # mkstemp's would be private
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
         os.replace(temporary, target)
     except BaseException:

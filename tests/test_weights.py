@@ -142,6 +142,14 @@ def test_an_interrupted_copy_leaves_no_file_behind(tmp_path):
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions of this kind are POSIX's")
+def test_a_new_file_is_as_readable_as_any_other(tmp_path):
+    (tmp_path / "plain.dat").write_bytes(b"")
+    with _fetch.new_file(tmp_path / "w.dat") as file:
+        file.write(b"whole")
+    assert (tmp_path / "w.dat").stat().st_mode == (tmp_path / "plain.dat").stat().st_mode
+
+
 def test_bz2_files_are_unpacked_on_the_way_and_a_broken_one_is_refused(tmp_path):
     import bz2
 
