@@ -6,10 +6,12 @@
     python data_scripts/train_collagan.py runs/collagan-i-128 --faces more128 --variant i
 
 The first is the paper's M*_isd: three tasks, concentrated on the hole. Variant i is M_i, which completes and
-does nothing else. Both begin with --alone-steps without critics, as training is short. A run that was stopped
-goes on where it was when started again. The embedded test split measures the result, out of place as in
-training; its people are in neither training set. Means go to the card, every score to
-facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to collagan_i_shipped_128.csv.gz.
+does nothing else. As training is short, both begin with --alone-steps without critics, and a critic sits out
+the steps on which it is too good. With --init, a run goes on from the weights of another, with new learning
+rates, say. A run that was stopped goes on where it was when started again. The embedded test split measures
+the result, out of place as in training; its people are in neither training set. Means go to the card, every
+score to facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to
+collagan_i_shipped_128.csv.gz.
 """
 
 import argparse
@@ -37,6 +39,7 @@ VARIANTS: dict[str | None, dict[str, Any]] = {
 BLOCKS = tuple(f"collagan_o{number}" for number in range(1, 7))
 HOLES = {"random_square": ("random_square",), "six blocks": BLOCKS}  # name -> kinds that are averaged
 MEASURES = IMAGE
+PAUSE = 1.0  # a critic whose loss is below sits out the step; 1.39 is a critic that knows nothing
 
 
 def main() -> int:
@@ -50,6 +53,8 @@ def main() -> int:
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--steps", type=int, default=3000, help="with critics (%(default)s)")
     parser.add_argument("--alone-steps", type=int, default=6000, help="before, without (%(default)s)")
+    parser.add_argument("--lr", type=float, default=LR / 4, help="with critics (%(default)s)")
+    parser.add_argument("--alone-lr", type=float, default=LR, help="without (%(default)s)")
     parser.add_argument("--init", type=Path, help="weights of an earlier run, which this one begins with")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
@@ -80,8 +85,8 @@ def main() -> int:
         run.method, given.out / stem, ("generator",),
         **trained, stages={stage.name: stage.steps for stage in stages}, batch_size=given.batch_size,
         lr={stage.name: stage.players["generator"].lr for stage in stages},
-        before=history(given.run_dir, given.init), test=test_facts(test, len(comparison.groups)),
-        metrics=means(comparison),
+        pause_below=PAUSE, before=history(given.run_dir, given.init),
+        test=test_facts(test, len(comparison.groups)), metrics=means(comparison),
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -89,13 +94,20 @@ def main() -> int:
 
 def plan(tasks: str, given: argparse.Namespace) -> list[methods.Stage]:
     """First the generator alone, near to the truth; then together with its critics, more slowly."""
-    stages = [together(tasks, given.steps, batch_size=given.batch_size, lr=LR / 4)] if given.steps else []
+    stages = []
     if given.alone_steps:
-        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=LR)
+        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=given.alone_lr)
         learner = stage.players["generator"]
         near = {term: weight for term, weight in learner.losses.items() if not term.startswith("fool_")}
         players = {"generator": replace(learner, losses=near)}
-        stages.insert(0, replace(stage, name="alone", players=players))
+        stages.append(replace(stage, name="alone", players=players))
+    if given.steps:
+        stage = together(tasks, given.steps, batch_size=given.batch_size, lr=given.lr)
+        players = {
+            name: player if name == "generator" else replace(player, pause_below=PAUSE)
+            for name, player in stage.players.items()
+        }
+        stages.append(replace(stage, players=players))
     return stages
 
 
