@@ -6,12 +6,15 @@
     python data_scripts/train_collagan.py runs/collagan-i-128 --faces more128 --variant i
 
 The first is the paper's M*_isd: three tasks, concentrated on the hole. Variant i is M_i, which completes and
-does nothing else. As training is short, both begin with --alone-steps without critics, and a critic sits out
-the steps on which it is too good. With --init, a run goes on from the weights of another, with new learning
-rates, say. A run that was stopped goes on where it was when started again. The embedded test split measures
-the result, out of place as in training; its people are in neither training set. Means go to the card, every
-score to facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to
-collagan_i_shipped_128.csv.gz.
+does nothing else. As training is short, both begin with --alone-steps without critics. A run that was stopped
+goes on where it was when started again; a new one goes on from another's weights, as the shipped ones did:
+
+    python data_scripts/train_collagan.py runs/collagan-128-more --faces more128 \\
+        --init runs/collagan-128/weights-together.safetensors --alone-steps 0 --steps 4000 --lr 2e-4
+
+The embedded test split measures the result, out of place as in training; its people are in neither training
+set. Means go to the card, every score to facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i
+to collagan_i_shipped_128.csv.gz.
 """
 
 import argparse
@@ -39,7 +42,6 @@ VARIANTS: dict[str | None, dict[str, Any]] = {
 BLOCKS = tuple(f"collagan_o{number}" for number in range(1, 7))
 HOLES = {"random_square": ("random_square",), "six blocks": BLOCKS}  # name -> kinds that are averaged
 MEASURES = IMAGE
-PAUSE = 1.0  # a critic whose loss is below sits out the step; 1.39 is a critic that knows nothing
 
 
 def main() -> int:
@@ -85,8 +87,8 @@ def main() -> int:
         run.method, given.out / stem, ("generator",),
         **trained, stages={stage.name: stage.steps for stage in stages}, batch_size=given.batch_size,
         lr={stage.name: stage.players["generator"].lr for stage in stages},
-        pause_below=PAUSE, before=history(given.run_dir, given.init),
-        test=test_facts(test, len(comparison.groups)), metrics=means(comparison),
+        before=history(given.run_dir, given.init), test=test_facts(test, len(comparison.groups)),
+        metrics=means(comparison),
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -102,12 +104,7 @@ def plan(tasks: str, given: argparse.Namespace) -> list[methods.Stage]:
         players = {"generator": replace(learner, losses=near)}
         stages.append(replace(stage, name="alone", players=players))
     if given.steps:
-        stage = together(tasks, given.steps, batch_size=given.batch_size, lr=given.lr)
-        players = {
-            name: player if name == "generator" else replace(player, pause_below=PAUSE)
-            for name, player in stage.players.items()
-        }
-        stages.append(replace(stage, players=players))
+        stages.append(together(tasks, given.steps, batch_size=given.batch_size, lr=given.lr))
     return stages
 
 
