@@ -7,14 +7,9 @@
 
 The first is the paper's M*_isd: three tasks, concentrated on the hole. Variant i is M_i, which completes and
 does nothing else. As training is short, both begin with --alone-steps without critics. A run that was stopped
-goes on where it was when started again; a new one goes on from another's weights, as the shipped ones did:
-
-    python data_scripts/train_collagan.py runs/collagan-128-more --faces more128 \\
-        --init runs/collagan-128/weights-together.safetensors --alone-steps 0 --steps 4000 --lr 2e-4
-
-The embedded test split measures the result, out of place as in training; its people are in neither training
-set. Means go to the card, every score to facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i
-to collagan_i_shipped_128.csv.gz.
+goes on where it was when started again. The embedded test split measures the result, out of place as in
+training; its people are in neither training set. Means go to the card, every score to
+facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to collagan_i_shipped_128.csv.gz.
 """
 
 import argparse
@@ -55,8 +50,6 @@ def main() -> int:
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--steps", type=int, default=3000, help="with critics (%(default)s)")
     parser.add_argument("--alone-steps", type=int, default=6000, help="before, without (%(default)s)")
-    parser.add_argument("--lr", type=float, default=LR / 4, help="with critics (%(default)s)")
-    parser.add_argument("--alone-lr", type=float, default=LR, help="without (%(default)s)")
     parser.add_argument("--init", type=Path, help="weights of an earlier run, which this one begins with")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
@@ -96,15 +89,13 @@ def main() -> int:
 
 def plan(tasks: str, given: argparse.Namespace) -> list[methods.Stage]:
     """First the generator alone, near to the truth; then together with its critics, more slowly."""
-    stages = []
+    stages = [together(tasks, given.steps, batch_size=given.batch_size, lr=LR / 4)] if given.steps else []
     if given.alone_steps:
-        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=given.alone_lr)
+        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=LR)
         learner = stage.players["generator"]
         near = {term: weight for term, weight in learner.losses.items() if not term.startswith("fool_")}
         players = {"generator": replace(learner, losses=near)}
-        stages.append(replace(stage, name="alone", players=players))
-    if given.steps:
-        stages.append(together(tasks, given.steps, batch_size=given.batch_size, lr=given.lr))
+        stages.insert(0, replace(stage, name="alone", players=players))
     return stages
 
 
