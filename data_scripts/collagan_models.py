@@ -69,7 +69,7 @@ MODELS: dict[str, dict[str, Any]] = {  # name -> options of collagan; gfc has it
     f"{STAR} noise": {"tasks": "isd", "regime": "noise"},
 }
 ONCE = (f"{STAR} pattern", f"{STAR} noise")  # from the first seed only
-UNBLENDED = ("M_isd", STAR)  # scored without blending, too
+UNBLENDED = ("M_isd", STAR, *ONCE)  # scored without blending, too
 HOLES = tuple(f"collagan_o{number}" for number in range(1, 7))
 MEASURES = IMAGE
 PRECISION = "bf16-mixed"
@@ -161,12 +161,13 @@ def conclude(jobs: list[Job], path: Path) -> None:
     record(path, runs, card_of(jobs, len(runs[jobs[0].seed].groups)) | {"columns": columns}, digits=DIGITS)
     first = runs[jobs[0].seed]
     measures = [measure for measure in (*MEASURES, *TOGETHER) if measure in first.measures]
-    if often := [name for name in first.methods if name not in ONCE]:
+    once = [name for name in first.methods if name.removesuffix(", unblended") in ONCE]
+    if often := [name for name in first.methods if name not in once]:
         show_tables(
             runs, [name for name in measures if all(name in run.measures for run in runs.values())], often
         )
-    if once := [name for name in ONCE if name in first.methods]:
-        once += [STAR] if STAR in first.methods else []
+    if once:
+        once += [name for name in (STAR, f"{STAR}, unblended") if name in first.methods]
         show_tables(first, measures, once, [hole for hole in ("pattern", "noise") if hole in first.holes])
 
 
@@ -224,7 +225,11 @@ def draw(jobs: list[Job], path: Path) -> dict[str, list[str]]:
         )  # fmt: skip
     if {STAR, f"{STAR} pattern"} <= first.keys():
         cloudy = holes("pattern")
-        both = {name: blended(model(name))(image, cloudy) for name in (STAR, f"{STAR} pattern")}
+        both: dict[str, Tensor] = {}
+        for name in (STAR, f"{STAR} pattern"):
+            learned = model(name)
+            both[f"{name}, unblended"] = learned.complete(image, cloudy).composite
+            both[name] = blended(learned)(image, cloudy)
         save("collagan_pattern", {"damaged": image * cloudy, **both, "truth": image})
     if f"{STAR} noise" in first:
         grains, last = holes("noise"), model(f"{STAR} noise")

@@ -121,7 +121,10 @@ def test_the_models_are_recorded_and_only_what_is_missing_is_done(tiny, monkeypa
     runs = evaluation.load_runs(tmp_path / "collagan_models.csv.gz")
     card = json.loads((tmp_path / "collagan_models.json").read_text())
     always = {"gfc", "M_s", "M*_isd", "M*_isd, unblended"}
-    assert set(runs[0].methods) == {*always, "M*_isd noise"} and set(runs[1].methods) == always
+    assert (
+        set(runs[0].methods) == {*always, "M*_isd noise", "M*_isd noise, unblended"}
+        and set(runs[1].methods) == always
+    )
     assert ("M*_isd", "noise") in runs[1].pairs and ("gfc", "noise") not in runs[1].pairs
     assert len(runs[0].groups) == 4 == card["test"]["faces"] and card["test"]["moved"]["rotate"] == 25
     assert card["steps"] == 6 and card["seeds"] == [0, 1] and sum(card["gfc"]["stages"].values()) == 6
