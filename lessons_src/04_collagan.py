@@ -1248,6 +1248,8 @@ fc.evaluation.Claims(
 )
 
 # %% [markdown]
+# In the paper, eyes and mouths profit most, where labels and points say most. In ours, seeds hide any order.
+#
 # ### On photographs
 #
 # The same code, trained on photographs (64 px; `data_scripts/collagan_photos.py`). Their points come from a
