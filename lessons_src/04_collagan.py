@@ -1083,13 +1083,14 @@ for hole, others in {"pattern": ("", " pattern"), "noise": ("", " noise")}.items
 
 # %% [markdown]
 # Who learned patterns fills patterns better, if one looks at what the network says. Blending turns the order
-# round. Why? It keeps the *gradients* of the filling, those across the rim of the hole too, and for these it
+# round. Blending keeps the *gradients* of the filling, those across the rim of the hole too, and for these it
 # takes what the network draws on the known side. Nobody ever asked M* for that: it is the raw output's wild
-# outside (section 10). A network that learned with noise in the hole draws much the same on both sides; one
-# that learned with black in it knows exactly which side it is on.
+# outside (section 10). A guess: noise in the hole leaves a network unsure where the hole ends, so it draws
+# much the same on both sides; black does not.
 #
-# And where every missing pixel has known neighbours, blending does most of the work, whatever the network has
-# learned. A table of blended results (the paper's, and ours below) is a table of two methods at once.
+# And where every missing pixel has known neighbours, blending gives nearly the same PSNR whatever the network
+# has learned; only LPIPS still tells the two apart. A table of blended results (the paper's, and ours below)
+# is a table of two methods at once.
 #
 # ## 14. The paper's tables, and ours
 #
@@ -1222,8 +1223,8 @@ print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {1.8
 # %% [markdown]
 # What is left of the claims, at 3,000 steps and a quarter of the channels?
 #
-# - M* **beats gfc** here. One network with one plan is easier to train than stages; whether that lasts for as
-#   long as the authors trained, this cannot say.
+# - M* **beats gfc** here. Perhaps one network with one plan is easier to train than stages; whether it lasts
+#   for as long as the authors trained, this cannot say.
 # - Completing does **not** help to locate: a fifth more error instead of a fifth less. The network that does
 #   nothing but find points finds them best.
 # - All else drowns in the differences between seeds: M<sub>i,s,d</sub> alone spreads over .9 dB. Three seeds
@@ -1279,8 +1280,9 @@ for collection in dict.fromkeys(row["faces"] for row in photos["rows"]):
 
 # %% [markdown]
 # On photographs of the kind that it knows (utk), M*, blended, is ahead of all classical fills by LPIPS; by
-# PSNR, the smooth biharmonic fill stays ahead on eyes and mouths. On grey photographs, the like of which it
-# never saw (lfw), it is about level with them. Its points are 4 to 6 px off, on rendered faces 3 to 4.
+# PSNR, the smooth biharmonic fill stays ahead on the upper and the lower face. On grey photographs, the like
+# of which it never saw (lfw), it is about level with them. Its points are 4 to 6 px off, on rendered faces 3
+# to 4.
 #
 # ## 15. Exercises
 #
