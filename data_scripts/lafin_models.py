@@ -1,12 +1,12 @@
 """Train lafin's models of the ablation from several seeds, measure them and record every score.
 
-    python data_scripts/lafin_models.py --steps 6000 --seeds 3 --jobs 2
-    python data_scripts/lafin_models.py --models full no-landmarks --steps 6000
+    python data_scripts/lafin_models.py --steps 800 --seeds 3 --jobs 2
+    python data_scripts/lafin_models.py --models full no-landmarks --steps 800
 
 full is the paper's model; two others do without attention, or without landmarks. One predictor, trained
-before, serves these three of a seed. joint is full, but its predictor learns beside the generator, from the
-same batches, and the generator sees what it predicts. All take the same number of generator steps, the last
---style-steps with the perceptual and the style loss, and see the same faces and holes in the same order.
+before, serves all models of a seed. joint is full, but its predictor goes on learning beside the generator,
+from the same batches, and the generator sees what it predicts. All take the same number of generator steps,
+and see the same faces and holes in the same order.
 
 Completions of full with true landmarks are measured as well: what the predictor's errors cost. A run that was
 stopped goes on where it was when the script is started again; what is finished is not done again. Scores, and
@@ -33,7 +33,6 @@ from data_scripts.locating import (
     EXACT,
     IRREGULAR,
     MEASURES,
-    NME,
     average_face,
     built,
     generator_stages,
@@ -81,17 +80,17 @@ PRECISION = "bf16-mixed"
 
 
 def main() -> int:
-    parser = arguments(__doc__, "lafin_models", steps=6000)
+    parser = arguments(__doc__, "lafin_models", steps=800)
     parser.add_argument(
         "--models", nargs="+", choices=[short(name) for name in MODELS], help="some of them (all)"
     )
-    plan_options(parser, locate_steps=3000, style_steps=1500)
+    plan_options(parser, locate_steps=3000, dot=3)
     given = parser.parse_args()
 
     def work() -> None:
         names = [name for name in MODELS if not given.models or short(name) in given.models]
         jobs = jobs_of(given, names)
-        shared = [predictor_of(job, given) for job in jobs if job.model != JOINT]
+        shared = [predictor_of(job, given) for job in jobs]
         for todo in (list(dict.fromkeys(shared)), jobs):
             for job, seconds in finished(partial(do, given=given), todo, given.jobs):
                 print(f"{job.model}, seed {job.seed}: {job.steps} steps in {seconds:.0f} s", flush=True)
@@ -111,7 +110,7 @@ def predictor_of(job: Job, given: argparse.Namespace) -> Job:
 def new(job: Job, given: argparse.Namespace) -> methods.Method:
     """A job's model before its training."""
     method = built(job.seed, given, size=SIZE, width=WIDTH, **MODELS.get(job.model, {}))
-    if job.model not in (PREDICTOR, JOINT):
+    if job.model != PREDICTOR:
         weights = predictor_of(job, given).folder / "weights-locate.safetensors"
         take(method, {"predictor": weights})
     return method
@@ -121,10 +120,8 @@ def stages(job: Job, method: methods.Method, given: argparse.Namespace) -> list[
     """The plan of a job; generators' plans have as many steps, and show the same faces and holes."""
     if job.model == PREDICTOR:
         return [locating(job.steps, lr=given.locate_lr)]
-    plan = generator_stages(method, job.steps, given.style_steps)
-    if job.model != JOINT:
-        return plan
-    return [replace(jointly(stage, lr=given.locate_lr), name=stage.name) for stage in plan]
+    plan = generator_stages(method, job.steps, given)
+    return [replace(jointly(stage), name=stage.name) for stage in plan] if job.model == JOINT else plan
 
 
 def do(job: Job, given: argparse.Namespace) -> float:
@@ -176,7 +173,7 @@ def conclude(jobs: Sequence[Job], given: argparse.Namespace) -> None:
     card = card_of(jobs, given, len(runs[jobs[0].seed].groups))
     columns = draw(jobs, given)
     record(given.results, runs, card | {"columns": columns})
-    measures = [name for name in (*MEASURES, *NME) if name in runs[jobs[0].seed].measures]
+    measures = [name for name in (*MEASURES, "nme", "nme_hole") if name in runs[jobs[0].seed].measures]
     show_tables(runs, measures)
 
 
@@ -201,11 +198,15 @@ def card_of(jobs: Sequence[Job], given: argparse.Namespace, count: int) -> dict[
     """How the scores of ``count`` test faces came about."""
     test = faces.embedded("test", SIZE)
     first = jobs[0].card
-    predictors = {job.seed: predictor_of(job, given) for job in jobs if job.model != JOINT}
-    cards = {seed: job.card for seed, job in predictors.items()}
-    card = {
+    predictors = {job.seed: predictor_of(job, given).card for job in jobs}
+    return {
         "method": "lafin",
-        "config": {"size": SIZE, "width": WIDTH, "predictor_width": given.predictor_width},
+        "config": {
+            "size": SIZE,
+            "width": WIDTH,
+            "predictor_width": given.predictor_width,
+            "dot": given.dot,
+        },
         "models": {name: MODELS[name] for name in dict.fromkeys(job.model for job in jobs)},
         **plan_facts(first),
         "perceptual_and_style": style_facts(first),
@@ -216,13 +217,11 @@ def card_of(jobs: Sequence[Job], given: argparse.Namespace, count: int) -> dict[
         "parameters": {job.model: job.card["parameters"] for job in jobs},
         "identity": gfc_models.identity_facts(jobs[0].out),
         **training_facts(jobs),
+        "predictor": {
+            **plan_facts(next(iter(predictors.values()))),
+            "seconds": [round(card["seconds"]) for card in predictors.values()],
+        },
     }
-    if cards:
-        card["predictor"] = {
-            **plan_facts(next(iter(cards.values()))),
-            "seconds": [round(one["seconds"]) for one in cards.values()],
-        }
-    return card
 
 
 if __name__ == "__main__":

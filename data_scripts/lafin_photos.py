@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.locating import HOLES, MEASURES, NME, average_face, compared, run_options, trained
+from data_scripts.locating import HOLES, MEASURES, average_face, compared, run_options, trained
 from data_scripts.models_by_seed import RESULTS, carried_out, rows_of, write_card
 from facecomp_lib import faces
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("faces", help="prepared folder; its train split is learned, its test split measured")
     parser.add_argument("--also", nargs="*", default=[], help="prepared folders of which all is test")
-    run_options(parser, size=64, steps=6000, locate_steps=3000, style_steps=1500)
+    run_options(parser, size=64, steps=1000, locate_steps=3000, dot=3)
     parser.add_argument("--limit", type=int, default=300, help="test faces of each folder (%(default)s)")
     parser.add_argument("--results", type=Path, help="default: facecomp_lib/results/lafin_photos_SIZE.json")
     given = parser.parse_args()
@@ -46,16 +46,9 @@ def work(given: argparse.Namespace) -> None:
     for name, seen in sets.items():
         comparison = compared(run.method, seen, HOLES, MEASURES, given.limit, average_face(data))
         print(name, comparison, sep="\n\n")
-        rows += map(in_percent, rows_of(name, comparison, {key: key for key in comparison.measures} | NME))
+        rows += rows_of(name, comparison, {key: key for key in comparison.measures})
     card = {"predictor": predictor, "generator": run.card, "limit": given.limit, "rows": rows}
     write_card(given.results or RESULTS / f"lafin_photos_{given.size}.json", card)
-
-
-def in_percent(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of NME in percent; others as they are."""
-    if row["measure"] not in NME.values():
-        return row
-    return row | {key: round(100 * row[key], 2) for key in ("mean", "low", "high")}
 
 
 if __name__ == "__main__":

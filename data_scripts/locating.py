@@ -1,10 +1,11 @@
 """What the scripts share that train lafin: options, stages, and how far its landmarks are from the true ones.
 
-The generator learns in two stages: ``inpaint`` without the perceptual and the style loss, which cost more
-than all else on a CPU, then ``refine`` with them. The predictor has a run of its own before that.
+The generator learns in up to two stages: ``inpaint`` without the perceptual and the style loss, which cost
+more than all else on a CPU, then ``refine`` with them. The predictor has a run of its own before that. Rates,
+average and the width of landmarks on the map are those of short runs: the paper's are for a million steps.
 
 NME is the mean distance of points over that of the outer corners of the eyes: ``nme`` of all 68 points,
-``nme_hole`` of those under the hole. Tables and cards have it in percent, recorded scores as a share.
+``nme_hole`` of those under the hole. Tables show it in percent; cards and recorded scores have the share.
 """
 
 import argparse
@@ -31,7 +32,6 @@ from facecomp_lib.papers.lafin import inpainting, locating
 IRREGULAR = tuple(f"irregular_{share}_{share + 10}" for share in range(10, 60, 10))
 HOLES = ("center", "random_square", *IRREGULAR, "gfc_o6")
 MEASURES = ("psnr", "psnr_hole", "ssim", "lpips", "identity")
-NME = {"nme": "nme_percent", "nme_hole": "nme_hole_percent"}  # as measured -> as cards have it
 AVERAGE = "average face"
 EXACT = "32-true"  # of a predictor: bfloat16 has no digits for a fraction of a pixel, and gains no time there
 
@@ -42,12 +42,12 @@ Locator = Callable[[Tensor, Tensor], Tensor]
 # -------------------------------------------------------------------------------------- options, training
 
 
-def plan_options(parser: argparse.ArgumentParser, locate_steps: int, style_steps: int) -> None:
+def plan_options(parser: argparse.ArgumentParser, locate_steps: int, dot: int) -> None:
     """Options of all scripts that train predictor and generator."""
     parser.add_argument("--locate-steps", type=int, default=locate_steps, help="predictor's (%(default)s)")
     parser.add_argument(
-        "--style-steps", type=int, default=style_steps,
-        help="the generator's last so many of --steps have the perceptual and the style loss (%(default)s)",
+        "--style-steps", type=int,
+        help="the generator's last so many of --steps have the perceptual and the style loss (all)",
     )  # fmt: skip
     parser.add_argument(
         "--perceptual", choices=("best", "vgg16", "vgg19", "none"), default="best",
@@ -58,19 +58,21 @@ def plan_options(parser: argparse.ArgumentParser, locate_steps: int, style_steps
         help="predictor's (%(default)s; with the paper's 1e-4, a thousand steps reach the average face)",
     )  # fmt: skip
     parser.add_argument("--predictor-width", type=float, default=0.5, help="(%(default)s)")
+    parser.add_argument("--lr", type=float, default=5e-4, help="of the generator (%(default)s; paper: 1e-4)")
+    parser.add_argument("--critic-lr", type=float, default=5e-5, help="(%(default)s; paper: 1e-5)")
+    parser.add_argument("--ema", type=float, default=0.99, help="of the generator (%(default)s)")
+    parser.add_argument(
+        "--dot", type=int, default=dot, help="a landmark is so many px wide on the map (%(default)s)"
+    )
 
 
-def run_options(
-    parser: argparse.ArgumentParser, size: int, steps: int, locate_steps: int, style_steps: int
-) -> None:
+def run_options(parser: argparse.ArgumentParser, size: int, steps: int, locate_steps: int, dot: int) -> None:
     """Options of the scripts that train one lafin."""
     parser.add_argument("--size", type=int, default=size, help="px (%(default)s)")
     parser.add_argument("--width", type=float, default=0.25, help="(%(default)s)")
     parser.add_argument("--steps", type=int, default=steps, help="of the generator (%(default)s)")
-    plan_options(parser, locate_steps, style_steps)
+    plan_options(parser, locate_steps, dot)
     parser.add_argument("--predictor", type=Path, help="weights of a finished one, instead of training one")
-    parser.add_argument("--lr", type=float, default=1e-4, help="of the generator (%(default)s)")
-    parser.add_argument("--critic-lr", type=float, default=1e-5, help="(%(default)s)")
     parser.add_argument("--precision", default="bf16-mixed", help="of the generator's run (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -87,29 +89,29 @@ def built(seed: int, given: argparse.Namespace, **options: Any) -> methods.Metho
     """
     perceptual = None if given.perceptual == "none" else given.perceptual
     width = given.predictor_width
-    method = methods.build("lafin", seed=seed, perceptual=perceptual, predictor_width=width, **options)
+    options |= {"perceptual": perceptual, "predictor_width": width, "dot": given.dot}
+    method = methods.build("lafin", seed=seed, **options)
     if method.config["perceptual"] is not None:
         vgg_features(torch.zeros(1, 3, 32, 32), method.config["perceptual"])
     return method
 
 
-def generator_stages(
-    method: methods.Method, steps: int, style_steps: int, **rates: float
-) -> list[methods.Stage]:
+def generator_stages(method: methods.Method, steps: int, given: argparse.Namespace) -> list[methods.Stage]:
     """``inpaint``, then ``refine``; without a perceptual network all is ``inpaint``.
 
     Args:
         method: a lafin.
         steps: of both.
-        style_steps: of ``refine``.
-        rates: ``lr`` and ``critic_lr``.
+        given: of :func:`plan_options`.
 
     Raises:
         ValueError: more style steps than steps.
     """
+    style_steps = steps if given.style_steps is None else given.style_steps
     if not 0 <= style_steps <= steps:
         raise ValueError(f"style_steps must be from 0 to the generator's {steps} steps, not {style_steps}.")
     style_steps = style_steps if method.config["perceptual"] else 0
+    rates = {"lr": given.lr, "critic_lr": given.critic_lr, "ema": given.ema}
     stages = [inpainting(steps - style_steps, perceptual=False, **rates)] if steps > style_steps else []
     return [*stages, replace(inpainting(style_steps, **rates), name="refine")] if style_steps else stages
 
@@ -131,7 +133,7 @@ def trained(
         The predictor's card, and the generator's run, whose method has both networks.
     """
     method = built(given.seed, given, size=given.size, width=given.width)
-    stages = generator_stages(method, given.steps, given.style_steps, lr=given.lr, critic_lr=given.critic_lr)
+    stages = generator_stages(method, given.steps, given)
     begin = {"predictor": given.predictor, "generator": init, "critic": init}
     take(method, begin)  # what does not fit is said before hours of training
     common: dict[str, Any] = {"seed": given.seed, "validation": validation, "show": ()}

@@ -4,10 +4,9 @@
         --flow none
     python data_scripts/train_lafin.py runs/lafin-128 --faces more128
 
-First the landmark predictor, then, with true landmarks, the generator: its last --style-steps with the
-perceptual and the style loss, the steps before without. A run that was stopped goes on where it was when
-started again. The embedded test split measures the result; its people are in neither training set. Means go
-to the card, every score to facecomp_lib/results/lafin_shipped_128.csv.gz.
+First the landmark predictor, then, with true landmarks, the generator. A run that was stopped goes on where
+it was when started again. The embedded test split measures the result; its people are in neither training
+set. Means go to the card, every score to facecomp_lib/results/lafin_shipped_128.csv.gz.
 """
 
 import argparse
@@ -22,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_scripts.locating import (
     HOLES,
     MEASURES,
-    NME,
     average_face,
     compared,
     plan_facts,
@@ -46,7 +44,7 @@ def options() -> argparse.ArgumentParser:
     )
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
-    run_options(parser, size=128, steps=20_000, locate_steps=8000, style_steps=4000)
+    run_options(parser, size=128, steps=3000, locate_steps=7000, dot=5)
     parser.add_argument(
         "--init", type=Path, help="weights of an earlier run, with whose generator and critic this one begins"
     )
@@ -73,7 +71,7 @@ def work(given: argparse.Namespace) -> None:
         before=history(run.run_dir, given.init),
         predictor={key: predictor[key] for key in facts} | plan_facts(predictor),
         test={"name": test.name, "version": test.version, "faces": len(comparison.groups)},
-        nme="percent of the distance between the outer corners of the eyes",
+        nme="share of the distance between the outer corners of the eyes",
         metrics=mean_scores(comparison),
     )  # fmt: skip
     for measure in comparison.measures:
@@ -82,14 +80,13 @@ def work(given: argparse.Namespace) -> None:
 
 
 def mean_scores(comparison: evaluation.Comparison) -> dict[str, Any]:
-    """For the card: hole -> measure -> fill -> mean; NME in percent."""
+    """For the card: hole -> measure -> fill -> mean."""
     card: dict[str, Any] = {}
     for measure in comparison.measures:
-        scale = 100 if measure in NME else 1
         for fill, hole in comparison.pairs:
             if np.isfinite(values := comparison.values(measure, fill, hole)).any():  # not all have landmarks
-                means = card.setdefault(hole, {}).setdefault(NME.get(measure, measure), {})
-                means[fill] = round(scale * float(np.nanmean(values)), 4)
+                means = card.setdefault(hole, {}).setdefault(measure, {})
+                means[fill] = round(float(np.nanmean(values)), 4)
     return card
 
 

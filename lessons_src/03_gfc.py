@@ -1551,23 +1551,12 @@ print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimisers
 # classical fills on both?
 
 # %%
-photos = json.loads((results / "gfc_photos_64.json").read_text(encoding="utf-8"))
+tables, photos = fc.evaluation.recorded_means("gfc_photos_64", ("center", "gfc_o1", "gfc_o3", "gfc_o6"))
 steps_taken, learned = photos["run"]["steps"], photos["run"]["data"]
 print(f"trained on {learned['faces']:,} photographs of {learned['name']}, {steps_taken:,} steps")
-shown = ("center", "gfc_o1", "gfc_o3", "gfc_o6")
-for collection in dict.fromkeys(row["faces"] for row in photos["rows"]):
+for collection, measured in tables.items():
     for measure in ("psnr_hole", "lpips", "identity"):
-        found = {
-            (row["fill"], row["hole"]): "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(
-                row["mean"], row["low"], row["high"], n=1 if measure == "psnr_hole" else 3
-            )
-            for row in photos["rows"]
-            if (row["faces"], row["measure"]) == (collection, measure)
-        }
-        print(f"{collection}, {photos['limit']} faces, {measure}")
-        print(f"{'':16}" + "".join(f"{hole:>22}" for hole in shown))
-        for fill in dict.fromkeys(fill for fill, _ in found):
-            print(f"{fill:16}" + "".join(f"{found[fill, hole]:>22}" for hole in shown))
+        display(HTML(f"<b>{collection}</b>{measured[measure]._repr_html_()}"))
 
 # %% [markdown]
 # On the collection that it learned from, LPIPS prefers its blended completions on every kind of hole;

@@ -1259,24 +1259,15 @@ fc.evaluation.Claims(
 # show.
 
 # %%
-photos = json.loads((results / "collagan_photos_64.json").read_text(encoding="utf-8"))
+tables, photos = fc.evaluation.recorded_means(
+    "collagan_photos_64", ("random_square", "collagan_o1", "collagan_o3", "collagan_o6")
+)
 learned = photos["runs"]["M*_isd"]
 steps_taken, source = learned["steps"], learned["data"]
 print(f"trained on {source['faces']:,} photographs of {source['name']}, {steps_taken:,} steps")
-shown = ("random_square", "collagan_o1", "collagan_o3", "collagan_o6")
-for collection in dict.fromkeys(row["faces"] for row in photos["rows"]):
+for collection, measured in tables.items():
     for measure in ("psnr_hole", "lpips", "dice_to_parser", "landmark_error"):
-        found = {
-            (row["fill"], row["hole"]): "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(
-                row["mean"], row["low"], row["high"], n=1 if measure in ("psnr_hole", "landmark_error") else 3
-            )
-            for row in photos["rows"]
-            if (row["faces"], row["measure"]) == (collection, measure)
-        }
-        print(f"{collection}, {photos['limit']} faces, {measure}")
-        print(f"{'':18}" + "".join(f"{hole:>22}" for hole in shown))
-        for fill in dict.fromkeys(fill for fill, _ in found):
-            print(f"{fill:18}" + "".join(f"{found[fill, hole]:>22}" for hole in shown))
+        display(HTML(f"<b>{collection}</b>{measured[measure]._repr_html_()}"))
 
 # %% [markdown]
 # On photographs of the kind that it knows (utk), M*, blended, is ahead of all classical fills by LPIPS; by

@@ -723,9 +723,10 @@ class LaFIn(Method):
         perceptual: network of the perceptual and style losses: ``"vgg19"`` (the paper's), ``"vgg16"``,
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
+        dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
 
     Raises:
-        ValueError: a size or a perceptual network that does not exist.
+        ValueError: a size, a perceptual network or a dot that does not exist.
     """
 
     name = "lafin"
@@ -738,16 +739,19 @@ class LaFIn(Method):
         landmarks: bool = True,
         perceptual: str | None = "best",
         predictor_width: float | None = None,
+        dot: int = 1,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width,
+            predictor_width=predictor_width, dot=dot,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves pictures five times: size must be a multiple of 32, not {size}.")
         if perceptual not in (None, "vgg16", "vgg19"):
             raise ValueError(f"perceptual must be vgg16, vgg19, best or None, not {perceptual!r}.")
+        if dot < 1 or dot % 2 != 1:
+            raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
         self.generator = Generator(width, attention)
         self.critic = Critic(width, attention)
@@ -800,7 +804,8 @@ class LaFIn(Method):
 
     def map(self, landmarks: Tensor) -> Tensor:
         """The landmark map that generator and critic see, black if they are to do without."""
-        drawn = landmark_map(landmarks, self.size)
+        dot = self.config["dot"]
+        drawn = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
         return drawn if self.config["landmarks"] else torch.zeros_like(drawn)
 
     def features(self, sample: Sample, composite: Tensor, style: bool) -> dict[str, Tensor]:
@@ -949,7 +954,7 @@ class LaFIn(Method):
 def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
     """The landmark predictor learns from damaged faces."""
     learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
-    return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema)
+    return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 def inpainting(
@@ -969,10 +974,11 @@ def inpainting(
     return Stage("inpaint", steps, players, batch_size, HOLES, AUGMENT, ema)
 
 
-def jointly(stage: Stage, lr: float = 1e-4) -> Stage:
+def jointly(stage: Stage) -> Stage:
     """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
-    learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
-    return replace(stage, name="jointly", players={"predictor": learner, **stage.players})
+    artist = stage.players["generator"]
+    both = replace(artist, networks=("predictor", "generator"), losses={**artist.losses, "landmarks": 1.0})
+    return replace(stage, name="jointly", players={**stage.players, "generator": both})
 
 
 def detecting(
@@ -985,7 +991,7 @@ def detecting(
     """
     terms = {"detect": 0.5, "detect_completed": 0.5} if augmented else {"detect": 1.0}
     learner = Player(("predictor",), terms, lr=lr, betas=(0.0, 0.9))
-    return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema)
+    return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 # %% [markdown]

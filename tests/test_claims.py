@@ -1,13 +1,15 @@
 """A claim is judged by what happens again and again: over faces, over people, over training runs."""
 
 import gzip
+import itertools
+import json
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from facecomp_lib import evaluation
-from facecomp_lib.evaluation import Claims, Comparison, bootstrap, claim, over_runs, table_over_runs
+from facecomp_lib.evaluation import Claims, Comparison, Estimate, bootstrap, claim, over_runs, table_over_runs
 
 FACES = 60
 
@@ -245,5 +247,42 @@ def test_other_files_are_no_recorded_runs(tmp_path):
         other.write_bytes(content)
         with pytest.raises(ValueError, match="holds no recorded runs"):
             evaluation.load_runs(other)
-    with pytest.raises(FileNotFoundError, match="No recorded runs 'nonsense'"):
-        evaluation.recorded("nonsense")
+    for read, there in ((evaluation.recorded, "gfc_models"), (evaluation.recorded_means, "gfc_photos_64")):
+        with pytest.raises(FileNotFoundError, match=f"Nothing recorded as 'nonsense'.*there are: .*{there}"):
+            read("nonsense")
+    with pytest.raises(FileNotFoundError, match="'gfc_models' travels.*: collagan_photos_64, "):
+        evaluation.recorded_means("gfc_models")
+
+
+def test_recorded_means_are_tables_of_fills_by_holes(monkeypatch, tmp_path):
+    monkeypatch.setattr(evaluation.records, "FOLDER", tmp_path)
+    rows = [
+        {
+            "faces": faces,
+            "hole": hole,
+            "fill": fill,
+            "measure": measure,
+            "mean": k,
+            "low": k - 0.5,
+            "high": k + 1,
+            "n": 9,
+        }
+        for k, (faces, measure, fill, hole) in enumerate(
+            itertools.product(("lfw", "utk"), ("psnr", "nme_hole"), ("A", "B"), ("eye", "mouth", "all"))
+        )
+    ]
+    (tmp_path / "photos.json").write_text(json.dumps({"limit": 9, "rows": rows}))
+    tables, card = evaluation.recorded_means("photos")
+    assert (
+        card == {"limit": 9}
+        and list(tables) == ["lfw", "utk"]
+        and list(tables["utk"]) == ["psnr", "nme_hole"]
+    )
+    table = tables["utk"]["psnr"]
+    assert (table.methods, table.holes) == (("A", "B"), ("eye", "mouth", "all"))
+    assert table["B", "mouth"] == Estimate(16, 15.5, 17, 9)
+    assert [line.split()[0] for line in str(table).splitlines()[1:]] == ["eye", "A", "B"]
+    tables, _ = evaluation.recorded_means("photos", ["all", "eye"])
+    table = tables["lfw"]["nme_hole"]
+    assert table.holes == ("all", "eye") and table["A", "eye"].mean == 6 and ("A", "mouth") not in table.cells
+    assert "NME, hidden points (%, less is better)" in str(table) and "600.00 [550.00, 700.00]" in str(table)

@@ -1,5 +1,6 @@
 """The scripts that train, measure and record lafin do what they say, with networks of toy size."""
 
+import argparse
 import json
 
 import numpy as np
@@ -13,9 +14,21 @@ import facecomp_lib as fc
 from data_scripts import gfc_models, lafin_detectors, lafin_models, lafin_photos, locating, train_lafin
 from facecomp_lib import evaluation
 from facecomp_lib.methods import shipped
+from facecomp_lib.papers import lafin
 from facecomp_lib.training.feed import Feed
 
-TINY = ["--predictor-width", 1 / 8, "--perceptual", "none", "--locate-steps", 2, "--style-steps", 0]
+TINY = [
+    "--predictor-width",
+    1 / 8,
+    "--perceptual",
+    "none",
+    "--locate-steps",
+    2,
+    "--style-steps",
+    0,
+    "--dot",
+    3,
+]
 ONE = ["--size", 32, "--width", 1 / 8, "--precision", "32-true", *TINY]
 
 
@@ -66,19 +79,26 @@ def test_the_average_face_is_the_mean_of_the_faces_it_was_made_of():
 
 def test_style_and_perceptual_loss_come_last_if_their_network_is_there():
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual="vgg16")
-    inpaint, refine = locating.generator_stages(method, 10, 3, lr=1e-3)
+
+    def given(style_steps):
+        return argparse.Namespace(style_steps=style_steps, lr=1e-3, critic_lr=1e-4, ema=0.9)
+
+    inpaint, refine = locating.generator_stages(method, 10, given(3))
     both = {"perceptual", "style"}
     assert (inpaint.name, inpaint.steps, refine.name, refine.steps) == ("inpaint", 7, "refine", 3)
     assert not both & set(inpaint.players["generator"].losses)
     assert both <= set(refine.players["generator"].losses)
     assert inpaint.players["critic"] == refine.players["critic"]
     assert {stage.players["generator"].lr for stage in (inpaint, refine)} == {1e-3}
-    assert [s.name for s in locating.generator_stages(method, 3, 3)] == ["refine"]
+    assert {stage.ema for stage in (inpaint, refine)} == {0.9}
+    assert [s.name for s in locating.generator_stages(method, 3, given(3))] == ["refine"]
+    (all_,) = locating.generator_stages(method, 10, given(None))
+    assert (all_.name, all_.steps) == ("refine", 10)
     without = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None)
-    (only,) = locating.generator_stages(without, 10, 3)
+    (only,) = locating.generator_stages(without, 10, given(3))
     assert (only.name, only.steps) == ("inpaint", 10)
     with pytest.raises(ValueError, match="from 0 to the generator's 10 steps, not 11"):
-        locating.generator_stages(method, 10, 11)
+        locating.generator_stages(method, 10, given(11))
 
 
 # ------------------------------------------------------------------------------------------- checkpoint
@@ -98,7 +118,8 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     card = method.card
     assert card["steps"] == 3 and card["before"] == [2] and card["networks"] == ["predictor", "generator"]
     assert card["predictor"]["stages"] == {"locate": 2} and not (tmp_path / "run" / "predictor").exists()
-    assert card["lr"] == {"critic": 1e-5, "generator": 1e-3}
+    assert card["lr"] == {"critic": 5e-5, "generator": 1e-3} and card["ema"] == 0.99
+    assert card["config"]["dot"] == 3
     assert card["perceptual_and_style"] == {"network": None, "steps": 0}
     kept = locating.weights_of("predictor", located)
     assert all(
@@ -111,9 +132,9 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     assert mouth["psnr"]["telea"] == pytest.approx(
         np.mean(scores.values("psnr", "telea", "gfc_o6")), rel=1e-3
     )
-    assert set(mouth["nme_percent"]) == set(mouth["nme_hole_percent"]) == {"lafin", "average face"}
+    assert set(mouth["nme"]) == set(mouth["nme_hole"]) == {"lafin", "average face"}
     error = np.mean(scores.values("nme", "average face", "gfc_o6"))
-    assert 1 < mouth["nme_percent"]["average face"] == pytest.approx(100 * error, rel=1e-3)
+    assert 0.01 < mouth["nme"]["average face"] == pytest.approx(error, abs=1e-4)
 
     bytes_ = (tmp_path / "lafin-32.safetensors").read_bytes()
     weights = tmp_path / "run" / "generator" / "weights-inpaint.safetensors"
@@ -218,7 +239,7 @@ def test_true_landmarks_are_what_the_generator_gets_as_true_landmarks(tiny):
 
 
 def test_all_models_see_the_same_faces_and_holes(tiny):
-    given = lafin_models.argparse.Namespace(style_steps=3, locate_lr=1e-3)
+    given = argparse.Namespace(style_steps=3, lr=1e-3, critic_lr=1e-4, ema=0.9)
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual="vgg16")
     feed = Feed(fc.faces.embedded("train", 32), seed=3)
     plans = {}
@@ -296,7 +317,7 @@ def test_few_faces_are_drawn_by_the_seed_and_are_the_data_sets_own():
 def test_a_run_is_as_good_a_generator_as_a_checkpoint(tmp_path):
     faces = fc.faces.embedded("train", 32)
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None)
-    stages = locating.generator_stages(method, 2, 0)
+    stages = [lafin.inpainting(2, perceptual=False)]
     run_dir = tmp_path / "generator"
     trained = fc.training.fit(method, faces, run_dir, stages=stages, show=(), watch=0).method
     found = lafin_detectors.generator_of(run_dir)
@@ -316,18 +337,18 @@ def test_numbers_of_photographs_are_recorded(few_fills, monkeypatch, tmp_path):
     card = json.loads((tmp_path / "photos.json").read_text())
     rows = {tuple(row[key] for key in ("faces", "hole", "fill", "measure")): row for row in card["rows"]}
     assert {row["faces"] for row in card["rows"]} == {"home", "other"}
-    own = rows["other", "center", "lafin", "nme_percent"]
-    assert own["n"] == 4 and 1 < own["low"] <= own["mean"] <= own["high"]
+    own = rows["other", "center", "lafin", "nme"]
+    assert own["n"] == 4 and 0.01 < own["low"] <= own["mean"] <= own["high"]
     measures = {
         fill: {key[3] for key in rows if key[2] == fill} for fill in ("lafin", "telea", "average face")
     }
     assert measures["telea"] == {"psnr", "ssim"}
-    assert measures["average face"] == {"nme_percent", "nme_hole_percent"}
+    assert measures["average face"] == {"nme", "nme_hole"}
     assert measures["lafin"] == measures["telea"] | measures["average face"]
     assert card["generator"]["data"]["name"] == card["predictor"]["data"]["name"] == "home"
     faces = fc.faces.folder(other, None, 32)
     average = torch.from_numpy(fc.faces.folder(home, "train", 32).column("landmarks")).mean(0)
     batch = faces.batch(evaluation.protocol.drawn_faces(6, 4, 0))
-    error = 100 * evaluation.nme(average.expand(4, -1, -1), batch.landmarks).mean()
-    found = rows["other", "gfc_o6", "average face", "nme_percent"]["mean"]
-    assert found == pytest.approx(error.item(), abs=0.02)
+    error = evaluation.nme(average.expand(4, -1, -1), batch.landmarks).mean()
+    found = rows["other", "gfc_o6", "average face", "nme"]["mean"]
+    assert found == pytest.approx(error.item(), abs=2e-4)

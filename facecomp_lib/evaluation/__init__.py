@@ -23,7 +23,7 @@ from facecomp_lib.evaluation.labels import confusion, dice, f_scores, landmark_e
 from facecomp_lib.evaluation.metrics import MEASURES, l1, l1_hole, lpips, psnr, psnr_hole, score
 from facecomp_lib.evaluation.protocol import evaluate
 from facecomp_lib.evaluation.recognition import face_embedding, identity_distance, recognition
-from facecomp_lib.evaluation.records import load_runs, recorded, save_runs
+from facecomp_lib.evaluation.records import load_runs, recorded, recorded_means, save_runs
 from facecomp_lib.evaluation.ssim import ssim, ssim_hole, ssim_map
 from facecomp_lib.evaluation.table import Table
 
@@ -63,6 +63,7 @@ __all__ = [
     "recognise",
     "recognition",
     "recorded",
+    "recorded_means",
     "save_runs",
     "score",
     "ssim",

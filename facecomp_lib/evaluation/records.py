@@ -2,6 +2,7 @@
 
 A compressed CSV with a row per run, method, hole and picture: who the picture shows, then a column per
 measure. Recorded ones travel with the course in ``facecomp_lib/results``, each with a JSON card beside it.
+Of photographs, only means do: they are rows of a card.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecomp_lib import _fetch
+from facecomp_lib.evaluation.bootstrap import Estimate
 from facecomp_lib.evaluation.comparison import Comparison
+from facecomp_lib.evaluation.table import Table
 
-__all__ = ["load_runs", "recorded", "save_runs"]
+__all__ = ["load_runs", "recorded", "recorded_means", "save_runs"]
 
 FOLDER = Path(__file__).parent.parent / "results"
 KEYS = ("run", "method", "hole", "picture", "person")
@@ -108,8 +111,52 @@ def recorded(name: str) -> tuple[dict[int, Comparison], dict[str, Any]]:
     Raises:
         FileNotFoundError: nothing of that name; the sentence lists what there is.
     """
-    table, card = FOLDER / f"{name}.csv.gz", FOLDER / f"{name}.json"
-    if not table.exists() or not card.exists():
-        there = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json"))) or "none yet"
-        raise FileNotFoundError(f"No recorded runs {name!r} travel with the course; there are: {there}.")
-    return load_runs(table), json.loads(card.read_text(encoding="utf-8"))
+    table = FOLDER / f"{name}.csv.gz"
+    if not table.exists():
+        raise _missing(name, sorted(FOLDER.glob("*.csv.gz")))
+    return load_runs(table), _card(name)
+
+
+def recorded_means(
+    name: str, holes: Iterable[str] | None = None
+) -> tuple[dict[str, dict[str, Table]], dict[str, Any]]:
+    """Means of photographs that travel with the course, and the card that says how they came about.
+
+    Args:
+        name: ``"gfc_photos_64"``, say.
+        holes: those that the tables are to show, by default all.
+
+    Returns:
+        Name of the faces -> measure -> table, a fill in each row; the card without its rows.
+
+    Raises:
+        FileNotFoundError: nothing of that name; the sentence lists what there is.
+    """
+    card = _card(name)
+    rows = card.pop("rows", None)
+    if rows is None:
+        raise _missing(name, (path for path in FOLDER.glob("*.json") if b'"rows"' in path.read_bytes()))
+    wanted = tuple(dict.fromkeys(row["hole"] for row in rows) if holes is None else holes)
+    tables: dict[str, dict[str, Table]] = {}
+    for faces, measure in dict.fromkeys((row["faces"], row["measure"]) for row in rows):
+        cells = {
+            (row["fill"], row["hole"]): Estimate(row["mean"], row["low"], row["high"], row["n"])
+            for row in rows
+            if (row["faces"], row["measure"]) == (faces, measure) and row["hole"] in wanted
+        }
+        fills = tuple(dict.fromkeys(fill for fill, _ in cells))
+        tables.setdefault(faces, {})[measure] = Table(measure, fills, wanted, cells, rows="methods")
+    return tables, card
+
+
+def _card(name: str) -> dict[str, Any]:
+    path = FOLDER / f"{name}.json"
+    if not path.exists():
+        raise _missing(name, sorted(FOLDER.glob("*.json")))
+    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return card
+
+
+def _missing(name: str, files: Iterable[Path]) -> FileNotFoundError:
+    there = ", ".join(sorted(path.name.partition(".")[0] for path in files)) or "none yet"
+    return FileNotFoundError(f"Nothing recorded as {name!r} travels with the course; there are: {there}.")

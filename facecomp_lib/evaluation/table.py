@@ -41,6 +41,7 @@ _SHOWN = {
     "identity": Display("identity distance", "", -1, 3),
     "landmark_error": Display("landmark error", "px", -1, 2),
     "nme": Display("NME", "%", -1, 2, 100),
+    "nme_hole": Display("NME, hidden points", "%", -1, 2, 100),
     "dice": Display("Dice", "%", 1, 1, 100),
     "fid": Display("FID", "", -1, 2),
     "kid": Display("KID x 1000", "", -1, 2, 1000),

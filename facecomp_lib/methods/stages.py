@@ -64,6 +64,7 @@ class Stage:
             none.
         augment: changes made to the faces, None for none.
         ema: decay of the running average of the last player's networks, None for no average.
+        watched: draw the watched faces now and then; pointless while nothing that draws is learning.
 
     Raises:
         ValueError: no steps, no players, an unknown kind of hole, two players that share a network.
@@ -76,6 +77,7 @@ class Stage:
     masks: tuple[str, ...] = ("random_square",)
     augment: Augment | None = field(default_factory=Augment)
     ema: float | None = None
+    watched: bool = True
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

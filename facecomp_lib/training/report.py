@@ -80,7 +80,7 @@ class Report:
 
     def draw(self, step: int, stage: Stage) -> None:
         """The fixed faces as the method completes them after this many steps: damaged, completed, true."""
-        if self.faces is None or not stage.masks:
+        if self.faces is None or not stage.masks or not stage.watched:
             return
         image = self.faces.image.to(self.method.device)
         mask = fixed_holes(stage, len(image), self.method.size, self.faces.landmarks).to(image.device)
