@@ -1,4 +1,4 @@
-"""Do completed faces teach a landmark detector (lafin, section 4.4)? From few labelled faces, and from all.
+"""Do completed faces teach a landmark detector (lafin, section 4)? From few labelled faces, and from all.
 
     python data_scripts/lafin_detectors.py --few 500 --steps 3000 --seeds 3
     python data_scripts/lafin_detectors.py --generator runs/lafin-128/generator --also data/lfw
@@ -64,6 +64,7 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=500, help="labelled faces (%(default)s)")
     parser.add_argument("--generator", type=Path, help="checkpoint or run (the shipped lafin)")
     parser.add_argument("--lr", type=float, default=1e-3, help="(%(default)s)")
+    parser.add_argument("--ema", type=float, default=0.99, help="(%(default)s)")
     parser.add_argument("--predictor-width", type=float, default=0.5, help="(%(default)s)")
     parser.add_argument("--also", nargs="*", default=[], help="prepared folders of photographs, to test on")
     parser.add_argument("--turned", type=float, default=20, help="degrees (%(default)s)")
@@ -162,7 +163,7 @@ def do(job: Job, given: argparse.Namespace) -> float:
     method = new(job, given)
     only = job.model.startswith(few(given))
     data = SomeFaces(job.faces, method.size, given.few, job.seed) if only else None
-    stage = detecting(job.steps, job.model.endswith(AUGMENTED), lr=given.lr)
+    stage = detecting(job.steps, job.model.endswith(AUGMENTED), lr=given.lr, ema=given.ema)
     return train(job, method, [stage], EXACT, data).card["seconds"]
 
 

@@ -119,7 +119,7 @@ def new(job: Job, given: argparse.Namespace) -> methods.Method:
 def stages(job: Job, method: methods.Method, given: argparse.Namespace) -> list[methods.Stage]:
     """The plan of a job; generators' plans have as many steps, and show the same faces and holes."""
     if job.model == PREDICTOR:
-        return [locating(job.steps, lr=given.locate_lr)]
+        return [locating(job.steps, lr=given.locate_lr, ema=given.ema)]
     plan = generator_stages(method, job.steps, given)
     return [replace(jointly(stage), name=stage.name) for stage in plan] if job.model == JOINT else plan
 

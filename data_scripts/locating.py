@@ -60,7 +60,7 @@ def plan_options(parser: argparse.ArgumentParser, locate_steps: int, dot: int) -
     parser.add_argument("--predictor-width", type=float, default=0.5, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-4, help="of the generator (%(default)s; paper: 1e-4)")
     parser.add_argument("--critic-lr", type=float, default=5e-5, help="(%(default)s; paper: 1e-5)")
-    parser.add_argument("--ema", type=float, default=0.99, help="of the generator (%(default)s)")
+    parser.add_argument("--ema", type=float, default=0.99, help="of both (%(default)s; paper: none)")
     parser.add_argument(
         "--dot", type=int, default=dot, help="a landmark is so many px wide on the map (%(default)s)"
     )
@@ -139,8 +139,8 @@ def trained(
     common: dict[str, Any] = {"seed": given.seed, "validation": validation, "show": ()}
     if given.predictor is None:
         predictor = training.fit(
-            method, data, run_dir / "predictor", stages=[locating(given.locate_steps, lr=given.locate_lr)],
-            precision=EXACT, watch=0, **common,
+            method, data, run_dir / "predictor", precision=EXACT, watch=0, **common,
+            stages=[locating(given.locate_steps, lr=given.locate_lr, ema=given.ema)],
         ).card  # fmt: skip
         take(method, begin)  # a run that goes on brings the other networks as they were when it began
     else:

@@ -282,7 +282,7 @@ def total_variation(picture: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_lafin.ipynb #a5377eae
 AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # ours: none is given
-HOLES = (  # section 4: half of them a block of half the side, half of them irregular
+HOLES = (  # section 3: half of them a block of half the side, half of them irregular
     *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
 )  # fmt: skip
 WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "fool": 0.01}  # eq. 7
@@ -561,7 +561,7 @@ def jointly(stage: Stage) -> Stage:
 def detecting(
     steps: int, augmented: bool, batch_size: int = 8, lr: float = 1e-4, ema: float | None = 0.999
 ) -> Stage:
-    """The predictor learns to find landmarks in undamaged faces: section 4.4's experiment.
+    """The predictor learns to find landmarks in undamaged faces: section 4's experiment.
 
     Args:
         augmented: for each face, also one that the generator completed, with new holes each time.
