@@ -1303,7 +1303,7 @@ theirs = printed(table_1, ("CA", "PIC", "EC", "LaFIn"), bins)
 results = Path(fc.__file__).parent / "results"
 (scores,) = fc.evaluation.load_runs(results / "lafin_shipped_128.csv.gz").values()
 ours = fc.evaluation.Comparison(groups=scores.groups)
-for name in ("telea", "biharmonic", "patchmatch", "lafin"):
+for name in ("telea", "biharmonic", "patchmatch", "lafin", "lafin, blended"):
     for hole in bins:
         ours.add(name, hole, {key: scores.values(key, name, hole) for key in ("psnr", "ssim", "lpips")})
 for measure in ("psnr", "ssim", "lpips"):
@@ -1312,9 +1312,10 @@ for measure in ("psnr", "ssim", "lpips"):
     display(HTML(f"<b>Our checkpoint</b>{ours.table(measure)._repr_html_()}"))
 
 # %% [markdown]
-# Strokes are thin, and rendered skin is smooth: where little is missing, a smooth fill is as good or better,
-# by any measure. Where whole parts of the face are gone, one has to know what belongs there: on the square,
-# and by LPIPS on the large holes, lafin is far ahead.
+# Strokes are thin, and rendered skin is smooth: by PSNR and SSIM, nothing beats a smooth fill on them. Where
+# whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead, by
+# any measure, and by LPIPS also on large strokes. Blended into its surroundings (lesson 02), which mends
+# colours, it is ahead of or level with the best by LPIPS on every kind of hole.
 
 # %% [markdown]
 # ## 15. Your turn
