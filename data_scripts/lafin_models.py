@@ -1,7 +1,7 @@
 """Train lafin's models of the ablation from several seeds, measure them and record every score.
 
-    python data_scripts/lafin_models.py --steps 800 --seeds 3 --jobs 2
-    python data_scripts/lafin_models.py --models full no-landmarks --steps 800
+    python data_scripts/lafin_models.py --steps 1500 --seeds 3 --jobs 2
+    python data_scripts/lafin_models.py --models full no-landmarks --steps 1500
 
 full is the paper's model; two others do without attention, or without landmarks. One predictor, trained
 before, serves all models of a seed. joint is full, but its predictor goes on learning beside the generator,
@@ -80,11 +80,11 @@ PRECISION = "bf16-mixed"
 
 
 def main() -> int:
-    parser = arguments(__doc__, "lafin_models", steps=800)
+    parser = arguments(__doc__, "lafin_models", steps=1500)
     parser.add_argument(
         "--models", nargs="+", choices=[short(name) for name in MODELS], help="some of them (all)"
     )
-    plan_options(parser, locate_steps=3000, dot=3)
+    plan_options(parser, locate_steps=6000, dot=3)
     given = parser.parse_args()
 
     def work() -> None:
@@ -201,12 +201,8 @@ def card_of(jobs: Sequence[Job], given: argparse.Namespace, count: int) -> dict[
     predictors = {job.seed: predictor_of(job, given).card for job in jobs}
     return {
         "method": "lafin",
-        "config": {
-            "size": SIZE,
-            "width": WIDTH,
-            "predictor_width": given.predictor_width,
-            "dot": given.dot,
-        },
+        "config": {"size": SIZE, "width": WIDTH}
+        | {key: vars(given)[key] for key in ("predictor_width", "dot")},
         "models": {name: MODELS[name] for name in dict.fromkeys(job.model for job in jobs)},
         **plan_facts(first),
         "perceptual_and_style": style_facts(first),

@@ -18,10 +18,10 @@
 # > **You will build** a landmark predictor for damaged faces, attention that carries what is known into the
 # > hole, losses that compare pictures by the features of another network; and then edit faces.<br>
 # > **You need** lesson 03 (critics, stages and players).<br>
-# > **It takes** 80 minutes with the exercises; all cells together run in two minutes on two CPU cores. No GPU
-# > needed.<br>
+# > **It takes** 80 minutes with the exercises; all cells together run in three minutes on two CPU cores. No
+# > GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
-# > channels) and learns for minutes, the recorded ones (64 and 128 px) for an hour, with higher rates and
+# > channels) and learns for minutes, the checkpoint (128 px) for hours on one core, with higher rates and
 # > wider landmarks on the map; landmarks are the renderer's, not a detector's. `preset="full"` is the paper's
 # > size and plan, for a GPU and a prepared data set.
 
@@ -997,7 +997,7 @@ def detecting(
 # A **joint** training is there, too: the predictor learns beside the generator, which sees what it predicts
 # *now*. And `detecting` asks whether completed faces help those who train a landmark detector. The option
 # `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the authors draw, for a
-# million steps; within a thousand, they are overlooked.
+# million steps; the checkpoint of section 10, with some thousand steps, draws wider ones.
 #
 # ## 9. Training, live
 #
@@ -1140,9 +1140,8 @@ fc.show.AttentionExplorer(
 )
 
 # %% [markdown]
-# Nearly all of a position's weight lies at one place, and two of the three positions in the picture chose the
-# same one. Features are multiplied as they are, nobody divides by √D: products get large, and softmax becomes
-# a choice.
+# Two of the picture's three positions put all their weight at one place, and it is the same one. Features are
+# multiplied as they are; nobody divides by √D, which would spread the weights.
 #
 # How much does it matter? γ and α say how strongly both are mixed in; set to zero, the layer does not look.
 # The right columns show by how much that changes the completion, ten times as bright as it is. **Predict:**
@@ -1194,8 +1193,8 @@ switched = fc.evaluation.evaluate(
 switched.differences("lpips", "as learned")
 
 # %% [markdown]
-# Hardly at all. γ and α began at 0 and stayed near it: within some thousand steps, this generator got by with
-# its dilated convolutions, and has not learned to look elsewhere. The authors train for a million.
+# Hardly at all. γ and α began at 0 and stayed near it: within some thousand steps, this generator has not
+# learned to look elsewhere; its convolutions do the work. The authors train for a million.
 
 # %% [markdown]
 # ## 12. Whose landmarks?
@@ -1314,8 +1313,8 @@ for measure in ("psnr", "ssim", "lpips"):
 # %% [markdown]
 # Strokes are thin, and rendered skin is smooth: by PSNR and SSIM, nothing beats a smooth fill on them. Where
 # whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead, by
-# any measure, and by LPIPS also on large strokes. Blended into its surroundings (lesson 02), which mends
-# colours, it is ahead of or level with the best by LPIPS on every kind of hole.
+# any measure, and by LPIPS also on large strokes. Blended into its surroundings (lesson 02), it is
+# ahead of or level with the best by LPIPS on every kind of hole.
 
 # %% [markdown]
 # ## 15. Your turn
@@ -1341,7 +1340,7 @@ fc.show.contact_sheet(
 
 # %% [markdown]
 # The predictor finds its way in a photograph, if with narrower jaws and smaller mouths than true. The skin is
-# that of rendered faces; and the broad smile, told by the true landmarks, becomes a crooked line.
+# blurred; and the broad smile, told by the true landmarks, becomes a crooked line.
 #
 # Paint holes of your own (and compare with lesson 00's painter, which has gfc behind it):
 

@@ -256,28 +256,21 @@ def test_other_files_are_no_recorded_runs(tmp_path):
 
 def test_recorded_means_are_tables_of_fills_by_holes(monkeypatch, tmp_path):
     monkeypatch.setattr(evaluation.records, "FOLDER", tmp_path)
+    named = itertools.product(("lfw", "utk"), ("psnr", "nme_hole"), ("A", "B"), ("eye", "mouth", "all"))
     rows = [
-        {
-            "faces": faces,
-            "hole": hole,
-            "fill": fill,
-            "measure": measure,
-            "mean": k,
-            "low": k - 0.5,
-            "high": k + 1,
-            "n": 9,
-        }
-        for k, (faces, measure, fill, hole) in enumerate(
-            itertools.product(("lfw", "utk"), ("psnr", "nme_hole"), ("A", "B"), ("eye", "mouth", "all"))
+        dict(
+            zip(("faces", "measure", "fill", "hole"), names, strict=True),
+            mean=k,
+            low=k - 0.5,
+            high=k + 1,
+            n=9,
         )
+        for k, names in enumerate(named)
     ]
     (tmp_path / "photos.json").write_text(json.dumps({"limit": 9, "rows": rows}))
     tables, card = evaluation.recorded_means("photos")
-    assert (
-        card == {"limit": 9}
-        and list(tables) == ["lfw", "utk"]
-        and list(tables["utk"]) == ["psnr", "nme_hole"]
-    )
+    assert card == {"limit": 9} and list(tables) == ["lfw", "utk"]
+    assert list(tables["utk"]) == ["psnr", "nme_hole"]
     table = tables["utk"]["psnr"]
     assert (table.methods, table.holes) == (("A", "B"), ("eye", "mouth", "all"))
     assert table["B", "mouth"] == Estimate(16, 15.5, 17, 9)

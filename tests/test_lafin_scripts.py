@@ -17,18 +17,8 @@ from facecomp_lib.methods import shipped
 from facecomp_lib.papers import lafin
 from facecomp_lib.training.feed import Feed
 
-TINY = [
-    "--predictor-width",
-    1 / 8,
-    "--perceptual",
-    "none",
-    "--locate-steps",
-    2,
-    "--style-steps",
-    0,
-    "--dot",
-    3,
-]
+TINY = ["--predictor-width", 1 / 8, "--perceptual", "none", "--locate-steps", 2, "--style-steps", 0,
+        "--dot", 3]  # fmt: skip
 ONE = ["--size", 32, "--width", 1 / 8, "--precision", "32-true", *TINY]
 
 

@@ -222,7 +222,7 @@ def _stage_names(
         (after - start) / (span[1] - span[0]) * width
         for start, after in zip(starts, starts[1:], strict=False)
     ]
-    crowded = any(len(name) * 7.5 + 6 > space for name, space in zip(list(stages)[:-1], room, strict=False))
+    crowded = any(len(name) * 8 + 12 > space for name, space in zip(list(stages)[:-1], room, strict=False))
     for place, (name, start) in enumerate(stages.items()):
         across = (start - span[0]) / (span[1] - span[0])
         style = {"ha": "right", "va": "bottom"} if across > 0.8 else {"ha": "left", "va": "bottom"}
