@@ -113,22 +113,22 @@ for kind in kinds:
 # methods completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better
 # ones.
 #
-# And a network that *has* seen faces? Here is the first one that you will build, gfc of lesson 03, after some
-# hours of training on one core of a processor. It was never shown this person.
+# And a network that *has* seen faces? Here is one that you will build, lafin of lesson 05, after some hours of
+# training on a processor. It was never shown this person.
 
 # %%
-gfc = fc.methods.pretrained("gfc")
-drawn = gfc.complete(face.image, mask)
+lafin = fc.methods.pretrained("lafin")
+drawn = lafin.complete(face.image, mask)
 blended = fc.classical.poisson_blend(face.image, drawn.raw, mask)  # colours of the rim made to meet
 pictures = [fc.show.masked(face.image, mask), fills["telea"], drawn.composite, blended, face.image]
-fc.show.contact_sheet(torch.cat(pictures), ["input", "telea", "gfc", "gfc, blended", "truth"], cell=192)
+fc.show.contact_sheet(torch.cat(pictures), ["input", "telea", "lafin", "lafin, blended", "truth"], cell=192)
 
 # %% [markdown]
 # Not the true face, but *a* face. Now paint holes of your own: press and draw; when you let go, the face is
 # completed.
 
 # %%
-fc.show.MaskPainter(face.image, gfc.complete, mask=mask)
+fc.show.MaskPainter(face.image, lafin.complete, mask=mask)
 
 # %% [markdown]
 # *Try:* another `face_number` in the first cell (0 to 299), and `"half_left"` instead of `"center"`.
@@ -212,7 +212,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
 # | **03 gfc** | an encoder-decoder, two critics and a face-parsing loss | 02 | 3 min | here |
 # | **04 collagan** | one generator that completes, segments and finds landmarks at once | 03 | 90 s | here |
-# | 05 lafin | landmarks first, then the face around them; attention | 03 | 3 min | nearly all |
+# | 05 lafin | landmarks first, then the face around them; attention | 03 | 3 min | here |
 # | 06 oracle | attention that is told by the true picture where to look | 05 | | coming |
 # | 07 symmfc: flow and light | where a pixel's mirror point is, and how it is lit | 03 | | coming |
 # | 08 symmfc: completion | fill from the other half of the face, invent the rest | 07 | | coming |

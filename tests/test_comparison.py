@@ -182,6 +182,8 @@ def test_html_is_a_table_and_names_cannot_break_out():
     assert "&lt;b&gt;&amp;" in page and "<b>&" not in page
     assert "<b>" in page  # the best is bold
     assert comparison._repr_html_().count("<table") == 2
+    titled = comparison.table("psnr").titled("The <paper>")
+    assert "<b>The &lt;paper&gt;</b>" in titled._repr_html_() and str(titled).startswith("The <paper>\nPSNR")
 
 
 def test_measures_know_how_they_are_shown():

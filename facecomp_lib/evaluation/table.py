@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,6 +81,7 @@ class Table:
         level: of the intervals.
         palette: all methods of the comparison; a method keeps its colour by its place among them.
         rows: printed as rows, ``"holes"`` or ``"methods"``.
+        title: printed above, if there is one.
     """
 
     measure: str
@@ -92,6 +93,11 @@ class Table:
     level: float = 0.95
     palette: tuple[str, ...] = ()
     rows: str = "holes"
+    title: str = ""
+
+    def titled(self, title: str) -> Table:
+        """The same table with a title, as in ``table.titled("The paper")``."""
+        return replace(self, title=title)
 
     def __getitem__(self, key: tuple[str, str]) -> Estimate:
         if key not in self.cells:
@@ -116,7 +122,8 @@ class Table:
         widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
         lines = ["  ".join(map(str.ljust, row, widths)) for row in rows]
         mark = ["* best of its hole, or not to be told from it"] if self.best else []
-        return "\n".join([self.caption, *(line.rstrip() for line in lines), *mark])
+        title = [self.title] if self.title else []
+        return "\n".join([*title, self.caption, *(line.rstrip() for line in lines), *mark])
 
     def __repr__(self) -> str:
         return str(self)
@@ -130,8 +137,9 @@ class Table:
             cells = "".join(f"<td style='{align}'>{self._cell(*key)}</td>" for key in keys)
             body += f"<tr><th style='text-align:left'>{html.escape(name)}</th>{cells}</tr>"
         mark = "<br><small>bold: best of its hole, or not to be told from it</small>" if self.best else ""
+        title = f"<b>{html.escape(self.title)}</b>" if self.title else ""
         return (
-            f"<table style='font-variant-numeric:tabular-nums'><caption style='text-align:left'>"
+            f"{title}<table style='font-variant-numeric:tabular-nums'><caption style='text-align:left'>"
             f"{html.escape(self.caption)}{mark}</caption><thead><tr><th></th>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
