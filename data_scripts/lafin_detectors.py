@@ -1,13 +1,14 @@
 """Do completed faces teach a landmark detector (lafin, section 4)? From few labelled faces, and from all.
 
-    python data_scripts/lafin_detectors.py --few 500 --steps 3000 --seeds 3
+    python data_scripts/lafin_detectors.py --labelled 500 all --steps 3000 --seeds 3
     python data_scripts/lafin_detectors.py --generator runs/lafin-128/generator --also data/lfw
 
 The detector is lafin's predictor, shown undamaged faces. 'augmented' ones see, beside each labelled face,
-one that the generator has completed from its landmarks, with a new hole each time; the others do not. All
-take the same number of steps. Which faces the few are depends on the seed. The generator is the shipped
-checkpoint's, or a run's, or that of a .safetensors with its card; its size is the detectors'. It has usually
-learned from more labelled faces than the few: the question is what its completions are good for.
+one that the generator has completed from its landmarks, with a new hole each time; the others see twice as
+many labelled faces instead. All take the same number of steps, the last third of them with a tenth of the
+learning rate, and see as many pictures. Which faces the few are depends on the seed. The generator is the
+shipped checkpoint's, or a run's, or that of a .safetensors with its card; its size is the detectors'. It has
+usually learned from more labelled faces than the few: the question is what its completions are good for.
 
 NME is measured on undamaged test faces, on those turned by more than --turned degrees ('challenging') and on
 the others ('common'), and on prepared folders of photographs with landmarks, all of their faces (of the one
@@ -22,7 +23,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,17 @@ from facecomp_lib.faces.store import Store
 from facecomp_lib.methods import shipped
 from facecomp_lib.papers.lafin import detecting
 
+ALL = "all"
 AUGMENTED = " augmented"
+PICTURES = 8  # of a step
 FULL, COMMON, CHALLENGING = "full", "common", "challenging"
 
 
 def main() -> int:
     parser = arguments(__doc__, "lafin_detectors", steps=3000)
-    parser.add_argument("--few", type=int, default=500, help="labelled faces (%(default)s)")
+    parser.add_argument(
+        "--labelled", nargs="+", default=["500", ALL], help="so many labelled faces, or all (500 and all)"
+    )
     parser.add_argument("--generator", type=Path, help="checkpoint or run (the shipped lafin)")
     parser.add_argument("--lr", type=float, default=1e-3, help="(%(default)s)")
     parser.add_argument("--ema", type=float, default=0.99, help="(%(default)s)")
@@ -71,7 +76,7 @@ def main() -> int:
     given = parser.parse_args()
 
     def work() -> None:
-        jobs = jobs_of(given, [kind + more for kind in (few(given), "all faces") for more in ("", AUGMENTED)])
+        jobs = jobs_of(given, [kind + more for kind in kinds(given) for more in ("", AUGMENTED)])
         provide_generator(given.out, given.generator)
         tests = test_faces(given, new(jobs[0], given).size)
         for job, seconds in finished(partial(do, given=given), jobs, given.jobs):
@@ -81,9 +86,16 @@ def main() -> int:
     return carried_out("lafin_detectors", work)
 
 
-def few(given: argparse.Namespace) -> str:
-    """Name of the detectors that learn from few faces."""
-    return f"{given.few} faces"
+def kinds(given: argparse.Namespace) -> list[str]:
+    """Names of the detectors that see no completed faces: ``["500 faces", "all faces"]``.
+
+    Raises:
+        ValueError: something else than numbers and 'all'.
+    """
+    for count in given.labelled:
+        if count != ALL and not (count.isdigit() and int(count)):
+            raise ValueError(f"--labelled takes numbers of faces and {ALL!r}, not {count!r}.")
+    return [f"{count} faces" for count in given.labelled]
 
 
 # ------------------------------------------------------------------------------------------ the generator
@@ -161,10 +173,20 @@ def new(job: Job, given: argparse.Namespace) -> methods.Method:
 def do(job: Job, given: argparse.Namespace) -> float:
     """Train one detector, as far as that is not done; seconds of training."""
     method = new(job, given)
-    only = job.model.startswith(few(given))
-    data = SomeFaces(job.faces, method.size, given.few, job.seed) if only else None
-    stage = detecting(job.steps, job.model.endswith(AUGMENTED), lr=given.lr, ema=given.ema)
-    return train(job, method, [stage], EXACT, data).card["seconds"]
+    count = job.model.split()[0]
+    data = None if count == ALL else SomeFaces(job.faces, method.size, int(count), job.seed)
+    return train(job, method, stages(job, given), EXACT, data).card["seconds"]
+
+
+def stages(job: Job, given: argparse.Namespace) -> list[methods.Stage]:
+    """Two thirds of the steps, then the last ones with a tenth of the learning rate."""
+    augmented, last = job.model.endswith(AUGMENTED), job.steps // 3
+    batch_size = PICTURES // 2 if augmented else PICTURES
+    settle = detecting(last, augmented, batch_size, given.lr / 10, given.ema)
+    return [
+        detecting(job.steps - last, augmented, batch_size, given.lr, given.ema),
+        replace(settle, name="settle"),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- measuring
@@ -248,13 +270,13 @@ def conclude(jobs: Sequence[Job], given: argparse.Namespace, tests: Mapping[str,
             runs[seed].add(name, key, {"nme": np.where(own, errors, np.nan)})
 
     for job in jobs:
-        add(job.seed, job.model, restored(job, new(job, given), "detect").locate)
+        add(job.seed, job.model, restored(job, new(job, given), "settle").locate)
     for seed in runs:
         add(seed, AVERAGE, average_face(data_of(given.faces, tests[FULL].data.size)))
     counts = {name: int(own.sum()) for name, own in sets.items()}
     record(given.results, runs, card_of(jobs, given, counts))
     show_tables(runs, ["nme"])
-    print("", claims(runs, [few(given), "all faces"]), sep="\n")
+    print("", claims(runs, kinds(given)), sep="\n")
 
 
 def claims(runs: Mapping[int, evaluation.Comparison], kinds: Sequence[str]) -> evaluation.Claims:
@@ -276,7 +298,8 @@ def card_of(jobs: Sequence[Job], given: argparse.Namespace, counts: Mapping[str,
         "nme": "share of the distance between the outer corners of the eyes",
         "generator": {key: source[key] for key in ("config", "sha256", "data", "steps") if key in source},
         "predictor_width": given.predictor_width,
-        **plan_facts(jobs[0].card),
+        "pictures_per_step": PICTURES,
+        **{key: value for key, value in plan_facts(jobs[0].card).items() if key != "batch_size"},
         "losses": {name: learner["losses"] for name, learner in learners.items()},
         "labelled_faces": {job.model: job.card["data"]["faces"] for job in jobs},
         "test_faces": counts,

@@ -1,7 +1,7 @@
 """Train lafin's models of the ablation from several seeds, measure them and record every score.
 
     python data_scripts/lafin_models.py --steps 1500 --seeds 3 --jobs 2
-    python data_scripts/lafin_models.py --models full no-landmarks --steps 1500
+    python data_scripts/lafin_models.py --models full no-landmarks --steps 500 --results runs/short
 
 full is the paper's model; two others do without attention, or without landmarks. One predictor, trained
 before, serves all models of a seed. joint is full, but its predictor goes on learning beside the generator,

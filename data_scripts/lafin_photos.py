@@ -41,13 +41,13 @@ def work(given: argparse.Namespace) -> None:
     )
     sets = {Path(given.faces).name: test}
     sets |= {Path(path).name: faces.folder(path, None, given.size) for path in given.also}
-    predictor, run = trained(given.run_dir, data, validation, given)
+    run = trained(given.run_dir, data, validation, given)
     rows: list[dict[str, Any]] = []
     for name, seen in sets.items():
         comparison = compared(run.method, seen, HOLES, MEASURES, given.limit, average_face(data))
         print(name, comparison, sep="\n\n")
         rows += rows_of(name, comparison, {key: key for key in comparison.measures})
-    card = {"predictor": predictor, "generator": run.card, "limit": given.limit, "rows": rows}
+    card = {"predictor": run.predictor, "generator": run.generator, "limit": given.limit, "rows": rows}
     write_card(given.results or RESULTS / f"lafin_photos_{given.size}.json", card)
 
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.models_by_seed import damaged, fills_of, joined, weights_of
+from data_scripts.models_by_seed import damaged, fills_of, history, joined, weights_of
 from data_scripts.understanding import under_hole
 from facecomp_lib import evaluation, faces, methods, training
 from facecomp_lib.evaluation.protocol import drawn_faces, identities
@@ -73,6 +73,7 @@ def run_options(parser: argparse.ArgumentParser, size: int, steps: int, locate_s
     parser.add_argument("--steps", type=int, default=steps, help="of the generator (%(default)s)")
     plan_options(parser, locate_steps, dot)
     parser.add_argument("--predictor", type=Path, help="weights of a finished one, instead of training one")
+    parser.add_argument("--predictor-init", type=Path, help="weights of an earlier one, with which it begins")
     parser.add_argument("--precision", default="bf16-mixed", help="of the generator's run (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -116,39 +117,65 @@ def generator_stages(method: methods.Method, steps: int, given: argparse.Namespa
     return [*stages, replace(inpainting(style_steps, **rates), name="refine")] if style_steps else stages
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A lafin that has learned.
+
+    Attributes:
+        method: all of it.
+        predictor, generator: cards of their runs.
+        predictor_before, generator_before: steps of the runs that these began with.
+    """
+
+    method: methods.Method
+    predictor: dict[str, Any]
+    predictor_before: list[int]
+    generator: dict[str, Any]
+    generator_before: list[int]
+
+
 def trained(
     run_dir: Path,
     data: faces.FaceDataset,
     validation: faces.FaceDataset,
     given: argparse.Namespace,
     init: Path | None = None,
-) -> tuple[dict[str, Any], training.Run]:
+) -> Trained:
     """Train predictor and generator, as far as that is not done, in ``run_dir/predictor`` and ``/generator``.
 
     Args:
-        given: of :func:`run_options`.
+        given: of :func:`run_options`; with 0 steps, the generator stays as it is in ``init``.
         init: weights of an earlier run, with whose generator and critic this one begins.
 
-    Returns:
-        The predictor's card, and the generator's run, whose method has both networks.
+    Raises:
+        ValueError: 0 steps, and nothing to begin with.
     """
+    if given.steps == 0 and init is None:
+        raise ValueError("0 steps keep the generator of an earlier run: say which.")
     method = built(given.seed, given, size=given.size, width=given.width)
     stages = generator_stages(method, given.steps, given)
-    begin = {"predictor": given.predictor, "generator": init, "critic": init}
-    take(method, begin)  # what does not fit is said before hours of training
+    artists = {"generator": init, "critic": init}
+    own = given.predictor or given.predictor_init
+    take(method, {"predictor": own, **artists})  # what does not fit is said before hours of training
     common: dict[str, Any] = {"seed": given.seed, "validation": validation, "show": ()}
+    places = [run_dir / "predictor" if given.predictor is None else given.predictor.parent]
     if given.predictor is None:
-        predictor = training.fit(
-            method, data, run_dir / "predictor", precision=EXACT, watch=0, **common,
+        training.fit(
+            method, data, places[0], precision=EXACT, watch=0, **common,
             stages=[locating(given.locate_steps, lr=given.locate_lr, ema=given.ema)],
-        ).card  # fmt: skip
-        take(method, begin)  # a run that goes on brings the other networks as they were when it began
+        )  # fmt: skip
+        history(places[0], given.predictor_init)
+        take(method, artists)  # a run that goes on brings the other networks as they were when it began
+    if init is not None and given.steps == 0:
+        places.append(init.parent)
     else:
-        predictor = json.loads((given.predictor.parent / "card.json").read_text(encoding="utf-8"))
-    generator = training.fit(
-        method, data, run_dir / "generator", stages=stages, precision=given.precision, **common
-    )
-    return predictor, generator
+        places.append(run_dir / "generator")
+        run = training.fit(method, data, places[1], stages=stages, precision=given.precision, **common)
+        method = run.method
+        history(places[1], init)
+    cards = [json.loads((place / "card.json").read_text(encoding="utf-8")) for place in places]
+    before = [history(place, None) for place in places]
+    return Trained(method, cards[0], before[0], cards[1], before[1])
 
 
 def take(method: methods.Method, weights: Mapping[str, Path | None]) -> None:

@@ -5,12 +5,14 @@
     python data_scripts/train_lafin.py runs/lafin-128 --faces more128 --steps 2400
     python data_scripts/train_lafin.py runs/lafin-128-more --faces more128 --steps 1400 --lr 3e-4 \\
         --critic-lr 3e-5 --ema 0.995 --init runs/lafin-128/generator/weights-refine.safetensors \\
-        --predictor runs/lafin-128/predictor/weights-locate.safetensors
+        --predictor-init runs/lafin-128/predictor/weights-locate.safetensors --locate-steps 3000 \\
+        --locate-lr 1e-4
 
-First the landmark predictor, then, with true landmarks, the generator. A run that was stopped goes on where
+First the landmark predictor, then, with true landmarks, the generator; both begin with large steps and end
+with smaller ones. With --steps 0 the generator of --init stays as it is. A run that was stopped goes on where
 it was when started again. The embedded test split measures the result; its people are in neither training
 set. Means go to the card, every score to facecomp_lib/results/lafin_shipped_128.csv.gz. (The predictor that
-travels with the course was averaged with 0.999, as its card says.)
+travels with the course was first averaged with 0.999.)
 """
 
 import argparse
@@ -32,7 +34,7 @@ from data_scripts.locating import (
     style_facts,
     trained,
 )
-from data_scripts.models_by_seed import RESULTS, carried_out, data_of, history
+from data_scripts.models_by_seed import RESULTS, carried_out, data_of
 from facecomp_lib import evaluation, faces, methods
 from facecomp_lib.methods import shipped
 
@@ -61,7 +63,7 @@ def options() -> argparse.ArgumentParser:
 def work(given: argparse.Namespace) -> None:
     """Train, measure, write."""
     data, validation = data_of(given.faces, given.size), faces.embedded("val", given.size)
-    predictor, run = trained(given.run_dir, data, validation, given, given.init)
+    run = trained(given.run_dir, data, validation, given, given.init)
     test = faces.embedded("test", given.size)
     comparison = compared(run.method, test, HOLES, MEASURES, given.limit, average_face(data))
     given.results.mkdir(parents=True, exist_ok=True)
@@ -69,11 +71,12 @@ def work(given: argparse.Namespace) -> None:
     facts = ("data", "steps", "seed", "precision", "seconds", "hardware")
     path = methods.save(
         run.method, given.out / f"lafin-{given.size}", ("predictor", "generator"),
-        **{key: run.card[key] for key in facts},
-        **plan_facts(run.card),
-        perceptual_and_style=style_facts(run.card),
-        before=history(run.run_dir, given.init),
-        predictor={key: predictor[key] for key in facts} | plan_facts(predictor),
+        **{key: run.generator[key] for key in facts},
+        **plan_facts(run.generator),
+        perceptual_and_style=style_facts(run.generator),
+        before=run.generator_before,
+        predictor={key: run.predictor[key] for key in facts} | plan_facts(run.predictor)
+        | {"before": run.predictor_before},
         test={"name": test.name, "version": test.version, "faces": len(comparison.groups)},
         nme="share of the distance between the outer corners of the eyes",
         metrics=mean_scores(comparison),

@@ -133,6 +133,13 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     assert weights.stat().st_mtime_ns == written
     assert (tmp_path / "lafin-32.safetensors").read_bytes() == bytes_
 
+    later = train("later", 0, "--init", weights, "--predictor-init", located)  # the predictor alone learns on
+    assert later.card["steps"] == 3 and later.card["before"] == [2] == later.card["predictor"]["before"]
+    states = [one.generator.state_dict() for one in (method, later)]
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+    points = [one.predictor.to_points.weight for one in (method, later)]
+    assert not torch.equal(*points) and (points[0] - points[1]).abs().max() < 0.02
+
 
 def test_the_card_says_for_how_long_the_perceptual_network_took_part(few_fills, monkeypatch, tmp_path):
     need("lpips_vgg")
@@ -158,6 +165,7 @@ def test_what_cannot_work_is_said_in_a_sentence_before_training(few_fills, monke
     assert "nowhere" in refused(*train, "--faces", tmp_path / "nowhere")
     (tmp_path / "no.safetensors").write_bytes(b"nothing")
     assert refused(*train, "--init", tmp_path / "no.safetensors")
+    assert "say which" in refused(*train, "--steps", 0)
     assert "multiple of 32" in refused(train_lafin, tmp_path / "run", "--size", 48, *TINY)
     assert "nowhere" in refused(lafin_photos, tmp_path / "run", tmp_path / "nowhere", *ONE)
     out = ["--out", tmp_path / "runs", "--steps", 6]
@@ -254,7 +262,8 @@ def test_detectors_are_trained_from_few_and_all_faces_and_measured(monkeypatch, 
         given[seed] = fc.methods.save(
             lafin, tmp_path / f"lafin-{seed}", ("predictor", "generator"), steps=seed
         )
-    words = ["--steps", 6, "--seeds", 2, "--threads", 1, "--limit", 40, "--few", 9, "--also", photos]
+    words = ["--steps", 6, "--seeds", 2, "--threads", 1, "--limit", 40, "--labelled", 9, "all"]
+    words += ["--also", photos]
     words += ["--predictor-width", 1 / 8, "--out", tmp_path / "runs", "--results", tmp_path / "detectors"]
     assert run(lafin_detectors, monkeypatch, *words, "--generator", given[1]) == 0
     runs = evaluation.load_runs(tmp_path / "detectors.csv.gz")
@@ -269,6 +278,12 @@ def test_detectors_are_trained_from_few_and_all_faces_and_measured(monkeypatch, 
     assert runs[1].holes == ("full", "common", "challenging", "photos")
     assert card["labelled_faces"] == {"9 faces": 9, "9 faces augmented": 9, "all faces": 2000,
                                       "all faces augmented": 2000}  # fmt: skip
+    assert card["stages"] == {"detect": 4, "settle": 2} and card["pictures_per_step"] == 8
+    for name, batch_size in (("9-faces", 8), ("9-faces-augmented", 4)):  # and a completed one for each
+        of_run = json.loads((tmp_path / "runs" / f"{name}-6-seed1" / "card.json").read_text())["stages"]
+        assert [stage["batch_size"] for stage in of_run] == [batch_size] * 2
+        rates = [stage["players"]["predictor"]["lr"] for stage in of_run]
+        assert rates == pytest.approx([1e-3, 1e-4])
     assert card["generator"]["steps"] == 1 and set(card["losses"]["all faces"]) == {"detect"}
     assert set(card["losses"]["9 faces augmented"]) == {"detect", "detect_completed"}
     counts = {
