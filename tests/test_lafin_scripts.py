@@ -285,7 +285,7 @@ def test_detectors_are_trained_from_few_and_all_faces_and_measured(monkeypatch, 
         rates = [stage["players"]["predictor"]["lr"] for stage in of_run]
         assert rates == pytest.approx([1e-3, 1e-4])
     assert card["generator"]["steps"] == 1 and set(card["losses"]["all faces"]) == {"detect"}
-    assert set(card["losses"]["9 faces augmented"]) == {"detect", "detect_completed"}
+    assert set(card["losses"]["9 faces augmented"]) == {"detect_augmented"}
     counts = {
         name: int(np.isfinite(runs[1].values("nme", "all faces", name)).sum()) for name in runs[1].holes
     }

@@ -64,7 +64,7 @@ class Bottleneck(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Section 3.1: 68 landmarks from a damaged face; MobileNet-V2, and three stages of features together.
+    """Section 2.1: 68 landmarks from a damaged face; MobileNet-V2, and three stages of features together.
 
     Args:
         width: multiplier of all channel numbers.
@@ -207,7 +207,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Section 3.2: damaged picture and landmark map in, picture out.
+    """Section 2.2: damaged picture and landmark map in, picture out.
 
     Args:
         width: multiplier of all channel numbers.
@@ -245,7 +245,8 @@ class Generator(nn.Module):
 
 # %% ../../notebooks/05_lafin.ipynb #a469c666
 class Critic(nn.Module):
-    """A patch critic with spectral norm, of picture and landmark map together; each answer sees 70 x 70 px.
+    """A patch critic with spectral norm, of picture and landmark map together; an answer sees 70 x 70 px and
+    what attention fetches.
 
     Args:
         width: multiplier of all channel numbers.
@@ -282,7 +283,7 @@ def total_variation(picture: Tensor) -> Tensor:
 
 # %% ../../notebooks/05_lafin.ipynb #a5377eae
 AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # ours: none is given
-HOLES = (  # section 3: half of them a block of half the side, half of them irregular
+HOLES = (  # half of them a block of half the side, half of them irregular, as in the authors' settings
     *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
 )  # fmt: skip
 WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "fool": 0.01}  # eq. 7
@@ -352,7 +353,7 @@ class LaFIn(Method):
         wanted = {term for player in stage.players.values() for term in player.losses}
         given = self.given(sample.image, sample.mask)
         drawn = {}
-        if "detect_completed" in wanted:
+        if "detect_augmented" in wanted:
             with torch.no_grad():
                 raw = self.drawn(sample.image, sample.mask, landmarks)
             drawn["completed"] = torch.where(sample.mask > 0.5, sample.image, raw)
@@ -409,13 +410,14 @@ class LaFIn(Method):
         """Eq. 1 for undamaged faces: a landmark detector."""
         return self.distance(2 * sample.image - 1, sample)
 
-    def loss_detect_completed(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 1 for faces that the generator completed with their true landmarks."""
-        return self.distance(2 * drawn["completed"] - 1, sample)
+    def loss_detect_augmented(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+        """The same, in one batch with the faces that the generator completed with their true landmarks."""
+        return self.distance(2 * torch.cat([sample.image, drawn["completed"]]) - 1, sample)
 
     def distance(self, seen: Tensor, sample: Sample) -> Tensor:
-        """Mean over faces of eq. 1, for what the predictor sees of them."""
-        return (self.found(seen) - self.true(sample)).square().sum((1, 2)).mean()
+        """Mean over faces of eq. 1, for what the predictor sees of them, once or several times."""
+        found, true = self.found(seen), self.true(sample)
+        return (found.unflatten(0, (-1, len(true))) - true).square().sum((2, 3)).mean()
 
     def loss_pixel(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
         return pixel_loss(drawn["raw"], 2 * sample.image - 1, sample.mask)
@@ -566,6 +568,6 @@ def detecting(
     Args:
         augmented: for each face, also one that the generator completed, with new holes each time.
     """
-    terms = {"detect": 0.5, "detect_completed": 0.5} if augmented else {"detect": 1.0}
-    learner = Player(("predictor",), terms, lr=lr, betas=(0.0, 0.9))
+    term = "detect_augmented" if augmented else "detect"
+    learner = Player(("predictor",), {term: 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
