@@ -1,7 +1,13 @@
 """Do completed faces teach a landmark detector (lafin, section 4)? From few labelled faces, and from all.
 
     python data_scripts/lafin_detectors.py --labelled 500 all --steps 3000 --seeds 3
-    python data_scripts/lafin_detectors.py --generator runs/lafin-128/generator --also data/lfw
+    python data_scripts/lafin_detectors.py --labelled 500 --steps 2000 --faces more128 \\
+        --generator runs/lafin_models/full-1500-seed0 --also data/utk data/lfw --limit 300
+    python data_scripts/lafin_detectors.py --labelled 500 --steps 2000 --faces data/utk \\
+        --generator runs/lafin-photos/generator --also data/utk data/lfw --limit 300 \\
+        --results facecomp_lib/results/lafin_detectors_photos
+
+The second and the third are the recorded ones.
 
 The detector is lafin's predictor, shown undamaged faces. 'augmented' ones see, beside each labelled face,
 one that the generator has completed from its landmarks, with a new hole each time; the others see twice as

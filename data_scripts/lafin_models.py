@@ -1,6 +1,6 @@
 """Train lafin's models of the ablation from several seeds, measure them and record every score.
 
-    python data_scripts/lafin_models.py --steps 1500 --seeds 3 --jobs 2
+    python data_scripts/lafin_models.py --steps 1500 --seeds 3 --faces more128 --limit 100
     python data_scripts/lafin_models.py --models full no-landmarks --steps 500 --results runs/short
 
 full is the paper's model; two others do without attention, or without landmarks. One predictor, trained

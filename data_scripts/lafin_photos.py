@@ -1,7 +1,7 @@
 """Train lafin on photographs and measure it on held-out ones: numbers only, no picture leaves the folders.
 
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
-    python data_scripts/lafin_photos.py runs/lafin-photos data/utk --also data/lfw
+    python data_scripts/lafin_photos.py runs/lafin-photos data/utk --also data/lfw --steps 900 --limit 50
 
 Landmarks are those that the folders were prepared with (dlib's, for instance), so NME says how well lafin
 finds under a hole what the detector found without one. A run that was stopped goes on where it was when

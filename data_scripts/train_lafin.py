@@ -3,16 +3,18 @@
     python data_scripts/render_faces.py more128 --train 10000 --val 0 --test 0 --per-person 2 --seed 1 \\
         --flow none
     python data_scripts/train_lafin.py runs/lafin-128 --faces more128 --steps 2400
-    python data_scripts/train_lafin.py runs/lafin-128-more --faces more128 --steps 1400 --lr 3e-4 \\
+    python data_scripts/train_lafin.py runs/lafin-128b --faces more128 --steps 1400 --lr 3e-4 \\
         --critic-lr 3e-5 --ema 0.995 --init runs/lafin-128/generator/weights-refine.safetensors \\
-        --predictor-init runs/lafin-128/predictor/weights-locate.safetensors --locate-steps 3000 \\
-        --locate-lr 1e-4
+        --predictor runs/lafin-128/predictor/weights-locate.safetensors
+    python data_scripts/train_lafin.py runs/lafin-128c --faces more128 --steps 0 --limit 60 \\
+        --init runs/lafin-128b/generator/weights-refine.safetensors --locate-steps 3000 --locate-lr 1e-4 \\
+        --predictor-init runs/lafin-128/predictor/weights-locate.safetensors
 
 First the landmark predictor, then, with true landmarks, the generator; both begin with large steps and end
 with smaller ones. With --steps 0 the generator of --init stays as it is. A run that was stopped goes on where
 it was when started again. The embedded test split measures the result; its people are in neither training
 set. Means go to the card, every score to facecomp_lib/results/lafin_shipped_128.csv.gz. (The predictor that
-travels with the course was first averaged with 0.999.)
+travels with the course was averaged with 0.999 in the first run.)
 """
 
 import argparse

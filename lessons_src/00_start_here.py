@@ -212,7 +212,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
 # | **03 gfc** | an encoder-decoder, two critics and a face-parsing loss | 02 | 3 min | here |
 # | **04 collagan** | one generator that completes, segments and finds landmarks at once | 03 | 90 s | here |
-# | 05 lafin | landmarks first, then the face around them; attention | 03 | 3 min | here |
+# | **05 lafin** | landmarks first, then the face around them; attention | 03 | 3 min | here |
 # | 06 oracle | attention that is told by the true picture where to look | 05 | | coming |
 # | 07 symmfc: flow and light | where a pixel's mirror point is, and how it is lit | 03 | | coming |
 # | 08 symmfc: completion | fill from the other half of the face, invent the rest | 07 | | coming |

@@ -22,8 +22,9 @@
 # > GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
 # > channels) and learns for minutes, the checkpoint (128 px) for hours on one core, with higher rates and
-# > wider landmarks on the map; landmarks are the renderer's, not a detector's. `preset="full"` is the paper's
-# > size and plan, for a GPU and a prepared data set.
+# > wider landmarks on the map; landmarks are the renderer's, not a detector's. `preset="full"` has the
+# > paper's size, losses, rates and batches (how many steps, the running average and how faces are moved about
+# > are ours), for a GPU and a prepared data set.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
@@ -652,7 +653,8 @@ print(f"the critic's answers to 256 px: {list(answers.shape[1:])}")
 # for its own.
 #
 # These and the next two judge the *composite*, in which known pixels are true ones, and only the pixels' own
-# loss sees what the network draws over them; the text does not say which of the two it means.
+# loss sees what the network draws over them. That is ours, but for total variation: equation 6 is printed for
+# the network's own output.
 #
 # **Perceptual** (3) and **style** (4): compare not the pixels but the *features* of a network that has
 # learned to recognise a thousand kinds of things, VGG-19, at five depths. Perceptual: is the same feature at
@@ -1125,8 +1127,9 @@ for name, points in guesses.items():
 #
 # ## 10. The long run: landmarks as the hole grows
 #
-# The shipped checkpoint (128 px) has seen ten thousand rendered faces; predictor and generator were trained
-# one after the other. Landmarks are 5 px wide on its map.
+# The shipped checkpoint (128 px) has seen ten thousand rendered faces. Its predictor took 7,000 steps and
+# 3,000 more with a tenth of the rate; the card below is that of its generator. Landmarks are 5 px wide on its
+# map.
 
 # %%
 shipped = fc.methods.pretrained("lafin")
@@ -1135,7 +1138,7 @@ for name in ("config", "data", "stages", "before", "batch_size", "seed", "precis
     print(f"    {name:11} {card.get(name, '?')}")
 
 # %% [markdown]
-# **Predict:** more and more of the face goes. Which landmarks get lost first?
+# **Predict:** more and more of the face goes. Which landmarks get lost first? (White: the true ones.)
 
 # %%
 kinds = [f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)] + ["center"]
@@ -1187,9 +1190,9 @@ average = torch.from_numpy(fc.faces.embedded("train").column("landmarks")).float
 row("the mean face", average.expand(limit, -1, -1), hidden)
 
 # %% [markdown]
-# The jaw is lost first, then the brows. Eyes and mouth stay best; but these are what pictures are aligned by,
-# and where hidden eyes have to be, nobody knows better than the mean face. (The predictor learned from faces
-# that were shifted, turned and scaled, so it cannot rely on that.)
+# The jaw is lost first, then the brows; nose, eyes and mouth stay closer. But eyes and mouth are what
+# pictures are aligned by, and where hidden eyes have to be, nobody knows better than the mean face. (The
+# predictor learned from faces that were shifted, turned and scaled, so it cannot rely on that.)
 #
 # ## 11. What attention does
 #
