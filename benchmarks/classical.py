@@ -13,7 +13,7 @@ SIDES, ROUNDS = (16, 32, 64), 5
 
 
 def milliseconds(kind: str, image: torch.Tensor, mask: torch.Tensor) -> float:
-    """CPU time of one fill of one picture: the median of some rounds, after one that warms up."""
+    """CPU time of one fill of one image: the median of some rounds, after one that warms up."""
     fc.classical.complete(image, mask, kind)
     taken = []
     for _ in range(ROUNDS):
@@ -26,7 +26,7 @@ def milliseconds(kind: str, image: torch.Tensor, mask: torch.Tensor) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     image = fc.faces.embedded("test")[0].image
-    print(f"ms per picture of {image.shape[-1]} px and (in brackets) times Telea's, by the side of the hole")
+    print(f"ms per image of {image.shape[-1]} px and (in brackets) times Telea's, by the side of the hole")
     print(f"{'':14}" + "".join(f"{side:>18} px" for side in SIDES))
     masks = [fc.masks.make("center", image.shape[-1], side=side) for side in SIDES]
     telea = [milliseconds("telea", image, mask) for mask in masks]

@@ -2,10 +2,10 @@
 
     python -m benchmarks.feeding [--batch 64] [--batches 15]
 
-The ordinary way is a data set as one writes it first: for each item it opens a picture and a map of classes
+The ordinary way is a data set as one writes it first: for each item it opens an image and a map of classes
 with Pillow, resizes them if the run wants less than the files hold, mirrors, turns, scales and shifts them,
 changes brightness and contrast, draws a square hole, makes tensors; torch's DataLoader stacks them. Ours
-makes the same of the same bytes: `cold` decodes each picture, as a first epoch does, `warm` has them decoded.
+makes the same of the same bytes: `cold` decodes each image, as a first epoch does, `warm` has them decoded.
 
 The second table sets feeding beside the steps that it feeds: those of each stage of gfc at its lesson's size.
 Both tables: one thread, CPU time of this process, so that a busy machine does not disturb it much; the median
@@ -36,7 +36,7 @@ from facecomp_lib.faces import Augment, dataset
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.faces.schema import LANDMARK_MIRROR, PARSING_MIRROR
 from facecomp_lib.faces.store import Store
-from facecomp_lib.methods import Player, Stage
+from facecomp_lib.methods import OptimizerConfig, Stage
 from facecomp_lib.training.feed import Feed
 from facecomp_lib.training.step import Turns
 
@@ -47,16 +47,16 @@ class ItemByItem(Dataset):
     """Image, landmarks, classes, mask: changed by an :class:`Augment`, hidden by a square, item by item."""
 
     def __init__(self, folder: Path, landmarks: np.ndarray, size: int, augment: Augment) -> None:
-        self.pictures = sorted(folder.glob("*.webp"))
+        self.images = sorted(folder.glob("*.webp"))
         self.maps = sorted(folder.glob("*.png"))
         self.landmarks, self.size, self.augment = landmarks, size, augment
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         random, size, points = np.random.default_rng(index), self.size, self.landmarks[index]
-        with Image.open(self.pictures[index]) as file:
+        with Image.open(self.images[index]) as file:
             image = file.convert("RGB")
         with Image.open(self.maps[index]) as file:
             labels = file.copy()
@@ -101,8 +101,8 @@ class ItemByItem(Dataset):
         return mask
 
 
-def floats(picture: Image.Image) -> Tensor:
-    values = torch.from_numpy(np.array(picture)).float() / 255
+def floats(image: Image.Image) -> Tensor:
+    values = torch.from_numpy(np.array(image)).float() / 255
     return values[None] if values.ndim == 2 else values.permute(2, 0, 1)
 
 
@@ -122,7 +122,7 @@ def milliseconds(work: Callable[[int], object], times: int) -> float:
 
 def against_items(size: int, batch: int, batches: int) -> None:
     store = Store(dataset.PACK)
-    stage = Stage("any", 1, {"nobody": Player(("nothing",), {"none": 1.0})}, batch, masks=("random_square",))
+    stage = Stage("any", 1, {"nobody": OptimizerConfig(("nothing",), {"none": 1.0})}, batch, masks=("random_square",))
     assert stage.augment is not None
     rows = np.flatnonzero(store.column("split") == "train")[: batch * (batches + 1)]
     cold, warm = (FaceDataset(store, "train", size, keep) for keep in (0, 2**30))

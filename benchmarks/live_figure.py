@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=20, help="milliseconds")
     options = parser.parse_args()
     faces = torch.rand(4, 3, options.size, options.size)
-    terms = {f"player{k // 3}.term{k}": 1.0 + k for k in range(options.terms)}
+    terms = {f"optimizer{k // 3}.term{k}": 1.0 + k for k in range(options.terms)}
 
     with tempfile.TemporaryDirectory() as folder:
         figure = LiveFigure(folder, {"first": 1000, "second": 1000})
@@ -49,7 +49,7 @@ def main() -> None:
             if figure.frames == frames:
                 taking.append(time.perf_counter() - before)
             if elapsed >= moments * options.seconds / 10:
-                figure.pictures(step, faces)
+                figure.images(step, faces)
                 moments += 1
             step += 1
         spent, frames = figure.spent, figure.frames

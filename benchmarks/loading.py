@@ -2,7 +2,7 @@
 
     python benchmarks/loading.py [--split train] [--batch 64] [--repeats 10]
 
-Both deliver the same pictures, parsing maps and landmarks as one batch, on one thread, in this one process;
+Both deliver the same images, parsing maps and landmarks as one batch, on one thread, in this one process;
 the files of the per-item data set hold the very same bytes, on the same disk. The course's data set brings
 all its other labels too (the test split: mirror flow and light ratio). Times are CPU times, so that a busy
 machine does not disturb them: the median over the repeats, in milliseconds per batch.
@@ -29,19 +29,19 @@ from facecomp_lib.faces.store import Store
 
 
 class OneFilePerItem(Dataset):
-    """The ordinary way: a folder of pictures and maps, opened with Pillow item by item, collated by torch."""
+    """The ordinary way: a folder of images and maps, opened with Pillow item by item, collated by torch."""
 
     def __init__(self, folder: Path, landmarks: np.ndarray) -> None:
-        self.pictures = sorted(folder.glob("*.webp"))
+        self.images = sorted(folder.glob("*.webp"))
         self.maps = sorted(folder.glob("*.png"))
         self.landmarks = torch.from_numpy(landmarks)
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        with Image.open(self.pictures[index]) as picture:
-            image = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float() / 255
+        with Image.open(self.images[index]) as image:
+            image = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
         with Image.open(self.maps[index]) as labels:
             parsing = torch.from_numpy(np.array(labels)).long()
         return image, self.landmarks[index], parsing
@@ -91,10 +91,10 @@ def main() -> None:
         image, landmarks, parsing = next(iter(loader))
         batch = cold.batch(indices)
         assert torch.equal(parsing, batch.parsing) and torch.equal(landmarks, batch.landmarks)
-        assert (image - batch.image).abs().max() <= 1 / 255, "the two do not load the same pictures"
+        assert (image - batch.image).abs().max() <= 1 / 255, "the two do not load the same images"
         figures = {
             "one file per item (Pillow, DataLoader)": milliseconds(lambda: next(iter(loader)), wish.repeats),
-            "cold: every picture decoded": milliseconds(lambda: cold.batch(indices), wish.repeats),
+            "cold: every image decoded": milliseconds(lambda: cold.batch(indices), wish.repeats),
             "warm: decoded before": milliseconds(lambda: warm.batch(indices), wish.repeats),
             "warm and augmented": milliseconds(lambda: warm.batch(indices, augment=augment), wish.repeats),
         }

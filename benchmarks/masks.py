@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 
 from facecomp_lib import faces, masks
 
-# (random numbers, size, landmarks [68, 2]) -> picture, white = known
+# (random numbers, size, landmarks [68, 2]) -> image, white = known
 Draw = Callable[[np.random.Generator, int, np.ndarray], Image.Image]
 
 PARTS = {
@@ -35,9 +35,9 @@ PARTS = {
 
 
 def rectangle(box: tuple[float, float, float, float], size: int) -> Image.Image:
-    picture = Image.new("L", (size, size), 255)
-    ImageDraw.Draw(picture).rectangle(box, fill=0)
-    return picture
+    image = Image.new("L", (size, size), 255)
+    ImageDraw.Draw(image).rectangle(box, fill=0)
+    return image
 
 
 def random_rectangle(random: np.random.Generator, size: int, _: np.ndarray) -> Image.Image:
@@ -58,9 +58,9 @@ def strokes(low: float, high: float) -> Draw:
     """Strokes are added until enough is missing, and all is begun anew if that is too much."""
 
     def draw(random: np.random.Generator, size: int, _: np.ndarray) -> Image.Image:
-        picture = Image.new("L", (size, size), 255)
-        brush = ImageDraw.Draw(picture)
-        while (missing := np.mean(np.asarray(picture) == 0)) <= low:
+        image = Image.new("L", (size, size), 255)
+        brush = ImageDraw.Draw(image)
+        while (missing := np.mean(np.asarray(image) == 0)) <= low:
             points = [tuple(random.random(2) * size)]
             width = int(random.integers(size // 20, size // 7))
             for _ in range(random.integers(1, 8)):
@@ -70,7 +70,7 @@ def strokes(low: float, high: float) -> Draw:
             brush.line(points, fill=0, width=width)
             for x, y in points:
                 brush.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=0)
-        return picture if missing < high else draw(random, size, _)
+        return image if missing < high else draw(random, size, _)
 
     return draw
 
@@ -78,9 +78,9 @@ def strokes(low: float, high: float) -> Draw:
 def pattern(random: np.random.Generator, size: int, _: np.ndarray) -> Image.Image:
     while True:
         noise = Image.fromarray((random.random((10, 10)) * 255).astype(np.uint8))
-        picture = noise.resize((size, size), Image.Resampling.BICUBIC).point([0] * 90 + [255] * 166)
-        if 0.2 < np.mean(np.asarray(picture) == 0) < 0.3:
-            return picture
+        image = noise.resize((size, size), Image.Resampling.BICUBIC).point([0] * 90 + [255] * 166)
+        if 0.2 < np.mean(np.asarray(image) == 0) < 0.3:
+            return image
 
 
 ORDINARY: dict[str, Draw] = {

@@ -2,9 +2,9 @@
 
     python benchmarks/measures.py [--faces 16] [--size 128] [--repeats 5] [--only ssim kid]
 
-Both take the same pictures or features, in turns, in this one process and on one thread, and must agree
+Both take the same images or features, in turns, in this one process and on one thread, and must agree
 before they are timed. Times are CPU times, so that a busy machine disturbs them less: the median over the
-repeats, in milliseconds per picture (for the Fréchet distance and MMD per call, without the network that both
+repeats, in milliseconds per image (for the Fréchet distance and MMD per call, without the network that both
 share).
 """
 
@@ -34,7 +34,7 @@ from facecomp_lib.evaluation.ssim import inner_mean
 
 @dataclass(frozen=True)
 class Duel:
-    """One measure, twice: each side is a call that gives numbers; ``per`` pictures or calls are measured."""
+    """One measure, twice: each side is a call that gives numbers; ``per`` images or calls are measured."""
 
     name: str
     other: str
@@ -49,7 +49,7 @@ def duels(faces: int, size: int) -> list[Duel]:
     batch = fc.faces.embedded("test", size)[:faces]
     mask = fc.masks.make("center", size, faces)
     prediction, target = fc.classical.complete(batch.image, mask, "telea").composite, batch.image
-    found = [*_of_pictures(prediction, target, faces), *_of_labels(batch), *_of_sets()]
+    found = [*_of_images(prediction, target, faces), *_of_labels(batch), *_of_sets()]
     if weights.available("lpips_alex"):
         found.append(_lpips(prediction, target, faces))
     if weights.available("dlib_embedding"):
@@ -57,7 +57,7 @@ def duels(faces: int, size: int) -> list[Duel]:
     return found
 
 
-def _of_pictures(prediction: torch.Tensor, target: torch.Tensor, faces: int) -> list[Duel]:
+def _of_images(prediction: torch.Tensor, target: torch.Tensor, faces: int) -> list[Duel]:
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
     from torchmetrics.functional.image import structural_similarity_index_measure
 
@@ -115,7 +115,7 @@ def _identity(prediction: torch.Tensor, batch: Any, faces: int) -> Duel:
     import dlib
 
     network = dlib.face_recognition_model_v1(str(weights.path("dlib_embedding")))
-    pictures = (prediction * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    images = (prediction * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
     shapes = [
         dlib.full_object_detection(
             dlib.rectangle(0, 0, 1, 1), [dlib.point(round(x), round(y)) for x, y in points]
@@ -127,7 +127,7 @@ def _identity(prediction: torch.Tensor, batch: Any, faces: int) -> Duel:
         "dlib, one by one",
         lambda: evaluation.face_embedding(prediction, batch.landmarks),
         lambda: [
-            np.array(network.compute_face_descriptor(p, s)) for p, s in zip(pictures, shapes, strict=True)
+            np.array(network.compute_face_descriptor(p, s)) for p, s in zip(images, shapes, strict=True)
         ],
         faces,
         1e-4,

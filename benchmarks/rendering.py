@@ -26,14 +26,14 @@ WARM_UP = 3
 
 def ours(size: int) -> Draw:
     """Draws the face of a seed with this project's renderer."""
-    from facecomp_lib.faces.render import Renderer, sample_person, sample_picture
+    from facecomp_lib.faces.render import Renderer, sample_person, sample_scene
 
     renderer = Renderer("cpu")
 
     def draw(seed: int) -> object:
         rng = np.random.default_rng(seed)
         person = sample_person(rng)
-        return renderer.render(person, sample_picture(rng, person), size)
+        return renderer.render(person, sample_scene(rng, person), size)
 
     return draw
 

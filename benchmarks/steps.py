@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: feeding, drawing, each player's losses and update, the average.
+"""Where the time of a training step goes: feeding, drawing, each optimizer's losses and update, the average.
 
     python -m benchmarks.steps [gfc] [--size 64] [--width 0.25] [--precision 32-true] [--option fc_dim=128]
 

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 
 import facecomp_lib as fc
 from benchmarks.steps import now
-from facecomp_lib.methods import Method, Sample, Stage
+from facecomp_lib.methods import Method, TrainBatch, Stage
 from facecomp_lib.papers.collagan import together
 from facecomp_lib.training.feed import Feed
 from facecomp_lib.training.step import Turns
@@ -30,7 +30,7 @@ TOGETHER, APART = "isd", ("i", "s", "d")
 def take_turns(
     models: Mapping[str, Method],
     stages: Mapping[str, Stage],
-    samples: Sequence[Sample],
+    samples: Sequence[TrainBatch],
     fabric: Fabric,
     clock: Callable[[], float] = now,
 ) -> dict[str, float]:

@@ -1,10 +1,10 @@
-"""How long an explorer takes from the hand's last event to the new picture, in JupyterLab in Chromium.
+"""How long an explorer takes from the hand's last event to the new image, in JupyterLab in Chromium.
 
     python benchmarks/widgets.py [--size 128] [--repeats 30] [--only painter flow]
 
-Measured in the page: from the event's own time stamp until Python has answered and the pictures are loaded.
+Measured in the page: from the event's own time stamp until Python has answered and the images are loaded.
 What methods compute is left out: they are replaced by something instant. Each row is compared with the
-shortest way that there is: a widget whose answer is a picture of one pixel. Needs the extra `test` and
+shortest way that there is: a widget whose answer is an image of one pixel. Needs the extra `test` and
 Chromium.
 """
 
@@ -27,7 +27,7 @@ from tools import browser
 SETUP = """
 import torch, traitlets
 from facecomp_lib import faces, show
-from facecomp_lib.show.explore.base import Explorer, lossless
+from facecomp_lib.show.widgets.base import Explorer, lossless
 size = {size}
 batch = faces.embedded("test", size=min(size, 128)).batch([0, 3])
 image = torch.nn.functional.interpolate(batch.image, size)
@@ -81,7 +81,7 @@ show.LandmarkEditor(image[:1], points, draw, description="landmarks")
 show.MethodSwitch(image[:1], {{"a": image[:1] * 0.5, "b": 1 - image[:1]}}, description="switch")
 """,
 }
-# Notes in `times` how long each answer took, from the last event before its question to loaded pictures.
+# Notes in `times` how long each answer took, from the last event before its question to loaded images.
 WATCH = """box => {
     let last = 0, begin = null;
     for (const type of ['pointerdown', 'pointermove', 'pointerup', 'keydown', 'click', 'input', 'change'])
@@ -101,7 +101,7 @@ Act = Callable[[Any, Any, int], None]
 
 
 def point(page: Any, box: Any, x: float, y: float) -> None:
-    """Move the pointer to a place on a widget's first picture."""
+    """Move the pointer to a place on a widget's first image."""
     frame = box.locator(".frame").first.bounding_box()
     page.mouse.move(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"])
 

@@ -257,7 +257,7 @@ def skin_kinds(tri: np.ndarray) -> np.ndarray:
 
 
 def sample_texture(image: np.ndarray, uv: np.ndarray) -> np.ndarray:
-    """Values in 0..1 of an 8-bit picture [H,W] at texture positions [V,2] (v up)."""
+    """Values in 0..1 of an 8-bit image [H,W] at texture positions [V,2] (v up)."""
     height, width = image.shape
     row = np.clip(((1 - uv[:, 1]) * height).astype(int), 0, height - 1)
     column = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)
@@ -268,8 +268,8 @@ def texture_mask(source: Source, name: str, uv: np.ndarray) -> np.ndarray:
     """One of MPFB2's painted masks at the vertices, [V]."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(source.read(f"mpfb2/textures/mpfb_{name}.jpg"))).convert("L")
-    return sample_texture(np.asarray(picture), uv)
+    image = Image.open(io.BytesIO(source.read(f"mpfb2/textures/mpfb_{name}.jpg"))).convert("L")
+    return sample_texture(np.asarray(image), uv)
 
 
 def face_region(neutral: np.ndarray, head: np.ndarray, ear: np.ndarray) -> np.ndarray:

@@ -172,7 +172,7 @@ def conclude(jobs: list[Job], path: Path) -> None:
 
 
 def condensed(run: evaluation.Comparison) -> evaluation.Comparison:
-    """The same scores, but each label and each point only as a picture's mean over all blocks."""
+    """The same scores, but each label and each point only as an image's mean over all blocks."""
     less = evaluation.Comparison(groups=run.groups)
     for name, hole in run.pairs:
         whole = [measure for measure in run.measures if measure not in DETAILS]
@@ -193,7 +193,7 @@ def nanmean(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def draw(jobs: list[Job], path: Path) -> dict[str, list[str]]:
-    """Pictures of what the first seed's models make of some test faces: file -> what its columns show."""
+    """Images of what the first seed's models make of some test faces: file -> what its columns show."""
     first = {job.model: job for job in jobs if job.seed == jobs[0].seed}
     batch = out_of_place(SIZE).batch(SHOWN)
     image = batch.image
@@ -250,11 +250,11 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
         "models": {name: MODELS[name] for name in names if name != "gfc"},
         "first_seed_only": [name for name in ONCE if name in names],
         "batch_size": stage.batch_size,
-        "lr": stage.players["generator"].lr,
+        "lr": stage.optimizers["generator"].lr,
         "ema": stage.ema,
         "test": test_facts(test, count),
         "holes": {name: holes_of(name) for name in names},
-        ALL_BLOCKS: "each label and each point, as a picture's mean over " + ", ".join(HOLES),
+        ALL_BLOCKS: "each label and each point, as an image's mean over " + ", ".join(HOLES),
         "blended": True,
         "landmark_error": f"px of {SIDE}",
         "parameters": {job.model: job.card["parameters"]["generator"] for job in jobs},
@@ -264,7 +264,7 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
         card["gfc"] = {
             "config": gfc_models.NETWORKS,
             "stages": {stage.name: stage.steps for stage in stages("gfc", jobs[0].steps)},
-            "critics": gfc_models.CRITICS,
+            "critics": gfc_models.DISCRIMINATORS,
             "parser": gfc_models.parser_facts(jobs[0].out, test),
         }
     return card

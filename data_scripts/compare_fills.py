@@ -3,7 +3,7 @@
     python data_scripts/compare_fills.py --csv runs/fills.csv
     python data_scripts/compare_fills.py --faces data/utk --split test --limit 200 --holes center half_left
 
-Intervals are bootstrapped over faces. The scores of a picture are numbers, no pictures are kept.
+Intervals are bootstrapped over faces. The scores of an image are numbers, no images are kept.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--baseline", help="print differences from this fill, too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="faces at a time (%(default)s)")
-    parser.add_argument("--csv", help="save the scores of every picture here")
+    parser.add_argument("--csv", help="save the scores of every image here")
     given = parser.parse_args()
     try:
         if given.baseline and given.baseline not in given.fills:

@@ -2,7 +2,7 @@
 
     python data_scripts/gfc_models.py --steps 6000 --seeds 3 --jobs 2
 
-M1 learns from the reconstruction loss alone; M2 adds the local critic, M3 the global one, M4 the parsing
+M1 learns from the reconstruction loss alone; M2 adds the local discriminator, M3 the global one, M4 the parsing
 loss; M5 is M4 with its completions blended in. All take the same number of generator steps, in the same three
 stages, see the same faces and holes in the same order, and begin with equal weights, so that a difference
 between two of them is the losses' doing. One parsing network serves all.
@@ -55,7 +55,7 @@ from facecomp_lib.faces import Augment
 from facecomp_lib.papers.gfc import AUGMENT, curriculum, parsing_stage
 
 SIZE, NETWORKS = 64, {"width": 0.25, "fc_dim": 128, "norm": True}
-CRITICS = (SIZE / 128) ** 2  # so that they weigh against a mean over pixels what they do in the paper
+DISCRIMINATORS = (SIZE / 128) ** 2  # so that they weigh against a mean over pixels what they do in the paper
 MODELS = {"M1": 1, "M2": 2, "M3": 3, "M4": 4}  # how many of the four losses take part
 SHARES = (1 / 3, 1 / 6, 1 / 2)  # of all steps, for the stages reconstruct, locally, globally
 HOLES = ("gfc_o1", "gfc_o2", "gfc_o3", "gfc_o4", "gfc_o5", "gfc_o6", "center")
@@ -136,7 +136,7 @@ def stages(model: str, steps: int) -> list[methods.Stage]:
     """The curriculum of one model; all models have the same three stages, of the same lengths."""
     first, second = round(SHARES[0] * steps), round(SHARES[1] * steps)
     return curriculum(
-        SIZE, (first, second, steps - first - second), losses=MODELS[model], lr=1e-3, critics=CRITICS
+        SIZE, (first, second, steps - first - second), losses=MODELS[model], lr=1e-3, discriminators=DISCRIMINATORS
     )
 
 
@@ -197,7 +197,7 @@ def card_of(jobs: list[Job], count: int) -> dict[str, Any]:
         "config": {"size": SIZE, **NETWORKS},
         "stages": {stage.name: stage.steps for stage in plan},
         "batch_size": plan[0].batch_size,
-        "critics": CRITICS,
+        "critics": DISCRIMINATORS,
         "test": {"name": test.name, "version": test.version, "faces": count, "size": SIZE},
         "holes": HOLES,
         "measures": MEASURES,
@@ -215,7 +215,7 @@ def parser_facts(out: Path, test: faces.FaceDataset) -> dict[str, Any]:
 
 
 def identity_facts(out: Path) -> dict[str, dict[str, float]]:
-    """Does the face embedding still tell people apart in pictures this small? Beside the pack's own size."""
+    """Does the face embedding still tell people apart in images this small? Beside the pack's own size."""
     path = out / "identity.json"
     if not path.exists() and "identity" in MEASURES:
         path.write_text(json.dumps({f"{size} px": separation(size) for size in (128, SIZE)}))

@@ -1,4 +1,4 @@
-"""Train gfc on photographs and measure it on held-out ones: numbers only, no picture leaves the folder.
+"""Train gfc on photographs and measure it on held-out ones: numbers only, no image leaves the folder.
 
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
     python data_scripts/gfc_photos.py runs/gfc-photos data/utk --also data/lfw
@@ -44,8 +44,8 @@ def main() -> int:
         "gfc", seed=given.seed, size=given.size, width=given.width, fc_dim=given.fc_dim, norm=True
     )
     method.parser.load_state_dict(parsing_network(given.parser).state_dict())
-    critics = (given.size / 128) ** 2
-    stages = curriculum(given.size, given.steps, lr=1e-3, critics=critics)
+    discriminators = (given.size / 128) ** 2
+    stages = curriculum(given.size, given.steps, lr=1e-3, discriminators=discriminators)
     run = training.fit(
         method, data, given.run_dir, stages=stages, seed=given.seed,
         validation=faces.folder(given.faces, "val", given.size), precision=given.precision,
@@ -55,7 +55,7 @@ def main() -> int:
     sets = {Path(given.faces).name: faces.folder(given.faces, "test", given.size)}
     sets |= {Path(path).name: faces.folder(path, None, given.size) for path in given.also}
     rows = [row for name, test in sets.items() for row in measured(name, test, fills, given.limit)]
-    card = {"run": run.card, "limit": given.limit, "critics": critics, "rows": rows}
+    card = {"run": run.card, "limit": given.limit, "critics": discriminators, "rows": rows}
     write_card(RESULTS / f"gfc_photos_{given.size}.json", card)
     return 0
 

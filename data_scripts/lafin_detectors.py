@@ -12,7 +12,7 @@ The second and the third are the recorded ones.
 The detector is lafin's predictor, shown undamaged faces. 'augmented' ones see, beside each labelled face,
 one that the generator has completed from its landmarks, with a new hole each time; the others see twice as
 many labelled faces instead. All take the same number of steps, the last third of them with a tenth of the
-learning rate, and see as many pictures. Which faces the few are depends on the seed. The generator is the
+learning rate, and see as many images. Which faces the few are depends on the seed. The generator is the
 shipped checkpoint's, or a run's, or that of a .safetensors with its card; its size is the detectors'. It has
 usually learned from more labelled faces than the few: the question is what its completions are good for.
 
@@ -21,7 +21,7 @@ the others ('common'), and on prepared folders of photographs with landmarks, al
 given as --faces, the test split). They should be cut out like the faces that are learned from: the average
 face, measured as well, tells. A run that was stopped goes on where it was when the script is started again;
 what is finished is not done again. Each face's error, and a card, go to
-facecomp_lib/results/lafin_detectors.*; no picture leaves the folders.
+facecomp_lib/results/lafin_detectors.*; no image leaves the folders.
 """
 
 import argparse
@@ -59,12 +59,12 @@ from facecomp_lib import evaluation, faces, methods
 from facecomp_lib.evaluation.protocol import drawn_faces
 from facecomp_lib.faces.dataset import PACK
 from facecomp_lib.faces.store import Store
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers.lafin import detecting
 
 ALL = "all"
 AUGMENTED = " augmented"
-PICTURES = 8  # of a step
+IMAGES = 8  # of a step
 FULL, COMMON, CHALLENGING = "full", "common", "challenging"
 
 
@@ -132,7 +132,7 @@ def generator_of(source: Path | None) -> methods.Method:
     if source is None:
         return methods.pretrained("lafin")
     if not source.is_dir():
-        return shipped.load(source)
+        return checkpoints.load(source)
     card = json.loads((source / "card.json").read_text(encoding="utf-8"))
     method = methods.build("lafin", **card["config"])
     method.load_state_dict(load_file(source / f"weights-{card['finished'][-1]}.safetensors"))
@@ -169,7 +169,7 @@ class SomeFaces(faces.FaceDataset):
 
 def new(job: Job, given: argparse.Namespace) -> methods.Method:
     """A job's model before training: a fresh predictor beside the generator."""
-    source = shipped.load(job.out / "generator.safetensors")
+    source = checkpoints.load(job.out / "generator.safetensors")
     options = source.config | {"perceptual": None, "predictor_width": given.predictor_width}
     method = methods.build("lafin", seed=job.seed, **options)
     method.generator.load_state_dict(source.generator.state_dict())
@@ -187,7 +187,7 @@ def do(job: Job, given: argparse.Namespace) -> float:
 def stages(job: Job, given: argparse.Namespace) -> list[methods.Stage]:
     """Two thirds of the steps, then the last ones with a tenth of the learning rate."""
     augmented, last = job.model.endswith(AUGMENTED), job.steps // 3
-    batch_size = PICTURES // 2 if augmented else PICTURES
+    batch_size = IMAGES // 2 if augmented else IMAGES
     settle = detecting(last, augmented, batch_size, given.lr / 10, given.ema)
     return [
         detecting(job.steps - last, augmented, batch_size, given.lr, given.ema),
@@ -297,14 +297,14 @@ def claims(runs: Mapping[int, evaluation.Comparison], kinds: Sequence[str]) -> e
 
 def card_of(jobs: Sequence[Job], given: argparse.Namespace, counts: Mapping[str, int]) -> dict[str, Any]:
     """How the errors of so many faces of each set came about."""
-    source = shipped.load(jobs[0].out / "generator.safetensors").card
+    source = checkpoints.load(jobs[0].out / "generator.safetensors").card
     learners = {job.model: job.card["stages"][0]["players"]["predictor"] for job in jobs}
     return {
         "method": "lafin",
         "nme": "share of the distance between the outer corners of the eyes",
         "generator": {key: source[key] for key in ("config", "sha256", "data", "steps") if key in source},
         "predictor_width": given.predictor_width,
-        "pictures_per_step": PICTURES,
+        "images_per_step": IMAGES,
         **{key: value for key, value in plan_facts(jobs[0].card).items() if key != "batch_size"},
         "losses": {name: learner["losses"] for name, learner in learners.items()},
         "labelled_faces": {job.model: job.card["data"]["faces"] for job in jobs},

@@ -1,4 +1,4 @@
-"""Train lafin on photographs and measure it on held-out ones: numbers only, no picture leaves the folders.
+"""Train lafin on photographs and measure it on held-out ones: numbers only, no image leaves the folders.
 
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
     python data_scripts/lafin_photos.py runs/lafin-photos data/utk --also data/lfw --steps 900 --limit 50

@@ -59,7 +59,7 @@ def plan_options(parser: argparse.ArgumentParser, locate_steps: int, dot: int) -
     )  # fmt: skip
     parser.add_argument("--predictor-width", type=float, default=0.5, help="(%(default)s)")
     parser.add_argument("--lr", type=float, default=5e-4, help="of the generator (%(default)s; paper: 1e-4)")
-    parser.add_argument("--critic-lr", type=float, default=5e-5, help="(%(default)s; paper: 1e-5)")
+    parser.add_argument("--discriminator-lr", type=float, default=5e-5, help="(%(default)s; paper: 1e-5)")
     parser.add_argument("--ema", type=float, default=0.99, help="of both (%(default)s; paper: none)")
     parser.add_argument(
         "--dot", type=int, default=dot, help="a landmark is so many px wide on the map (%(default)s)"
@@ -112,7 +112,7 @@ def generator_stages(method: methods.Method, steps: int, given: argparse.Namespa
     if not 0 <= style_steps <= steps:
         raise ValueError(f"style_steps must be from 0 to the generator's {steps} steps, not {style_steps}.")
     style_steps = style_steps if method.config["perceptual"] else 0
-    rates = {"lr": given.lr, "critic_lr": given.critic_lr, "ema": given.ema}
+    rates = {"lr": given.lr, "discriminator_lr": given.discriminator_lr, "ema": given.ema}
     stages = [inpainting(steps - style_steps, perceptual=False, **rates)] if steps > style_steps else []
     return [*stages, replace(inpainting(style_steps, **rates), name="refine")] if style_steps else stages
 
@@ -145,7 +145,7 @@ def trained(
 
     Args:
         given: of :func:`run_options`; with 0 steps, the generator stays as it is in ``init``.
-        init: weights of an earlier run, with whose generator and critic this one begins.
+        init: weights of an earlier run, with whose generator and discriminator this one begins.
 
     Raises:
         ValueError: 0 steps, and nothing to begin with.
@@ -199,7 +199,7 @@ def plan_facts(card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "stages": {stage["name"]: stage["steps"] for stage in stages},
         "batch_size": stages[0]["batch_size"],
-        "lr": {name: player["lr"] for name, player in stages[0]["players"].items()},
+        "lr": {name: optimizer["lr"] for name, optimizer in stages[0]["players"].items()},
         "ema": stages[0]["ema"],
     }
 

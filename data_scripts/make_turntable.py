@@ -26,14 +26,14 @@ def draw_all(seed: int) -> np.ndarray:
 
     renderer = render.Renderer()
     person = render.sample_person(np.random.default_rng(seed))
-    picture = render.sample_picture(np.random.default_rng([seed, 1]), person)
-    (_, key), (_, fill) = picture.lamps
+    scene = render.sample_scene(np.random.default_rng([seed, 1]), person)
+    (_, key), (_, fill) = scene.lamps
     frames = []
     for yaw, light, age in positions():
         old = np.clip((age - 0.75) / 0.25, 0, 1)
         grey = person.hair * (1 - old) + np.array(HAIR_COLOURS["grey"]) * old
         lamps = ((direction(light, 25), key), (direction(-light, 10), fill * 0.5))
-        scene = replace(picture, yaw=yaw, pitch=0.0, gaze=(0.0, 0.0), lamps=lamps)
+        scene = replace(scene, yaw=yaw, pitch=0.0, gaze=(0.0, 0.0), lamps=lamps)
         frames.append(renderer.render(replace(person, age=age, hair=grey), scene, SIZE, mirror=False).image)
     # a rim of their own pixels keeps the codec's blocks from mixing neighbours
     padded = np.pad(np.stack(frames), ((0, 0), (RIM, RIM), (RIM, RIM), (0, 0)), mode="edge")

@@ -45,7 +45,7 @@ Figures = NDArray[np.float64]
 
 
 def pair_distances(embeddings: Figures, identities: NDArray[np.integer]) -> tuple[Figures, Figures]:
-    """Euclidean distances of all pairs of pictures: of the same person, and of different people.
+    """Euclidean distances of all pairs of images: of the same person, and of different people.
 
     Args:
         embeddings: [N, D]; identities: [N].
@@ -161,7 +161,7 @@ def replace_section(text: str, name: str, content: str) -> str:
 
 
 def pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Pictures [B, 3, H, W] in [0, 1] as uint8 [B, H, W, 3]."""
+    """Images [B, 3, H, W] in [0, 1] as uint8 [B, H, W, 3]."""
     return (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
@@ -177,13 +177,13 @@ def batches(data, count: int = 64):
 
 
 def describe(splits: Sequence) -> str:
-    """Version, size, and the numbers of pictures and people of each split."""
+    """Version, size, and the numbers of images and people of each split."""
     bytes_ = sum(file.stat().st_size for file in PACK.iterdir())
     title = f"Pack {splits[0].version}, {splits[0].size} pixels, {bytes_ / 1e6:.1f} MB on disk:"
     rows = [
         [data.split, f"{len(data):,}", f"{len(set(data.column('identity').tolist())):,}"] for data in splits
     ]
-    return f"{title}\n\n{table(['split', 'pictures', 'people'], rows)}"
+    return f"{title}\n\n{table(['split', 'images', 'people'], rows)}"
 
 
 def measure_balance(data) -> str:
@@ -225,10 +225,10 @@ def measure_identity(data) -> str:
     identities = data.column("identity")
     same, different = pair_distances(embeddings, identities)
     if not len(same):
-        return "No two pictures of one person: nothing to compare."
+        return "No two images of one person: nothing to compare."
     best = best_threshold(same, different)
     rows = [
-        ["people, pictures", f"{len(np.unique(identities))}, {len(identities)}"],
+        ["people, images", f"{len(np.unique(identities))}, {len(identities)}"],
         ["pairs of one person, of two people", f"{len(same)}, {len(different)}"],
         ["distance, same person (mean ± spread)", f"{same.mean():.2f} ± {same.std():.2f}"],
         ["distance, different people", f"{different.mean():.2f} ± {different.std():.2f}"],
@@ -280,11 +280,11 @@ def measure(data, identities: bool = True) -> dict[str, str]:
     return sections
 
 
-# ---- pictures ----------------------------------------------------------------------------------------
+# ---- images ----------------------------------------------------------------------------------------
 
 
 def mosaic(images: Tensor, columns: int) -> NDArray[np.uint8]:
-    """Pictures [B, 3, H, W] in rows of `columns`, uint8 [rows*H, columns*W, 3]; empty places are white."""
+    """Images [B, 3, H, W] in rows of `columns`, uint8 [rows*H, columns*W, 3]; empty places are white."""
     faces = pixels(images)
     count, height, width, _ = faces.shape
     rows = -(-count // columns)
@@ -298,23 +298,23 @@ def mosaic(images: Tensor, columns: int) -> NDArray[np.uint8]:
 
 
 def one_each(identities: NDArray[np.integer], count: int) -> list[int]:
-    """Indices of the first picture of `count` people."""
+    """Indices of the first image of `count` people."""
     _, first = np.unique(identities, return_index=True)
     return sorted(first.tolist())[:count]
 
 
-def several_each(identities: NDArray[np.integer], people: int, pictures: int) -> list[int]:
-    """Indices of `pictures` pictures each of the first people that have as many, person by person."""
+def several_each(identities: NDArray[np.integer], people: int, images: int) -> list[int]:
+    """Indices of `images` images each of the first people that have as many, person by person."""
     chosen: list[int] = []
     for person in dict.fromkeys(identities.tolist()):
         own = np.flatnonzero(identities == person)
-        if len(own) >= pictures and len(chosen) < people * pictures:
-            chosen += own[:pictures].tolist()
+        if len(own) >= images and len(chosen) < people * images:
+            chosen += own[:images].tolist()
     return chosen
 
 
 def write_sheets(train, test) -> None:
-    """docs/images: 40 people of the training split; four test people, five pictures each."""
+    """docs/images: 40 people of the training split; four test people, five images each."""
     from PIL import Image
 
     IMAGES.mkdir(parents=True, exist_ok=True)

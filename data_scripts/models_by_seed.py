@@ -334,8 +334,8 @@ def restored(job: Job, method: methods.Method, stage: str) -> methods.Method:
 
 
 def save_sheet(columns: Sequence[Tensor], path: Path) -> None:
-    """A picture with a row per face, from columns of pictures ``[B, 3, H, W]`` in [0, 1]."""
+    """An image with a row per face, from columns of images ``[B, 3, H, W]`` in [0, 1]."""
     sheet = torch.stack([column.clamp(0, 1) for column in columns], 3).flatten(3)  # [B, 3, H, columns * W]
-    picture = sheet.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().numpy()
+    image = sheet.permute(0, 2, 3, 1).flatten(0, 1).mul(255).round().byte().numpy()
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, quality=90)
+    Image.fromarray(np.ascontiguousarray(image)).save(path, quality=90)

@@ -34,6 +34,6 @@ def parsing_scores(network: Parser, test: faces.FaceDataset | faces.FaceBatch) -
 
 
 def coloured(labels: Tensor) -> Tensor:
-    """Label maps ``[B, S, S]`` as pictures ``[B, 3, S, S]``."""
-    pictures = [torch.from_numpy(show.parsing_picture(one)).permute(2, 0, 1) for one in labels]
-    return torch.stack(pictures).float()
+    """Label maps ``[B, S, S]`` as images ``[B, 3, S, S]``."""
+    images = [torch.from_numpy(show.parsing_image(one)).permute(2, 0, 1) for one in labels]
+    return torch.stack(images).float()

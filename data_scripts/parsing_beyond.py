@@ -2,7 +2,7 @@
 
     python data_scripts/parsing_beyond.py
 
-Renders new people (another seed than any pack's), each in every condition, the same person and picture but
+Renders new people (another seed than any pack's), each in every condition, the same person and image but
 for what the condition changes; F-scores go to facecomp_lib/results/gfc_parsing.json, three people in every
 condition to gfc_parsing.webp. Needs the renderer.
 """
@@ -33,7 +33,7 @@ def lamp(x: float, y: float, z: float, strength: float):
 
 DARK = np.full(3, 0.06)  # light from everywhere
 CONDITIONS: dict[str, Callable] = {
-    "as in training": lambda picture: picture,
+    "as in training": lambda scene: scene,
     "turned 45 to 60 degrees": lambda p: replace(p, yaw=np.sign(p.yaw) * (45 + abs(p.yaw) % 15)),
     "tilted 25 degrees": lambda p: replace(p, pitch=25 * np.sign(p.pitch)),
     "one lamp from the side": lambda p: replace(
@@ -60,7 +60,7 @@ def main() -> int:
     renderer = render.Renderer("cpu")
     scores, rows = {}, []
     for name, change in CONDITIONS.items():
-        faces = pictures(renderer, change, given.people, given.size)
+        faces = images(renderer, change, given.people, given.size)
         scores[name] = parsing_scores(network, faces)
         print(f"{name:26} overall {scores[name]['overall']:.3f}", flush=True)
         with torch.no_grad():
@@ -72,13 +72,13 @@ def main() -> int:
     return 0
 
 
-def pictures(renderer, change: Callable, people: int, size: int) -> FaceBatch:
+def images(renderer, change: Callable, people: int, size: int) -> FaceBatch:
     """Images and parsing maps of the same people in one condition."""
     images, labels = [], []
     for number in range(people):
         person = render.sample_person(np.random.default_rng([SEED, number]))
-        picture = change(render.sample_picture(np.random.default_rng([SEED, number, 1]), person))
-        face = renderer.render(person, picture, size)
+        scene = change(render.sample_scene(np.random.default_rng([SEED, number, 1]), person))
+        face = renderer.render(person, scene, size)
         images.append(torch.from_numpy(face.image).permute(2, 0, 1).float() / 255)
         labels.append(torch.from_numpy(face.parsing).long())
     return FaceBatch(torch.stack(images), parsing=torch.stack(labels))

@@ -3,7 +3,7 @@
     python data_scripts/prepare_folder.py photos/ data/photos --size 256
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
 
-A killed run goes on when it is started again. manifest.csv in the result lists every picture with the reason
+A killed run goes on when it is started again. manifest.csv in the result lists every image with the reason
 where it was rejected. Keep in mind whose faces these are: see RESPONSIBLE_USE.md.
 """
 
@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="folder or zip file of pictures")
+    parser.add_argument("source", help="folder or zip file of images")
     parser.add_argument("folder", help="the prepared data set: a fresh folder, or one to go on with")
     parser.add_argument("--size", type=int, default=defaults.size, help="side in pixels (%(default)s)")
     parser.add_argument(
@@ -40,9 +40,9 @@ def main() -> int:
         "--max-outside",
         type=float,
         default=defaults.max_outside,
-        help="share of a picture that may lie beyond the photo's edge (%(default)s)",
+        help="share of an image that may lie beyond the photo's edge (%(default)s)",
     )
-    parser.add_argument("--limit", type=int, help="the first so many pictures only")
+    parser.add_argument("--limit", type=int, help="the first so many images only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     given = parser.parse_args()
     try:
@@ -71,11 +71,11 @@ def main() -> int:
         print("prepare_folder: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
     total, kept = sum(counts.values()), counts.pop("kept")
-    print(f"{given.folder}: {kept} of {total} pictures kept")
+    print(f"{given.folder}: {kept} of {total} images kept")
     for reason, count in counts.items():
         print(f"  {count} rejected: {reason}")
-    if counts.get("leaves the picture", 0) > total / 4:
-        print("  The pictures are cut tighter than the frame: try --zoom 1.5, or --max-outside 0.6.")
+    if counts.get("leaves the image", 0) > total / 4:
+        print("  The images are cut tighter than the frame: try --zoom 1.5, or --max-outside 0.6.")
     return 0 if kept else 1
 
 

@@ -23,15 +23,15 @@ from facecomp_lib.faces.splits import SPLITS, split_of
 from facecomp_lib.faces.store import Writer
 
 PACK_VERSION = "2"
-PART = 250  # pictures in one file: what a stopped run may lose
+PART = 250  # images in one file: what a stopped run may lose
 SCALARS = ("age", "gender", "tone", "weight")
 
 
 def plan(counts, per_person):
-    """Which pictures to draw: a list of (split, identity, k), whole people, split by a hash of the identity.
+    """Which images to draw: a list of (split, identity, k), whole people, split by a hash of the identity.
 
     Args:
-        counts: {split: number of pictures}. per_person: pictures of each person.
+        counts: {split: number of images}. per_person: images of each person.
     """
     wanted, people = dict(counts), {split: [] for split in SPLITS}
     shares = {split: counts[split] / max(sum(counts.values()), 1) for split in SPLITS}
@@ -39,9 +39,9 @@ def plan(counts, per_person):
     while any(wanted.values()):
         split = split_of(identity, shares["val"], shares["test"])
         if wanted[split]:
-            pictures = min(per_person, wanted[split])
-            people[split] += [(split, identity, k) for k in range(pictures)]
-            wanted[split] -= pictures
+            images = min(per_person, wanted[split])
+            people[split] += [(split, identity, k) for k in range(images)]
+            wanted[split] -= images
         identity += 1
     return [face for split in SPLITS for face in people[split]]
 
@@ -59,10 +59,10 @@ def draw(job):
     from facecomp_lib.faces import render
 
     person = render.sample_person(np.random.default_rng([options.seed, identity]))
-    picture = render.sample_picture(np.random.default_rng([options.seed, identity, k + 1]), person)
+    scene = render.sample_scene(np.random.default_rng([options.seed, identity, k + 1]), person)
     keeps_flow = options.flow in (split, "all")
     face = _renderer(options.device).render(
-        person, picture, options.size, options.unaligned, mirror=keeps_flow
+        person, scene, options.size, options.unaligned, mirror=keeps_flow
     )
     return encode_record(
         {
@@ -72,7 +72,7 @@ def draw(job):
             "image": face.image,
             "landmarks": face.landmarks,
             "parsing": face.parsing,
-            "attributes": render.attributes(person, picture),
+            "attributes": render.attributes(person, scene),
             "pose": face.pose,
             "lamps": face.lamps,
             "mirror_flow": face.mirror_flow,
@@ -96,8 +96,8 @@ def parse(arguments=None):
     parser.add_argument("out", type=Path, help="folder of the data set")
     parser.add_argument("--size", type=int, default=128, help="side in pixels (128)")
     for split, count in zip(SPLITS, (2000, 200, 300), strict=False):
-        parser.add_argument(f"--{split}", type=int, default=count, help=f"pictures for {split} ({count})")
-    parser.add_argument("--per-person", type=int, default=4, help="pictures of each person (4)")
+        parser.add_argument(f"--{split}", type=int, default=count, help=f"images for {split} ({count})")
+    parser.add_argument("--per-person", type=int, default=4, help="images of each person (4)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--flow",
@@ -105,7 +105,7 @@ def parse(arguments=None):
         default="test",
         help="which split keeps mirror flow and light ratio (test)",
     )
-    parser.add_argument("--quality", type=int, default=88, help="of the WebP pictures, 1 to 100 (88)")
+    parser.add_argument("--quality", type=int, default=88, help="of the WebP images, 1 to 100 (88)")
     parser.add_argument("--unaligned", action="store_true", help="random shift, scale and rotation")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (untested)")
     parser.add_argument(

@@ -6,7 +6,7 @@
     python data_scripts/train_collagan.py runs/collagan-i-128 --faces more128 --variant i
 
 The first is the paper's M*_isd: three tasks, concentrated on the hole. Variant i is M_i, which completes and
-does nothing else. As training is short, both begin with --alone-steps without critics. A run that was stopped
+does nothing else. As training is short, both begin with --alone-steps without discriminators. A run that was stopped
 goes on where it was when started again. The embedded test split measures the result, out of place as in
 training; its people are in neither training set. Means go to the card, every score to
 facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to collagan_i_shipped_128.csv.gz.
@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_scripts.models_by_seed import RESULTS, data_of, history
 from data_scripts.understanding import ERRORS, IMAGE, LABELS, LR, SIDE, compared, out_of_place, test_facts
 from facecomp_lib import evaluation, faces, methods, training
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers.collagan import together
 
 VARIANTS: dict[str | None, dict[str, Any]] = {
@@ -48,14 +48,14 @@ def main() -> int:
     parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--steps", type=int, default=3000, help="with critics (%(default)s)")
+    parser.add_argument("--steps", type=int, default=3000, help="with discriminators (%(default)s)")
     parser.add_argument("--alone-steps", type=int, default=6000, help="before, without (%(default)s)")
     parser.add_argument("--init", type=Path, help="weights of an earlier run, which this one begins with")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="so many test faces (all)")
-    parser.add_argument("--out", type=Path, default=shipped.FOLDER, help="where the checkpoint goes")
+    parser.add_argument("--out", type=Path, default=checkpoints.FOLDER, help="where the checkpoint goes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where every score goes")
     given = parser.parse_args()
 
@@ -79,7 +79,7 @@ def main() -> int:
     path = methods.save(
         run.method, given.out / stem, ("generator",),
         **trained, stages={stage.name: stage.steps for stage in stages}, batch_size=given.batch_size,
-        lr={stage.name: stage.players["generator"].lr for stage in stages},
+        lr={stage.name: stage.optimizers["generator"].lr for stage in stages},
         before=history(given.run_dir, given.init), test=test_facts(test, len(comparison.groups)),
         metrics=means(comparison),
     )  # fmt: skip
@@ -88,14 +88,14 @@ def main() -> int:
 
 
 def plan(tasks: str, given: argparse.Namespace) -> list[methods.Stage]:
-    """First the generator alone, near to the truth; then together with its critics, more slowly."""
+    """First the generator alone, near to the truth; then together with its discriminators, more slowly."""
     stages = [together(tasks, given.steps, batch_size=given.batch_size, lr=LR / 4)] if given.steps else []
     if given.alone_steps:
         stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=LR)
-        learner = stage.players["generator"]
+        learner = stage.optimizers["generator"]
         near = {term: weight for term, weight in learner.losses.items() if not term.startswith("fool_")}
-        players = {"generator": replace(learner, losses=near)}
-        stages.insert(0, replace(stage, name="alone", players=players))
+        optimizers = {"generator": replace(learner, losses=near)}
+        stages.insert(0, replace(stage, name="alone", optimizers=optimizers))
     return stages
 
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from data_scripts.models_by_seed import RESULTS, data_of, fills_of, save_sheet, weights_of
 from data_scripts.parsing import parsing_scores
 from facecomp_lib import evaluation, faces, masks, methods, training
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers.gfc import curriculum, parsing_stage
 
 MEASURES = ("psnr", "ssim", "lpips", "psnr_hole", "ssim_hole", "identity")
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument(
         "--init", type=Path, help="weights of an earlier run, whose generator this one begins with"
     )
-    parser.add_argument("--critics", type=float, default=0.25, help="of the paper's weight (%(default)s)")
+    parser.add_argument("--discriminators", type=float, default=0.25, help="of the paper's weight (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=0)
@@ -73,7 +73,7 @@ def main() -> int:
     given.run_dir.mkdir(parents=True, exist_ok=True)
     history = before(given.init)
     (given.run_dir / BEFORE).write_text(json.dumps(history), encoding="utf-8")
-    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3, critics=given.critics)
+    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3, discriminators=given.discriminators)
     run = training.fit(method, data, given.run_dir / "completion", stages=stages, until=given.until, **common)
     if given.until:
         return 0
@@ -84,9 +84,9 @@ def main() -> int:
     }
     trained = {key: run.card[key] for key in ("data", "steps", "seed", "precision", "seconds", "hardware")}
     path = methods.save(
-        run.method, shipped.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
+        run.method, checkpoints.FOLDER / f"gfc-{given.size}", ("generator", "parser"),
         **trained, stages={"parsing": given.parser_steps, **{stage.name: stage.steps for stage in stages}},
-        batch_size=given.batch_size, critics=given.critics, before=history, metrics=metrics,
+        batch_size=given.batch_size, discriminators=given.discriminators, before=history, metrics=metrics,
     )  # fmt: skip
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
@@ -120,7 +120,7 @@ def draw_stages(run: training.Run, test: faces.FaceDataset, path: Path) -> None:
 
 
 def completion_scores(method: methods.Method, test: faces.FaceDataset) -> dict[str, dict[str, float]]:
-    """Holes of a quarter of the picture, anywhere: mean scores of the method and of every classical fill."""
+    """Holes of a quarter of the image, anywhere: mean scores of the method and of every classical fill."""
     fills = fills_of({"gfc": method})
     comparison = evaluation.evaluate(fills, test, "random_square", MEASURES)
     print(comparison)

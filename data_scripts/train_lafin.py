@@ -4,7 +4,7 @@
         --flow none
     python data_scripts/train_lafin.py runs/lafin-128 --faces more128 --steps 2400
     python data_scripts/train_lafin.py runs/lafin-128b --faces more128 --steps 1400 --lr 3e-4 \\
-        --critic-lr 3e-5 --ema 0.995 --init runs/lafin-128/generator/weights-refine.safetensors \\
+        --discriminator-lr 3e-5 --ema 0.995 --init runs/lafin-128/generator/weights-refine.safetensors \\
         --predictor runs/lafin-128/predictor/weights-locate.safetensors
     python data_scripts/train_lafin.py runs/lafin-128c --faces more128 --steps 0 --limit 60 \\
         --init runs/lafin-128b/generator/weights-refine.safetensors --locate-steps 3000 --locate-lr 1e-4 \\
@@ -38,7 +38,7 @@ from data_scripts.locating import (
 )
 from data_scripts.models_by_seed import RESULTS, carried_out, data_of
 from facecomp_lib import evaluation, faces, methods
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 
 
 def main() -> int:
@@ -54,10 +54,10 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
     run_options(parser, size=128, steps=2400, locate_steps=7000, dot=5)
     parser.add_argument(
-        "--init", type=Path, help="weights of an earlier run, with whose generator and critic this one begins"
+        "--init", type=Path, help="weights of an earlier run, with whose generator and discriminator this one begins"
     )
     parser.add_argument("--limit", type=int, help="so many test faces (all)")
-    parser.add_argument("--out", type=Path, default=shipped.FOLDER, help="where the checkpoint goes")
+    parser.add_argument("--out", type=Path, default=checkpoints.FOLDER, help="where the checkpoint goes")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where every score goes")
     return parser
 

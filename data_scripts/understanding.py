@@ -1,8 +1,8 @@
-"""How well collagan's three tasks are done, picture by picture: completion, labels, points.
+"""How well collagan's three tasks are done, image by image: completion, labels, points.
 
 Labels: Dice of each class (``dice_nose`` ...); ``dice`` is the mean over the nine labels of table 2, of those
-that are in the picture; ``dice_hole`` is the same of missing pixels alone. Points: distances in px of a
-picture of 128 px, whatever its size (``landmark_error_nose`` ...); ``landmark_error`` is their mean, and
+that are in the image; ``dice_hole`` is the same of missing pixels alone. Points: distances in px of an
+image of 128 px, whatever its size (``landmark_error_nose`` ...); ``landmark_error`` is their mean, and
 ``landmark_error_hole`` the mean over the points that the hole hides.
 """
 
@@ -28,7 +28,7 @@ LABELS = tuple(f"dice_{name.replace(' ', '_')}" for name in PARSING)
 FACIAL = slice(1, 10)  # the labels of table 2: neither background nor hair
 ERRORS = tuple(f"landmark_error_{name.replace(' ', '_')}" for name in POINTS)
 LR = 2e-3  # ten times what full runs have: these are short
-SIDE = 128  # px of the pictures that distances are given for
+SIDE = 128  # px of the images that distances are given for
 
 
 def out_of_place(size: int) -> faces.FaceDataset:
@@ -106,8 +106,8 @@ def task_scores(
     """Measure -> ``[B]``, for each task that ``found`` (of ``understand``) has an answer to."""
     scores: dict[str, Tensor] = {}
     if "raw" in found and image:
-        picture = classical.poisson_blend(true.image, found["raw"], mask)
-        scores |= evaluation.score(picture, true.image, mask, image)
+        image = classical.poisson_blend(true.image, found["raw"], mask)
+        scores |= evaluation.score(image, true.image, mask, image)
     if "parsing" in found:
         scores |= label_scores(found["parsing"], true.parsing, mask)
     if "landmarks" in found:

@@ -57,7 +57,7 @@ report(importlib.util.find_spec("warp"), "the renderer of new faces", f"optional
 # %% [markdown]
 # ## 2. A face with a hole
 #
-# We take a face, cut out a square as large as a quarter of the picture, and let a classical method fill it.
+# We take a face, cut out a square as large as a quarter of the image, and let a classical method fill it.
 # The method (Telea, 2004) walks inwards from the rim of the hole and gives each missing pixel a weighted
 # average of the known pixels around it.
 #
@@ -75,29 +75,29 @@ fc.show.completion(face.image, mask, completed.raw, completed.composite)
 # a nose and a mouth, where they belong, or that the left half resembles the right one. **That knowledge is
 # what the five papers of this course put into networks**, each in its own way.
 #
-# The last picture is a promise that every method of the course keeps: outside the hole *not one pixel*
+# The last image is a promise that every method of the course keeps: outside the hole *not one pixel*
 # changes.
 
 # %%
 # NBVAL_CHECK_OUTPUT
 known = mask.bool().expand_as(face.image)
-print("missing:", f"{1 - mask.mean().item():.0%} of the picture")
+print("missing:", f"{1 - mask.mean().item():.0%} of the image")
 print("known pixels are bit for bit the same:", torch.equal(completed.composite[known], face.image[known]))
 
 # %% [markdown]
 # Three classical fills on the same hole. PSNR (peak signal-to-noise ratio, in decibels) compares them with
-# the true picture, more is better: PSNR = −10 log₁₀(mean squared error), with pixels between 0 and 1.
+# the true image, more is better: PSNR = −10 log₁₀(mean squared error), with pixels between 0 and 1.
 #
 # **Predict:** one of the three simply paints the mean colour of the known pixels. Will it be the worst?
 
 # %%
 kinds = ("mean", "telea", "biharmonic")
 fills = {kind: fc.classical.complete(face.image, mask, kind).composite for kind in kinds}
-pictures = {"input": fc.show.masked(face.image, mask), **fills, "truth": face.image}
+images = {"input": fc.show.masked(face.image, mask), **fills, "truth": face.image}
 psnr = {kind: fc.evaluation.psnr(fills[kind], face.image).item() for kind in kinds}
 notes = ["", *[f"PSNR {value:.1f} dB" for value in psnr.values()], ""]
 
-fc.show.contact_sheet(torch.cat(list(pictures.values())), list(pictures), columns=5, notes=notes, cell=192)
+fc.show.contact_sheet(torch.cat(list(images.values())), list(images), columns=5, notes=notes, cell=192)
 
 # %% [markdown]
 # One face is an anecdote. Twenty:
@@ -120,8 +120,8 @@ for kind in kinds:
 lafin = fc.methods.pretrained("lafin")
 drawn = lafin.complete(face.image, mask)
 blended = fc.classical.poisson_blend(face.image, drawn.raw, mask)  # colours of the rim made to meet
-pictures = [fc.show.masked(face.image, mask), fills["telea"], drawn.composite, blended, face.image]
-fc.show.contact_sheet(torch.cat(pictures), ["input", "telea", "lafin", "lafin, blended", "truth"], cell=192)
+images = [fc.show.masked(face.image, mask), fills["telea"], drawn.composite, blended, face.image]
+fc.show.contact_sheet(torch.cat(images), ["input", "telea", "lafin", "lafin, blended", "truth"], cell=192)
 
 # %% [markdown]
 # Not the true face, but *a* face. Now paint holes of your own: press and draw; when you let go, the face is
@@ -149,7 +149,7 @@ fc.show.MaskPainter(face.image, lafin.complete, mask=mask)
 
 # %%
 astronaut = fc.faces.astronaut(size=256)
-height, width = astronaut.picture.shape[:2]
+height, width = astronaut.photo.shape[:2]
 print(f"photograph {width} x {height} px -> aligned crop {astronaut.size} x {astronaut.size} px")
 fc.show.overlay_landmarks(astronaut.image, astronaut.landmarks, cell=256)
 
@@ -181,8 +181,8 @@ holes = torch.cat([scratches, patch])
 crops = astronaut.image.repeat(2, 1, 1, 1)
 repaired = fc.classical.complete(crops, holes, kind="telea")
 damaged = fc.show.masked(crops, holes)
-pictures = [damaged[0], repaired.composite[0], damaged[1], repaired.composite[1]]
-fc.show.contact_sheet(pictures, ["scratches", "completed", "patch", "completed"], cell=256)
+images = [damaged[0], repaired.composite[0], damaged[1], repaired.composite[1]]
+fc.show.contact_sheet(images, ["scratches", "completed", "patch", "completed"], cell=256)
 
 # %% [markdown]
 # Scratches all but vanish: across 8 px, skin continues as skin. Under the patch there was something that
@@ -193,14 +193,14 @@ fc.show.contact_sheet(pictures, ["scratches", "completed", "patch", "completed"]
 # %%
 scratched = astronaut.paste(damaged[:1], scratches, feather=0)
 pasted = astronaut.paste(repaired.composite[:1], scratches)
-photos = {"photograph": astronaut.picture, "with scratches": scratched, "completed, pasted back": pasted}
+photos = {"photograph": astronaut.photo, "with scratches": scratched, "completed, pasted back": pasted}
 fc.show.photo_row(list(photos.values()), list(photos))
 
 # %%
 # NBVAL_CHECK_OUTPUT
-untouched = (scratched == astronaut.picture).all(axis=-1)
-print("size of the photograph kept:", pasted.shape == astronaut.picture.shape)
-print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronaut.picture[untouched]).all()))
+untouched = (scratched == astronaut.photo).all(axis=-1)
+print("size of the photograph kept:", pasted.shape == astronaut.photo.shape)
+print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronaut.photo[untouched]).all()))
 
 # %% [markdown]
 # ## 4. What the course builds
@@ -210,14 +210,14 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # | **00 start here** | a first completed face | - | 10 s | here |
 # | **01 faces and holes** | the data, masks and compositing that all papers share | 00 | 15 s | here |
 # | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
-# | **03 gfc** | an encoder-decoder, two critics and a face-parsing loss | 02 | 3 min | here |
+# | **03 gfc** | an encoder-decoder, two discriminators and a face-parsing loss | 02 | 3 min | here |
 # | **04 collagan** | one generator that completes, segments and finds landmarks at once | 03 | 90 s | here |
 # | **05 lafin** | landmarks first, then the face around them; attention | 03 | 3 min | here |
-# | 06 oracle | attention that is told by the true picture where to look | 05 | | coming |
+# | 06 oracle | attention that is told by the true image where to look | 05 | | coming |
 # | 07 symmfc: flow and light | where a pixel's mirror point is, and how it is lit | 03 | | coming |
 # | 08 symmfc: completion | fill from the other half of the face, invent the rest | 07 | | coming |
 # | 09 side by side | all five on the same faces and holes | 03 to 08 | | coming |
-# | 10 your own photo | from a file on your disk to a completed picture | 09 | | coming |
+# | 10 your own photo | from a file on your disk to a completed image | 09 | | coming |
 # | 11 full runs and many GPUs | the papers' own sizes and schedules | 03 | | coming |
 #
 # *coming* is meant literally: these lessons are not written yet, and nothing in lessons 00 to 02
@@ -242,7 +242,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # - The faces are rendered, not photographed: nobody's privacy is touched, and labels are exact. But a model
 #   trained on them meets photographs it was not made for. Lesson 01 looks at what they cover and what not.
 # - Completing the face of a real person shows *a* face, not *the* face: what was under the hole is gone,
-#   and the result must not be passed off as that person's picture. `RESPONSIBLE_USE.md` says more.
+#   and the result must not be passed off as that person's image. `RESPONSIBLE_USE.md` says more.
 #
 # **If a cell failed:** run `python3 course.py setup` once more and restart the kernel; its message names
 # what is missing.

@@ -27,7 +27,7 @@ seed = 0
 # %% [markdown]
 # ## 1. A batch of faces
 #
-# A data set gives batches. A batch holds pictures and whatever is known about them; what is not known is
+# A data set gives batches. A batch holds images and whatever is known about them; what is not known is
 # `None`.
 
 # %%
@@ -52,8 +52,8 @@ print("attributes    " + ", ".join(batch.attributes))
 # | `image` | RGB between 0 and 1 |
 # | `landmarks` | 68 points (x, y) in pixels, in the order of the iBUG 300-W data set |
 # | `parsing` | for each pixel one of 11 classes, in the order of the Helen data set |
-# | `identity` | which person; several pictures show the same one |
-# | `pose` | yaw, pitch, roll in degrees; yaw > 0 turns the face to the right of the picture |
+# | `identity` | which person; several images show the same one |
+# | `pose` | yaw, pitch, roll in degrees; yaw > 0 turns the face to the right of the image |
 # | `lamps` | two lamps: direction and colour |
 # | `mirror_flow`, `mirror_valid` | where each point's mirror partner is, and whether it can be seen |
 # | `light_ratio` | how much more light falls here than on the mirror partner |
@@ -65,7 +65,7 @@ print("attributes    " + ", ".join(batch.attributes))
 fc.show.overlay_landmarks(batch.image, batch.landmarks)
 
 # %% [markdown]
-# **Predict:** class 4 of the parsing map is called *left eye*. Is it on the left of the picture?
+# **Predict:** class 4 of the parsing map is called *left eye*. Is it on the left of the image?
 
 # %%
 fc.show.overlay_parsing(batch.image, batch.parsing, cell=128)
@@ -76,7 +76,7 @@ column = torch.arange(size)
 for label in (4, 5):
     where = batch.parsing[0] == label
     side = "right" if (where.sum(0) * column).sum() / where.sum() > size / 2 else "left"
-    print(f"class {label}, {fc.faces.PARSING[label]}: on the {side} of the picture")
+    print(f"class {label}, {fc.faces.PARSING[label]}: on the {side} of the image")
 
 # %% [markdown]
 # Left and right are the **person's** in landmarks and parsing maps. In the names of holes (`half_left`)
@@ -90,8 +90,8 @@ fc.show.FaceExplorer(batch)
 # %% [markdown]
 # ## 2. Pixels and mirrors
 #
-# Whole numbers are pixel **centres**. In a picture W pixels wide, x runs from 0 to W − 1, and a mirror
-# sends x to W − 1 − x. (Not to W − x: that is off by one pixel, a classic mistake that no picture shows,
+# Whole numbers are pixel **centres**. In an image W pixels wide, x runs from 0 to W − 1, and a mirror
+# sends x to W − 1 − x. (Not to W − x: that is off by one pixel, a classic mistake that no image shows,
 # and every landmark loss pays for.)
 #
 # A mirrored face needs more than a flipped image: its landmarks change places in pairs, its left eyebrow
@@ -117,16 +117,16 @@ fc.show.overlay_landmarks(both, points, ["a face", "mirrored: R and L changed pl
 # ## 3. Mirror flow
 #
 # A face is nearly symmetric. If its left cheek is missing, the right one tells how it looked, if we know
-# *where* each pixel's mirror partner is. On a frontal face: in the flipped picture, at the same place. On a
+# *where* each pixel's mirror partner is. On a frontal face: in the flipped image, at the same place. On a
 # turned face: somewhere else. That somewhere is the **mirror flow** Φ: for each pixel a position in the
-# flipped picture.
+# flipped image.
 #
-# symmfc (Eq. 4 and 5) takes the flipped picture *I*<sub>f</sub> and samples it along the flow:
+# symmfc (Eq. 4 and 5) takes the flipped image *I*<sub>f</sub> and samples it along the flow:
 # *I*<sub>f,w</sub>(i, j) = *I*<sub>f</sub>(Φ(i, j)). Positions run from −1 (centre of the first pixel) to 1
 # (centre of the last one), as PyTorch's `grid_sample(..., align_corners=True)` wants them.
 #
 # A toy first. The flow below points **one pixel to the right** of each pixel's own place. **Predict** the
-# first row of the warped picture.
+# first row of the warped image.
 
 # %%
 import torch.nn.functional as F
@@ -145,7 +145,7 @@ fc.show.matrices({"I": image, "flipped": flipped, "warped": warped})
 print("first row:", [round(value, 3) for value in warped[0].tolist()])
 
 # %% [markdown]
-# Each pixel fetches its right-hand neighbour of the *flipped* picture; at the border the last one is
+# Each pixel fetches its right-hand neighbour of the *flipped* image; at the border the last one is
 # repeated. Now faces: equal numbers mark mirror partners, and a number's tail begins at the same pixel as
 # on the left.
 
@@ -157,7 +157,7 @@ fc.show.mirror_flow(two.image, two.mirror_flow, two.mirror_valid, two.landmarks,
 # Follow it yourself: click or drag on the left face, and the dot on the right is the mirror partner. The
 # slider below carries the whole mirror image along the flow; *colours* and *arrows* show all of it at once.
 #
-# **Predict:** face 2 is turned to the left of the picture. The tip of its nose is its own mirror partner. To
+# **Predict:** face 2 is turned to the left of the image. The tip of its nose is its own mirror partner. To
 # which side does the flow lead from there? And from the edges of the cheeks?
 
 # %%
@@ -167,7 +167,7 @@ fc.show.FlowExplorer(pair.image, pair.mirror_flow, pair.mirror_valid, pair.landm
 # %% [markdown]
 # From the nose far to the right: in the flipped face it points the other way. What stands out in front of the
 # eyes goes with it, what lies behind them goes to the other side. The eyes themselves hardly move, because
-# aligned pictures have them in one place.
+# aligned images have them in one place.
 #
 # Two things stand in the way of copying the other half:
 #
@@ -175,7 +175,7 @@ fc.show.FlowExplorer(pair.image, pair.mirror_flow, pair.mirror_valid, pair.landm
 #   more a face is turned, the more is grey.
 # - The partner is **lit differently**. The column *difference* above shows it: most of it is light.
 #
-# symmfc multiplies the warped picture by a light ratio R before it uses it (Eq. 9). We know the true R.
+# symmfc multiplies the warped image by a light ratio R before it uses it (Eq. 9). We know the true R.
 # **Predict:** how much of the difference goes away?
 
 # %%
@@ -184,9 +184,9 @@ relit = (mirrored * batch.light_ratio).clamp(0, 1)
 seen = batch.mirror_valid[:, None]
 
 
-def difference(pictures):
+def difference(images):
     """Mean absolute difference from the faces where the mirror partner is visible, as text per face."""
-    gap = (pictures - batch.image).abs().mean(1, keepdim=True)
+    gap = (images - batch.image).abs().mean(1, keepdim=True)
     return [f"difference {g[s].mean():.3f}" for g, s in zip(gap, seen, strict=True)]
 
 
@@ -204,7 +204,7 @@ fc.show.contact_sheet(torch.cat(rows), titles, columns=4, notes=notes)
 # ## 4. A hole, and the composite
 #
 # A **mask** M says which pixels are known: **1 = known, 0 = missing**. (lafin's text uses the complement;
-# four of the five papers and this course don't.) A network G paints a whole picture; only its missing
+# four of the five papers and this course don't.) A network G paints a whole image; only its missing
 # pixels are used. This is the composite, Eq. 5 of collagan, and every paper has it in some form:
 #
 # *I*<sub>comp</sub> = M ⊙ *I* + (1 − M) ⊙ G
@@ -285,7 +285,7 @@ fc.show.completion(batch.image[:2], mask, filled.raw, filled.composite)
 # Each paper trains and tests on its own holes, and numbers from different holes must not be compared. Here
 # is one of every kind, with the table, figure or section of the paper that uses it.
 #
-# **Predict:** `gfc_o4` hides an eye. The person's left one, or the one on the left of the picture?
+# **Predict:** `gfc_o4` hides an eye. The person's left one, or the one on the left of the image?
 
 # %%
 face = fc.faces.embedded("test", size=96).batch(numbers[:1])
@@ -293,9 +293,9 @@ holes = {kind: fc.masks.make(kind, size=96, seed=seed, landmarks=face.landmarks)
 fc.show.mask_families(holes, fc.masks.SOURCES, face.image[0])
 
 # %% [markdown]
-# Three sorts. The first row lies anywhere, whatever the picture shows. The two sets O1 to O6 (not the same
+# Three sorts. The first row lies anywhere, whatever the image shows. The two sets O1 to O6 (not the same
 # six!), and things that people wear or hold, **follow the face**: given landmarks, they are placed by them;
-# without, they lie where aligned pictures have their eyes and mouths. Irregular strokes come in bins of 10 to
+# without, they lie where aligned images have their eyes and mouths. Irregular strokes come in bins of 10 to
 # 20 % and so on, so that a table can show how methods fall as holes grow.
 #
 # Left and right are the viewer's, as in all names of holes.
@@ -349,7 +349,7 @@ else:
 
     def draw(person, yaw):
         who = render.sample_person(np.random.default_rng([seed, person]))
-        how = render.sample_picture(np.random.default_rng([seed, person, 1]), who)
+        how = render.sample_scene(np.random.default_rng([seed, person, 1]), who)
         return renderer.render(who, replace(how, yaw=float(yaw)), size, mirror=False).image
 
     stops = {"person": range(5), "yaw": [-30, 0, 30]}
@@ -358,7 +358,7 @@ else:
 # %% [markdown]
 # ## 7. Augmentation
 #
-# A network that sees each face a little different every time learns faces, not pictures. Flip, shift,
+# A network that sees each face a little different every time learns faces, not images. Flip, shift,
 # rotation, scale, crop, brightness and contrast are drawn anew in each step, and **labels move along**:
 # look at the points.
 
@@ -448,7 +448,7 @@ fc.show.balance(
 # Solutions](01_faces_and_holes_solutions.ipynb).
 #
 # **Exercise 1.** `gfc_o6` hides the lower half of the *face*. Make a mask that hides the lower half of the
-# *picture*.
+# *image*.
 
 
 # %%
@@ -500,7 +500,7 @@ right = fc.show.verdict(
 
 # %%
 def mirror_landmarks(landmarks, width):
-    """[B, 68, 2] in pixels of a picture `width` px wide -> those of the mirrored picture."""
+    """[B, 68, 2] in pixels of an image `width` px wide -> those of the mirrored image."""
     # your code
 
 
@@ -516,7 +516,7 @@ right = fc.show.verdict(
 # %% [markdown]
 # **Exercise 4.** Beat a classical fill with one idea. The viewer's left half is missing. Where a mirror
 # partner is visible *and known*, take its relit pixel; elsewhere, keep Telea's. (Is the partner known? Warp
-# the flipped mask along with the picture.)
+# the flipped mask along with the image.)
 
 
 # %%

@@ -99,7 +99,7 @@ fc.show.contact_sheet(fc.show.masked(batch.image, without_eyes(batch.parsing, ma
 # %%
 # NBVAL_CHECK_OUTPUT
 def mirror_landmarks(landmarks, width):
-    """[B, 68, 2] in pixels of a picture `width` px wide -> those of the mirrored picture."""
+    """[B, 68, 2] in pixels of an image `width` px wide -> those of the mirrored image."""
     x, y = landmarks.unbind(-1)
     return torch.stack([width - 1 - x, y], dim=-1)[:, fc.faces.LANDMARK_MIRROR]
 
@@ -166,16 +166,16 @@ fc.show.contact_sheet(torch.cat(list(rows.values())), titles, columns=4, notes=n
 # usable partner and stay smeared. The more the head is turned, the less the other half can tell. symmfc
 # learns the flow, the light, and what to do about the rest.
 #
-# Now the same pictures, measured over the whole picture as most papers do:
+# Now the same images, measured over the whole image as most papers do:
 
 # %%
 for name, result in (("telea", telea), ("mirrored", ours)):
     whole = fc.evaluation.psnr(result, batch.image)
     on_face = fc.evaluation.psnr_hole(result, batch.image, judged)
-    print(f"{name:9} whole picture {whole.mean():.1f} dB, missing face {on_face.mean():.1f} dB")
+    print(f"{name:9} whole image {whole.mean():.1f} dB, missing face {on_face.mean():.1f} dB")
 
 # %% [markdown]
-# A face appeared, and the number for the whole picture hardly noticed: smeared hair and background outweigh
+# A face appeared, and the number for the whole image hardly noticed: smeared hair and background outweigh
 # it. **What** is measured, and **where**, decides what a table says. Lesson 02 is about that.
 #
 # **Exercise 5.** Take the first four of each kind.

@@ -17,13 +17,13 @@
 # > **It takes** 45 to 60 minutes with the exercises; all cells together run in some 60 seconds on two CPU
 # > cores, no GPU needed.<br>
 # > **What is simplified:** 40 rendered faces stand for a test set (`preset="full"` takes all 300), and
-# > distances of sets of pictures use a smaller network than the papers'.
+# > distances of sets of images use a smaller network than the papers'.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
 
 preset = fc.preset("lesson")
-face_number = 36  # the face of the first pictures
+face_number = 36  # the face of the first images
 seed = 0
 
 # %% [markdown]
@@ -101,7 +101,7 @@ print(f"MSE {mse:.2f}, PSNR {-10 * np.log10(mse):.0f} dB, L1 {(0 + 0.2 + 0 + 0) 
 print(f"half the error everywhere: {10 * np.log10(2**2):.1f} dB more")
 
 # %% [markdown]
-# The same as a loop over the pixels of real pictures, then at once, then ours. All three must agree.
+# The same as a loop over the pixels of real images, then at once, then ours. All three must agree.
 
 
 # %%
@@ -128,10 +128,10 @@ assert torch.allclose((a - one.image).abs().mean(), fc.evaluation.l1(a, one.imag
 print(f"A {psnr(a, one.image).item():.1f} dB, B {psnr(b, one.image).item():.1f} dB")
 
 # %% [markdown]
-# ### The whole picture flatters
+# ### The whole image flatters
 #
 # Known pixels of a composite are the truth's own. They add nothing to the error, but they do count in the
-# mean. If a share *s* of the picture is missing,
+# mean. If a share *s* of the image is missing,
 #
 # MSE<sub>whole</sub> = *s* · MSE<sub>hole</sub>, so
 # PSNR<sub>whole</sub> = PSNR<sub>hole</sub> + 10 log₁₀ (1 / *s*).
@@ -150,27 +150,27 @@ print(f"whole {whole.item():.2f} dB = missing pixels {inside.item():.2f} dB + {1
 # On faces: Telea's fill in squares of growing size. **Predict:** which of the two curves is the steeper one?
 
 # %%
-curves = {"whole picture": [], "missing pixels": []}
+curves = {"whole image": [], "missing pixels": []}
 for side in (12, 24, 40, 64, 90):
     mask = fc.masks.make("center", size=size, side=side).expand(len(many), -1, -1, -1)
     scores = fc.evaluation.score(
         fc.classical.complete(many.image, mask, "telea").composite, many.image, mask, ("psnr", "psnr_hole")
     )
     share = 100 * fc.masks.hole_fraction(mask)[0].item()
-    curves["whole picture"].append((share, scores["psnr"].mean().item()))
+    curves["whole image"].append((share, scores["psnr"].mean().item()))
     curves["missing pixels"].append((share, scores["psnr_hole"].mean().item()))
     assert torch.allclose(scores["psnr"], scores["psnr_hole"] + 10 * np.log10(100 / share), atol=1e-3)
-fc.show.lines(curves, "share of the picture that is missing, %", "PSNR in dB of the same fills")
+fc.show.lines(curves, "share of the image that is missing, %", "PSNR in dB of the same fills")
 
 # %% [markdown]
-# Same fills, same faces. Measured over the whole picture, a smeared square of 1 % gets a number that sounds
+# Same fills, same faces. Measured over the whole image, a smeared square of 1 % gets a number that sounds
 # like perfection. Most papers print the upper curve; so whoever compares two of them compares hole sizes
 # first, and methods second. **We print both, and believe the lower one.**
 
 # %% [markdown]
 # ## 3. Structure: SSIM
 #
-# Pixel errors do not care *how* a picture is wrong. Structural similarity (Wang et al., 2004) compares
+# Pixel errors do not care *how* an image is wrong. Structural similarity (Wang et al., 2004) compares
 # windows, by three numbers of each: mean μ, variance σ², and the covariance σ<sub>xy</sub> of the two.
 #
 # SSIM = (2 μ<sub>x</sub> μ<sub>y</sub> + c₁) / (μ<sub>x</sub>² + μ<sub>y</sub>² + c₁) ·
@@ -212,7 +212,7 @@ for name, window in wrong.items():
 # Check one: the edge has μ = 0.4 and σ² = 0.04; 'flat' has covariance 0 with it, which leaves c₂ / (0.04 +
 # c₂) = 0.0009 / 0.0409 = 0.02.
 #
-# A picture's SSIM is the mean over all windows of 11 x 11 pixels that lie inside it, weighted by a Gaussian
+# An image's SSIM is the mean over all windows of 11 x 11 pixels that lie inside it, weighted by a Gaussian
 # of σ = 1.5 px. As a loop over windows, then as convolutions:
 
 # %%
@@ -252,8 +252,8 @@ assert torch.isclose(
 assert torch.allclose(ssim_map(a, one.image).mean((1, 2, 3)), fc.evaluation.ssim(a, one.image), atol=1e-4)
 
 # %% [markdown]
-# Before the mean is taken, it is a picture: white where the windows agree, black where they have nothing in
-# common. (Ours keeps the picture's size by mirroring it at the border.)
+# Before the mean is taken, it is an image: white where the windows agree, black where they have nothing in
+# common. (Ours keeps the image's size by mirroring it at the border.)
 
 # %%
 shown = [a[0], fc.evaluation.ssim_map(a, one.image), b[0], fc.evaluation.ssim_map(b, one.image)]
@@ -263,8 +263,8 @@ fc.show.contact_sheet(shown, ["A", "map of A", "B", "map of B"], notes=["", note
 # %% [markdown]
 # ## 4. What a network sees: LPIPS
 #
-# Networks trained to name what is in a picture have layers that answer to edges, textures, and parts of
-# things. LPIPS (Zhang et al., 2018) compares two pictures there. In each layer *l*, each position holds a
+# Networks trained to name what is in an image have layers that answer to edges, textures, and parts of
+# things. LPIPS (Zhang et al., 2018) compares two images there. In each layer *l*, each position holds a
 # vector of C features. Bring it to length 1, take squared differences, weigh each feature by
 # *w*<sub>l</sub>, average over positions, and add up the layers:
 #
@@ -274,7 +274,7 @@ fc.show.contact_sheet(shown, ["A", "map of A", "B", "map of B"], notes=["", note
 # The weights were fitted to the choices of people who saw three patches and said which two are more alike.
 #
 # One layer by hand: two positions, two features. **Predict:** the second position has the same features in
-# both pictures, only five times as strong. What does it add?
+# both images, only five times as strong. What does it add?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -324,15 +324,15 @@ def lpips_by_layers(prediction, target):
 
 
 if has_lpips:
-    for name, picture in (("A", a), ("B", b)):
-        parts = lpips_by_layers(picture, one.image)
-        assert abs(sum(parts) - fc.evaluation.lpips(picture, one.image).item()) < 1e-4
+    for name, image in (("A", a), ("B", b)):
+        parts = lpips_by_layers(image, one.image)
+        assert abs(sum(parts) - fc.evaluation.lpips(image, one.image).item()) < 1e-4
         print(name, "layer by layer", " + ".join(f"{part:.3f}" for part in parts), f"= {sum(parts):.3f}")
 else:
     print("[--] LPIPS is left out here and below: its weights come with python3 course.py setup")
 
 # %% [markdown]
-# ## 5. One PSNR, five pictures
+# ## 5. One PSNR, five images
 #
 # We move a face by two pixels, and then spoil it in four other ways, each just so much that the **PSNR is
 # the same**.
@@ -365,10 +365,10 @@ decibels = fc.evaluation.psnr(spoiled["moved"], one.image).item()
 spoiled |= {name: spoil_until(spoil, one.image, decibels, most) for name, (spoil, most) in ways.items()}
 
 
-def facts(picture):
+def facts(image):
     """SSIM and, where it can be had, LPIPS as text."""
-    text = f"SSIM {fc.evaluation.ssim(picture, one.image).item():.2f}"
-    return text + (f"   LPIPS {fc.evaluation.lpips(picture, one.image).item():.2f}" if has_lpips else "")
+    text = f"SSIM {fc.evaluation.ssim(image, one.image).item():.2f}"
+    return text + (f"   LPIPS {fc.evaluation.lpips(image, one.image).item():.2f}" if has_lpips else "")
 
 
 fc.show.contact_sheet(
@@ -414,7 +414,7 @@ for name in WANTED:
 # Why: where something is uncertain, **the squared error wants the mean of all possibilities**, and the mean
 # of many faces is blurred. An edge at the wrong place costs twice: it is missing here, and it is wrong
 # there. A network that is trained on squared error alone learns to blur (gfc's M1, lesson 03), and gets a
-# good PSNR for it. That is why all five papers add a critic, and why their full models sometimes *lose*
+# good PSNR for it. That is why all five papers add a discriminator, and why their full models sometimes *lose*
 # PSNR.
 #
 # Try it: where does each measure change its mind?
@@ -441,11 +441,11 @@ fc.show.Panel(
 )
 
 # %% [markdown]
-# ## 7. Do the pictures look real *as a set*? Fréchet distance and KID
+# ## 7. Do the images look real *as a set*? Fréchet distance and KID
 #
 # Who completes half a face cannot know the other half. A good invention may differ from the truth in every
-# pixel. So one also asks: do the completed pictures, all together, look like real pictures? Take features of
-# a network for each picture, and compare the two clouds of points.
+# pixel. So one also asks: do the completed images, all together, look like real images? Take features of
+# a network for each image, and compare the two clouds of points.
 #
 # The **Fréchet distance** fits a Gaussian to each cloud and compares these. In one dimension:
 #
@@ -552,13 +552,13 @@ for n in sizes:
     found["Fréchet distance"].append((n, np.mean([fc.evaluation.frechet(*pair) for pair in sets])))
     found["KID"].append((n, np.mean([fc.evaluation.mmd(*pair) for pair in sets])))
 fc.show.lines(
-    found, "pictures in each set (16 features)", "distance of two equal distributions", level=0, log=True
+    found, "images in each set (16 features)", "distance of two equal distributions", level=0, log=True
 )
 
 # %% [markdown]
 # The Fréchet distance of small sets is far too large, by an amount that depends on their size; KID is right
 # on average at any size. That is with 16 features. Inception has 2,048, so published FIDs use 10,000 and
-# more pictures. Ours refuses to compute nonsense:
+# more images. Ours refuses to compute nonsense:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -569,7 +569,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# For small sets, then, KID, on 512 features of VGG-16. The set of completed pictures against the true ones:
+# For small sets, then, KID, on 512 features of VGG-16. The set of completed images against the true ones:
 
 # %%
 has_vgg = fc.weights.available("lpips_vgg") or fc.weights.available("vgg16")
@@ -578,8 +578,8 @@ few = many[:16]
 fills = {"A: moved": fill_a(few.image), "B: blurred": fill_b(few.image)}
 if has_vgg:
     seen = fc.evaluation.extract_features(few.image, "vgg16", progress=False)
-    for name, pictures in fills.items():
-        seen_here = fc.evaluation.extract_features(pictures, "vgg16", progress=False)
+    for name, images in fills.items():
+        seen_here = fc.evaluation.extract_features(images, "vgg16", progress=False)
         print(f"{name:10}", fc.evaluation.kid(seen, seen_here, seed=seed))
 else:
     print("[--] KID on faces is left out: the weights come with python3 course.py setup")
@@ -587,9 +587,9 @@ else:
 # %% [markdown]
 # ## 8. Is it still the same person?
 #
-# Networks for recognition turn a face into a vector (here 128 numbers) such that pictures of one person lie
+# Networks for recognition turn a face into a vector (here 128 numbers) such that images of one person lie
 # near to each other. Two questions follow: how far did completion move the vector (**identity distance**),
-# and is a picture of the right person among the K nearest in a **gallery** (**Top-K recognition**, gfc's
+# and is an image of the right person among the K nearest in a **gallery** (**Top-K recognition**, gfc's
 # section 4.4)?
 #
 # By hand with 2-D vectors: five people in the gallery, three probes, all of person 0. **Predict** Top-1,
@@ -611,9 +611,9 @@ assert by_hand == {name: hits.mean().item() for name, hits in ours.items()}
 print({name: f"{share:.0%}" for name, share in by_hand.items()})
 
 # %% [markdown]
-# Now faces: one picture of each person in the gallery, *another* picture of the same people as probes, whole
+# Now faces: one image of each person in the gallery, *another* image of the same people as probes, whole
 # and with the middle filled. The embedding is dlib's. (gfc used OpenFace's; numbers of two embeddings must
-# not be compared.) On photographs two pictures of one person are some 0.4 apart and two persons 0.8; rendered
+# not be compared.) On photographs two images of one person are some 0.4 apart and two persons 0.8; rendered
 # people are more alike.
 #
 # **Predict:** without eyes, nose and mouth, will the right person still be among five of twenty more often
@@ -635,13 +635,13 @@ has_dlib = fc.weights.available("dlib_embedding")
 if has_dlib:
     gallery = fc.evaluation.face_embedding(known.image, known.landmarks)
     vectors = {name: fc.evaluation.face_embedding(x, asked.landmarks) for name, x in variants.items()}
-    table = torch.cdist(gallery, vectors["whole face"])  # [person, person], two pictures of everybody
+    table = torch.cdist(gallery, vectors["whole face"])  # [person, person], two images of everybody
     others = table[~torch.eye(people, dtype=torch.bool)].mean()
-    print(f"two pictures of one person are {table.diag().mean():.2f} apart, two persons {others:.2f}")
+    print(f"two images of one person are {table.diag().mean():.2f} apart, two persons {others:.2f}")
     for name, vector in vectors.items():
         hits = fc.evaluation.recognition(gallery, known.identity, vector, asked.identity)
         top = "  ".join(f"Top-{key[3:]} {hit.mean():4.0%}" for key, hit in hits.items())
-        apart = (vector - vectors["whole face"]).norm(dim=1).mean()  # paired by picture
+        apart = (vector - vectors["whole face"]).norm(dim=1).mean()  # paired by image
         print(f"{name:15} {top}   identity distance {apart:.2f}")
 else:
     print("[--] recognition is left out: dlib's weights come with python3 course.py setup")
@@ -671,7 +671,7 @@ if has_dlib:
 #
 # ## 9. Labels: Dice, landmark error, NME
 #
-# collagan finds parsing maps and landmarks beside the picture, gfc uses a parsing network, lafin draws faces
+# collagan finds parsing maps and landmarks beside the image, gfc uses a parsing network, lafin draws faces
 # after landmarks. **Dice** measures the overlap of a class in two maps, 2 |A ∩ B| / (|A| + |B|). By hand: a
 # 'nose' (6) that was found one column too far to the right, on 'skin' (1).
 
@@ -710,7 +710,7 @@ print(f"pixels that are right: {(found_map == true_map).float().mean():.0%}")
 # Three of four pixels are right, and half of the nose is missing: large classes flatter small ones, again.
 #
 # **Landmark error** is the mean distance of the 68 points from the true ones, in pixels. So it depends on
-# the picture's size; **NME** (normalised mean error) divides it by the distance of the outer eye corners.
+# the image's size; **NME** (normalised mean error) divides it by the distance of the outer eye corners.
 # **Predict:** all points are off by 3 px to the right and 4 px down. Landmark error?
 
 # %%
@@ -745,8 +745,8 @@ fc.show.overlay_landmarks(one.image.expand(len(levels), -1, -1, -1), points, tit
 # | `mean` | everything has the mean colour | |
 # | `telea` | colours go on inwards from the rim, nearest first | Telea 2004 |
 # | `navier_stokes` | lines of equal brightness flow on into the hole | Bertalmio et al. 2001 |
-# | `biharmonic` | the picture is as smooth as a bent sheet of metal | |
-# | `patchmatch` | what is missing is like something seen elsewhere in the picture | Barnes et al. 2009 |
+# | `biharmonic` | the image is as smooth as a bent sheet of metal | |
+# | `patchmatch` | what is missing is like something seen elsewhere in the image | Barnes et al. 2009 |
 #
 # **Predict:** which one will be ahead with thin scratches, and what will the last one put where the eyes
 # were?
@@ -755,15 +755,15 @@ fc.show.overlay_landmarks(one.image.expand(len(levels), -1, -1, -1), points, tit
 KINDS = ("mean", "telea", "navier_stokes", "biharmonic", "patchmatch")
 cases = {"irregular_10_20": 246, "glasses": 39, "center": 36, "half_left": 128}  # hole -> face
 view = (..., slice(14, 110), slice(16, 112))  # what is shown
-pictures, notes = {}, {}
+images, notes = {}, {}
 for kind, number in cases.items():
     face = faces.batch([number])
     mask = fc.masks.make(kind, size=size, seed=seed, landmarks=face.landmarks)
     filled = [fc.classical.complete(face.image, mask, fill).composite for fill in KINDS]
     name = kind.replace("_", "\n", 1)
-    pictures[name] = [x[view][0] for x in (fc.show.masked(face.image, mask), *filled, face.image)]
+    images[name] = [x[view][0] for x in (fc.show.masked(face.image, mask), *filled, face.image)]
     notes[name] = ["", *[f"{fc.evaluation.psnr_hole(x, face.image, mask).item():.1f} dB" for x in filled], ""]
-fc.show.rows(pictures, ("input", *KINDS, "truth"), notes)
+fc.show.rows(images, ("input", *KINDS, "truth"), notes)
 
 # %% [markdown]
 # (PSNR of the missing pixels.) Where each one breaks:
@@ -797,7 +797,7 @@ right_side = torch.stack([known_row[0] + 2 * g[1] - g[0] - g[2], known_row[3] + 
 u = torch.linalg.solve(torch.tensor([[2.0, -1.0], [-1.0, 2.0]]), right_side)
 print("blended:", [round(x, 2) for x in (0.2, *u.tolist(), 0.8)])
 
-two_rows = [x.expand(1, 3, 2, 4) for x in (known_row, drawn_row)]  # the library wants a picture
+two_rows = [x.expand(1, 3, 2, 4) for x in (known_row, drawn_row)]  # the library wants an image
 hole = torch.tensor([1.0, 0.0, 0.0, 1.0]).expand(1, 1, 2, 4)
 assert torch.allclose(fc.classical.poisson_blend(*two_rows, hole)[0, 0, 0, 1:3], u, atol=1e-6)
 
@@ -819,13 +819,13 @@ holes = torch.cat([square, square, fc.masks.make("half_left", size=size)])
 drawn = torch.cat([average, candidates[[somebody, somebody]]])
 pasted = fc.masks.composite(face.image, drawn, holes)
 blended = fc.classical.poisson_blend(face.image, drawn, holes)
-pictures, notes = {}, {}
+images, notes = {}, {}
 for k, name in enumerate(("average", "somebody\nelse", "somebody's\nhalf")):
     stages = (fc.show.masked(face.image, holes), drawn, pasted, blended, face.image)
     scores = [fc.evaluation.psnr_hole(x, face.image, holes)[k].item() for x in (pasted, blended)]
-    pictures[name] = [stage[view][k] for stage in stages]
+    images[name] = [stage[view][k] for stage in stages]
     notes[name] = ["", "", *[f"{score:.1f} dB" for score in scores], ""]
-fc.show.rows(pictures, ("input", "drawn", "pasted", "blended", "truth"), notes)
+fc.show.rows(images, ("input", "drawn", "pasted", "blended", "truth"), notes)
 
 # %% [markdown]
 # The seams are gone, and the face takes on the skin and the light around it. But blending knows nothing of
@@ -927,7 +927,7 @@ comparison.figure("lpips") if has_lpips else comparison.figure("ssim")
 # - **The blended average face is ahead where a face is missing**, by both measures. It knows nothing of this
 #   person but the rim of the hole. Whoever builds a network should beat *it*.
 #
-# And as the papers print it, over the whole picture:
+# And as the papers print it, over the whole image:
 
 # %%
 comparison.table("psnr")
@@ -943,10 +943,10 @@ comparison.table("psnr")
 # | faces | photographs (CelebA, CelebA-HQ): hats, hands, any background | rendered; quiet backgrounds |
 # | size | 128 (gfc, collagan) or 256 px (lafin, oracle, symmfc) | 128 px |
 # | holes | each paper its own, partly drawn at random, files not published | ours, with a seed |
-# | where | whole picture, mostly; sometimes the raw output | composite; whole picture *and* missing pixels |
+# | where | whole image, mostly; sometimes the raw output | composite; whole image *and* missing pixels |
 # | SSIM | grey or colour, window and range not always said | colour, Gaussian window, range 1 |
 # | L1 | % of 255, or of the range −1 ... 1 (twice as large) | % of the range 0 ... 1 |
-# | FID | Inception features of 10,000 pictures or more | KID on VGG-16 features of 40 |
+# | FID | Inception features of 10,000 images or more | KID on VGG-16 features of 40 |
 # | identity | OpenFace | dlib |
 #
 # What can be compared is the **order** of methods that were measured alike, on the same faces and holes.
@@ -958,7 +958,7 @@ comparison.table("psnr")
 # Write the body of each function and run the cell. `[OK]` means that the statement holds. Solutions: [02 ·
 # Solutions](02_measuring_completion_solutions.ipynb).
 #
-# **Exercise 1.** A paper prints a PSNR over the whole picture and the share that was missing. What was it on
+# **Exercise 1.** A paper prints a PSNR over the whole image and the share that was missing. What was it on
 # the missing pixels?
 
 
@@ -1069,12 +1069,12 @@ right = fc.show.verdict(
 # ## 14. Limits, and what the next lesson does about them
 #
 # - **No measure knows what a face is.** LPIPS knows ImageNet, the embedding knows who, Dice knows where. A
-#   face with three eyes can score well. Look at pictures as well as at tables, and at the worst ones first.
+#   face with three eyes can score well. Look at images as well as at tables, and at the worst ones first.
 # - **One truth, many answers.** All measures but KID and FID punish a good invention that is not *the*
 #   truth. No number here says 'plausible'.
 # - Measures of networks are trained on photographs. On rendered faces they are a little off their ground.
 # - The average face beats all classical fills in the middle of a face, and nobody would want it there. But
 #   it has what they lack: it knows where eyes belong. **Lesson 03** builds gfc, a network that learns this
-#   from faces, and a critic that will not accept an average.
+#   from faces, and a discriminator that will not accept an average.
 #
 # Next: lesson 03, gfc.

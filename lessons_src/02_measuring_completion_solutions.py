@@ -59,7 +59,7 @@ right = fc.show.verdict(
 assert right
 
 # %% [markdown]
-# A mean of PSNRs is not the PSNR of a mean: over many pictures with holes of *one* size this is exact, for
+# A mean of PSNRs is not the PSNR of a mean: over many images with holes of *one* size this is exact, for
 # irregular bins (10 to 20 %, say) only about right.
 #
 # **Exercise 2.** Look the points up in the mask, then average over those that lie in the hole. 0 / 0 is NaN,
@@ -71,7 +71,7 @@ assert right
 def nme_hole(prediction, target, mask):
     """Points [B, 68, 2] twice, mask [B, 1, H, W] -> [B]; NaN for a face without points in its hole."""
     height, width = mask.shape[2:]
-    x = target[..., 0].round().long().clamp(0, width - 1)  # a jaw may leave the picture
+    x = target[..., 0].round().long().clamp(0, width - 1)  # a jaw may leave the image
     y = target[..., 1].round().long().clamp(0, height - 1)
     face = torch.arange(len(target))[:, None]
     missing = (mask[face, 0, y, x] < 0.5).float()  # [B, 68]
@@ -103,15 +103,15 @@ assert right
 
 # %% [markdown]
 # **Exercise 3.** One face at a time, the distance to all candidates over the known pixels. Blending wants
-# the drawn picture at the rim, too: give it the whole candidate.
+# the drawn image at the rim, too: give it the whole candidate.
 
 
 # %%
 def nearest_face(image, mask):
     """[B, 3, H, W] and [B, 1, H, W] -> composite [B, 3, H, W]."""
     places = [
-        ((candidates - picture) * known).square().sum((1, 2, 3)).argmin()
-        for picture, known in zip(image, mask, strict=True)
+        ((candidates - image) * known).square().sum((1, 2, 3)).argmin()
+        for image, known in zip(image, mask, strict=True)
     ]
     return fc.classical.poisson_blend(image, candidates[torch.stack(places)], mask)
 
@@ -164,11 +164,11 @@ fc.show.rows(rows, ("input", *methods, "truth"))
 # %%
 perceptual = ("lpips",) if fc.weights.available("lpips_alex") else ()
 comparison = fc.evaluation.Comparison(seed=seed)
-for name, pictures in fills.items():
+for name, images in fills.items():
     wanted = ("psnr_hole", "ssim", *perceptual)
-    scores = fc.evaluation.score(pictures, many.image, middle, wanted)
+    scores = fc.evaluation.score(images, many.image, middle, wanted)
     if fc.weights.available("dlib_embedding"):
-        own = (pictures[:12], many.image[:12], many.landmarks[:12])
+        own = (images[:12], many.image[:12], many.landmarks[:12])
         scores["identity"] = torch.full((len(many),), torch.nan)
         scores["identity"][:12] = fc.evaluation.identity_distance(*own)
     comparison.add(name, "center", scores)

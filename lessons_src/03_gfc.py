@@ -9,13 +9,13 @@
 # %% [markdown]
 # # 03 · gfc: a network that has seen faces
 #
-# > Generative Face Completion (Li, Liu, Yang and Yang, CVPR 2017): an autoencoder, two critics, and a network
+# > Generative Face Completion (Li, Liu, Yang and Yang, CVPR 2017): an autoencoder, two discriminators, and a network
 # > that knows the parts of a face.
 
 # %% [markdown]
 # > **The question:** how does a network learn to draw what is missing, and what does each of its losses
 # > repair?<br>
-# > **You will build** it piece by piece: an autoencoder that remembers places, two critics, a parsing
+# > **You will build** it piece by piece: an autoencoder that remembers places, two discriminators, a parsing
 # > network, four losses; then train it stage by stage and watch the same faces through all of them.<br>
 # > **You need** lesson 01 (batches, masks, composites) and lesson 02 (measures, blending, and why the squared
 # > error likes blur).<br>
@@ -29,7 +29,7 @@ import facecomp_lib as fc
 
 preset = fc.preset("lesson")
 seed = 0
-model = "M4"  # which losses take part: M1 reconstruction, M2 + local, M3 + global critic, M4 + parsing
+model = "M4"  # which losses take part: M1 reconstruction, M2 + local, M3 + global discriminator, M4 + parsing
 size = None  # px; None is the preset's, as everywhere below
 width = None  # multiplier of all channel numbers; the paper's is 1
 steps = None  # of each stage, such as [150, 200, 100, 100]
@@ -40,8 +40,8 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # %% [markdown]
 # ## 1. The plan
 #
-# All fills of lesson 02 look for the answer in the picture itself. But an eye that is hidden is nowhere else
-# in this picture. It has to come from *other* faces. gfc lets a network see many of them, and judges what it
+# All fills of lesson 02 look for the answer in the image itself. But an eye that is hidden is nowhere else
+# in this image. It has to come from *other* faces. gfc lets a network see many of them, and judges what it
 # draws in four ways.
 
 # %%
@@ -54,7 +54,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecomp_lib.faces import PARSING, Augment
-from facecomp_lib.methods import Method, Player, Sample, Stage, uniform
+from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
 
 # %%
 from pathlib import Path
@@ -69,7 +69,7 @@ square = fc.masks.make("center", size=128)
 
 out = shipped.complete(one.image, square, seed=seed)
 with torch.no_grad():
-    maps = [shipped.parser(picture).argmax(1)[0] for picture in (out.raw, one.image)]
+    maps = [shipped.parser(image).argmax(1)[0] for image in (out.raw, one.image)]
 blank = torch.full_like(one.image[0], 0.9)
 fc.show.gfc_plan(
     {
@@ -78,8 +78,8 @@ fc.show.gfc_plan(
         "composite": out.composite[0],
         "original": one.image[0],
         "hole": out.composite[0, :, 32:96, 32:96],
-        "parsing": fc.show.parsing_picture(maps[0]),
-        "parsing_original": fc.show.parsing_picture(maps[1]),
+        "parsing": fc.show.parsing_image(maps[0]),
+        "parsing_original": fc.show.parsing_image(maps[1]),
     }
 )
 
@@ -90,12 +90,12 @@ fc.show.gfc_plan(
 # | loss | asks | looks at |
 # |---|---|---|
 # | L<sub>r</sub> | is every pixel near to the original? | the raw output |
-# | L<sub>a1</sub> | can a **local critic** tell the filled hole from a real one? | the composite's hole |
-# | L<sub>a2</sub> | can a **global critic** tell the output from a real face? | the raw output |
+# | L<sub>a1</sub> | can a **local discriminator** tell the filled hole from a real one? | the composite's hole |
+# | L<sub>a2</sub> | can a **global discriminator** tell the output from a real face? | the raw output |
 # | L<sub>p</sub> | does a **parsing network** see eyes, nose and lips where they were? | the raw output |
 #
 # The paper calls its models by how many of the losses they learn from: M1 has L<sub>r</sub> only, M2 the
-# local critic too, M3 both critics, M4 all four. M5 is M4, blended into its surroundings (lesson 02, section
+# local discriminator too, M3 both discriminators, M4 all four. M5 is M4, blended into its surroundings (lesson 02, section
 # 10).
 #
 # **Predict:** which of the four will paint hair, which will paint *sharp* hair, and which will give one eye
@@ -129,14 +129,14 @@ fc.show.contact_sheet([hidden, *noisy], ["the hole", "key 0", "key 1"], cell=120
 # %% [markdown]
 # ## 3. Pooling that remembers
 #
-# The generator is an **autoencoder**: it shrinks the picture to a few numbers that say what is in it (there
-# is no room for details), and grows a picture from these. Shrinking is done by **max-pooling**: of each 2x2
+# The generator is an **autoencoder**: it shrinks the image to a few numbers that say what is in it (there
+# is no room for details), and grows an image from these. Shrinking is done by **max-pooling**: of each 2x2
 # block, the largest value stays.
 #
 # How to grow? gfc puts each value back **where the winner stood**, and zeros around it: max-**un**pooling.
 # The encoder has to remember the places.
 #
-# By hand. **Predict** the last picture: which cells are not 0?
+# By hand. **Predict** the last image: which cells are not 0?
 
 # %%
 toy = torch.tensor([[1.0, 5, 2, 0], [3, 2, 1, 7], [4, 8, 6, 3], [0, 1, 2, 5]])
@@ -212,7 +212,7 @@ fc.show.contact_sheet(
 # %%
 #| export
 def conv_block(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
-    """3x3 convolution, batch norm if wanted, ReLU; the picture keeps its size."""
+    """3x3 convolution, batch norm if wanted, ReLU; the image keeps its size."""
     conv = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     return nn.Sequential(conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.ReLU())
@@ -303,7 +303,7 @@ class Generator(nn.Module):
     """Section 3.1: VGG-19 to pool3 and two more convolutions, a fully connected bottleneck, the mirror image.
 
     Args:
-        size: side of the pictures, px; a multiple of 16.
+        size: side of the images, px; a multiple of 16.
         width: multiplier of all channel numbers.
         variant: ``"paper"`` puts the two extra convolutions on top, ``"released"`` at the input end.
         fc_dim: numbers in the bottleneck, by default 4096 times the width.
@@ -332,13 +332,13 @@ class Generator(nn.Module):
         before = [3, *(block[-1] for block in blocks)]
         back = [[*reversed(block), before[depth]] for depth, block in enumerate(blocks)]
         self.decoder = VGGDecoder([*back[:0:-1], blocks[0][::-1]], norm)
-        self.to_picture = nn.Conv2d(blocks[0][0], 3, 3, padding=1)
+        self.to_image = nn.Conv2d(blocks[0][0], 3, 3, padding=1)
 
     def forward(self, filled: Tensor) -> Tensor:
         """``[B, 3, S, S]`` with noise in the hole -> ``[B, 3, S, S]``, all drawn anew; both in [0, 1]."""
         features, winners = self.encoder(filled)
         code = self.bottleneck(features.flatten(1)).unflatten(1, self.bottom)  # [B, 512, 8, 8]
-        return torch.sigmoid(self.to_picture(self.decoder(code, winners)))
+        return torch.sigmoid(self.to_image(self.decoder(code, winners)))
 
 
 # %% [markdown]
@@ -352,14 +352,14 @@ def millions(network):
     return sum(p.numel() for p in network.parameters()) / 1e6
 
 
-def shapes(network, picture):
+def shapes(network, image):
     """Output shape of each block of a generator, in the order in which they run."""
     found = []
-    blocks = [*network.encoder.blocks, *network.bottleneck, *network.decoder.blocks, network.to_picture]
+    blocks = [*network.encoder.blocks, *network.bottleneck, *network.decoder.blocks, network.to_image]
     hooks = [
         block.register_forward_hook(lambda *call: found.append(list(call[2].shape[1:]))) for block in blocks
     ]
-    network(picture)
+    network(image)
     for hook in hooks:
         hook.remove()
     return [" x ".join(map(str, shape)) for shape in found]
@@ -387,7 +387,7 @@ def parts(network):
     return {
         "encoder": millions(network.encoder),
         "fully connected": millions(network.bottleneck),
-        "decoder": millions(network.decoder) + millions(network.to_picture),
+        "decoder": millions(network.decoder) + millions(network.to_image),
     }
 
 
@@ -412,7 +412,7 @@ print(f"by hand: 512 · 8 · 8 · 4096 · 2 = {512 * 8 * 8 * 4096 * 2 / 1e6:.1f}
 # gets several times further; our own runs use it and say so.)
 #
 # 96 of 100 parameters sit in two matrices of 32,768 x 4,096. They hardly cost time (a multiplication each,
-# once per picture; a convolution reuses its few weights 16,384 times), but memory, and a checkpoint of more
+# once per image; a convolution reuses its few weights 16,384 times), but memory, and a checkpoint of more
 # than a gigabyte. So there is a knob for it, `fc_dim`, beside `width`. Our checkpoint has a quarter of the
 # width and `fc_dim=128`.
 #
@@ -449,12 +449,12 @@ fc.show.curves(
 )
 
 # %% [markdown]
-# The mean, a value that *none* of the four faces has. In a picture, the mean of all eyes that could be there
+# The mean, a value that *none* of the four faces has. In an image, the mean of all eyes that could be there
 # is a blurred eye. No training and no larger network helps: it is what L<sub>r</sub> asks for.
 #
-# ## 6. A critic
+# ## 6. A discriminator
 #
-# A **critic** (the paper says discriminator) is a network that learns to tell real from drawn, while the
+# A **discriminator** (the paper says discriminator) is a network that learns to tell real from drawn, while the
 # generator learns to fool it. D gives the probability of 'real'. Equation 1:
 #
 # L<sub>a</sub> = min<sub>G</sub> max<sub>D</sub> E<sub>x</sub> [ log D(x) ] +
@@ -463,7 +463,7 @@ fc.show.curves(
 # A blurred eye is easy to tell from real ones, and *the mean of all eyes* earns nothing any more: the
 # generator has to make up its mind.
 #
-# Our critics give a **logit** *s*; the probability is D = 1 / (1 + e<sup>−s</sup>). Three drawn pictures by
+# Our discriminators give a **logit** *s*; the probability is D = 1 / (1 + e<sup>−s</sup>). Three drawn images by
 # hand. **Predict:** which one of them should push the generator most?
 
 # %%
@@ -487,7 +487,7 @@ pushes = {
 }
 fc.show.curves(
     {name: list(zip(line.tolist(), push.tolist(), strict=True)) for name, push in pushes.items()},
-    "logit of a drawn picture: left, the critic sees through it; right, it is fooled",
+    "logit of a drawn image: left, the discriminator sees through it; right, it is fooled",
     "how strongly the generator is pushed",
     {"chance: D = ½": (0, 0.5)},
 )
@@ -500,26 +500,26 @@ fc.show.curves(
 
 # %%
 #| export
-def real_and_fake(real: Tensor, fake: Tensor) -> Tensor:
-    """A critic's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log 2."""
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """A discriminator's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log 2."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def fools(fake: Tensor) -> Tensor:
+def generator_loss(fake: Tensor) -> Tensor:
     """A generator's loss, non-saturating: -log D(fake), from logits ``[B]``."""
     return F.softplus(-fake).mean()
 
 
 # %%
 # NBVAL_CHECK_OUTPUT
-def fools_loop(logits):
+def generator_loss_loop(logits):
     total = 0.0
     for s in logits.tolist():
         total += -np.log(1 / (1 + np.exp(-s)))
     return total / len(logits)
 
 
-def critic_loop(real, fake):
+def discriminator_loss_loop(real, fake):
     total = 0.0
     for s in real.tolist():
         total += -np.log(1 / (1 + np.exp(-s))) / len(real)
@@ -529,17 +529,17 @@ def critic_loop(real, fake):
 
 
 real = torch.tensor([3.0, 1.0, 0.5])
-assert np.isclose(fools_loop(logits), fools(logits)) and np.isclose(
-    critic_loop(real, logits), real_and_fake(real, logits)
+assert np.isclose(generator_loss_loop(logits), generator_loss(logits)) and np.isclose(
+    discriminator_loss_loop(real, logits), discriminator_loss(real, logits)
 )
-print(f"generator: (2.13 + 0.69 + 0.13) / 3 = {fools(logits):.2f}")
-chance = real_and_fake(torch.zeros(3), torch.zeros(3))
-print(f"critic: {real_and_fake(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
+print(f"generator: (2.13 + 0.69 + 0.13) / 3 = {generator_loss(logits):.2f}")
+chance = discriminator_loss(torch.zeros(3), torch.zeros(3))
+print(f"discriminator: {discriminator_loss(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
 
 # %% [markdown]
-# Remember 2 log 2 = 1.39. A critic's loss near it means: it cannot tell. Near 0: it sees through everything,
+# Remember 2 log 2 = 1.39. A discriminator's loss near it means: it cannot tell. Near 0: it sees through everything,
 # and the generator learns little from it. The paper takes care 'when the discriminator is too strong at the
-# beginning'; ours sits out a step while its loss is below 0.5 (`pause_below`).
+# beginning'; ours sits out a step while its loss is below 0.5 (`skip_below`).
 #
 # The network is DCGAN's: pairs of a 3x3 convolution and a 4x4 convolution with stride 2, until 4 x 4 are
 # left.
@@ -547,10 +547,10 @@ print(f"critic: {real_and_fake(real, logits):.2f}; one that only guesses: 2 log 
 
 # %%
 #| export
-class Critic(nn.Module):
-    """Section 3.2: is this picture, or this hole, real? One number per picture, above 0 for real.
+class Discriminator(nn.Module):
+    """Section 3.2: is this image, or this hole, real? One number per image, above 0 for real.
 
-    Pairs of 3x3 convolutions (stride 1) and 4x4 convolutions (stride 2) halve the picture down to 4x4; a last
+    Pairs of 3x3 convolutions (stride 1) and 4x4 convolutions (stride 2) halve the image down to 4x4; a last
     4x4 convolution makes one number of it. The channels double with each pair, up to 512.
 
     Args:
@@ -564,16 +564,16 @@ class Critic(nn.Module):
         channels = [3, *(round(width * 512 / 2**k) for k in reversed(range(pairs)))]
         layers: list[nn.Module] = []
         for inputs, outputs in zip(channels, channels[1:], strict=False):
-            layers += critic_layer(inputs, outputs, 3, 1, norm=inputs > 3)
-            layers += critic_layer(outputs, outputs, 4, 2, norm=True)
+            layers += discriminator_layer(inputs, outputs, 3, 1, norm=inputs > 3)
+            layers += discriminator_layer(outputs, outputs, 4, 2, norm=True)
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4))
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """``[B, 3, size, size]`` in [0, 1] -> ``[B]``, the logit of 'real'."""
-        return self.layers(2 * picture - 1).flatten().float()
+        return self.layers(2 * image - 1).flatten().float()
 
 
-def critic_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool) -> list[nn.Module]:
+def discriminator_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool) -> list[nn.Module]:
     """Convolution, batch norm if wanted, leaky ReLU, as in DCGAN."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=1)
     nn.init.normal_(conv.weight, std=0.02)
@@ -581,11 +581,11 @@ def critic_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool
 
 
 # %% [markdown]
-# ## 7. Two critics, and where their gradients reach
+# ## 7. Two discriminators, and where their gradients reach
 #
-# The **local critic** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global critic** looks at
+# The **local discriminator** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global discriminator** looks at
 # everything. A completion of any other hole is cut out by a window of the same size, around the middle of the
-# hole's bounding box, pushed back into the picture where it would stick out. (Below, 32 of 64 px.)
+# hole's bounding box, pushed back into the image where it would stick out. (Below, 32 of 64 px.)
 
 
 # %%
@@ -593,7 +593,7 @@ def critic_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool
 def hole_corner(mask: Tensor, side: int) -> Tensor:
     """Upper left corner (y, x) of the ``side`` x ``side`` window around each hole: int64 ``[B, 2]``.
 
-    The window has the middle of the hole's bounding box, moved inside the picture where it would stick out.
+    The window has the middle of the hole's bounding box, moved inside the image where it would stick out.
     """
     missing = mask[:, 0] < 0.5  # [B, H, W]
     corners = []
@@ -604,13 +604,13 @@ def hole_corner(mask: Tensor, side: int) -> Tensor:
     return torch.stack(corners, 1)
 
 
-def crop(picture: Tensor, corner: Tensor, side: int) -> Tensor:
-    """A window of each picture: ``[B, C, H, W]`` and corners ``[B, 2]`` -> ``[B, C, side, side]``."""
-    steps = torch.arange(side, device=picture.device)
+def crop(image: Tensor, corner: Tensor, side: int) -> Tensor:
+    """A window of each image: ``[B, C, H, W]`` and corners ``[B, 2]`` -> ``[B, C, side, side]``."""
+    steps = torch.arange(side, device=image.device)
     y = (corner[:, 0, None] + steps)[:, :, None]  # [B, side, 1]
     x = (corner[:, 1, None] + steps)[:, None, :]  # [B, 1, side]
-    one = torch.arange(len(picture), device=picture.device)[:, None, None]
-    return picture.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
+    one = torch.arange(len(image), device=image.device)[:, None, None]
+    return image.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
 
 
 # %%
@@ -638,15 +638,15 @@ fc.show.windows(fc.show.masked(many, holes), corners, 32, kinds, cell=112)
 
 # %% [markdown]
 # Now the difference that the paper makes so much of. The gradient of a loss says, for each pixel of the raw
-# output: 'a little brighter here would help'. **Predict:** where is it zero for the local critic, where for
+# output: 'a little brighter here would help'. **Predict:** where is it zero for the local discriminator, where for
 # the global one?
 
 # %%
 torch.manual_seed(seed)
-generator, local_critic, global_critic = (
+generator, local_discriminator, global_discriminator = (
     Generator(128, 0.125, fc_dim=64),
-    Critic(64, 0.125),
-    Critic(128, 0.125),
+    Discriminator(64, 0.125),
+    Discriminator(128, 0.125),
 )
 mask = fc.masks.make("random_square", 128, seed=4)
 corner = hole_corner(mask, 64)
@@ -654,8 +654,8 @@ raw = generator(torch.where(mask > 0.5, one.image, torch.rand(1, 3, 128, 128)))
 composite = torch.where(mask > 0.5, one.image, raw)  # known pixels do not depend on the generator
 losses = {
     "reconstruction": F.mse_loss(raw, one.image),
-    "local critic": fools(local_critic(crop(composite, corner, 64))),
-    "global critic": fools(global_critic(raw)),
+    "local discriminator": generator_loss(local_discriminator(crop(composite, corner, 64))),
+    "global discriminator": generator_loss(global_discriminator(raw)),
 }
 gradients = {
     name: torch.autograd.grad(loss, raw, retain_graph=True)[0][0].abs().sum(0)
@@ -669,22 +669,22 @@ fc.show.reach(
 
 # %%
 hidden = mask[0, 0] < 0.5
-assert (gradients["local critic"][~hidden] == 0).all() and (gradients["local critic"][hidden] > 0).all()
-assert (gradients["global critic"] > 0).float().mean() > 0.99
+assert (gradients["local discriminator"][~hidden] == 0).all() and (gradients["local discriminator"][hidden] > 0).all()
+assert (gradients["global discriminator"] > 0).float().mean() > 0.99
 
 # %% [markdown]
-# The local critic cannot say anything about the known pixels: it teaches the hole to look like a piece of
-# *some* face. Whether it fits to the pixels around it, only the global critic can see, because it looks at
-# both sides of the rim; and it pushes on both. So we expect: after the local critic, sharp holes with
+# The local discriminator cannot say anything about the known pixels: it teaches the hole to look like a piece of
+# *some* face. Whether it fits to the pixels around it, only the global discriminator can see, because it looks at
+# both sides of the rim; and it pushes on both. So we expect: after the local discriminator, sharp holes with
 # **seams**; after the global one, none.
 #
-# (Why does the global critic judge the *raw* output and not the composite? In a composite, the gradient would
-# stop at the known pixels, as it does for the local critic. Then both would reach the hole only, which is not
+# (Why does the global discriminator judge the *raw* output and not the composite? In a composite, the gradient would
+# stop at the known pixels, as it does for the local discriminator. Then both would reach the hole only, which is not
 # what section 3.4 of the paper says.)
 #
 # ## 8. A network that knows the parts of a face
 #
-# Critics know what faces look like; but they do not mind whether the left eye is half as large as the right
+# Discriminators know what faces look like; but they do not mind whether the left eye is half as large as the right
 # one. So the paper lets a **parsing network** name each pixel (11 classes: lesson 01), in the drawn face and
 # in the original, and asks for the same names:
 #
@@ -751,7 +751,7 @@ class Parser(nn.Module):
 # L = L<sub>r</sub> + 300 L<sub>a1</sub> + 300 L<sub>a2</sub> + 0.005 L<sub>p</sub>
 #
 # Take it literally, with means over pixels, and something is odd. A fair completion has a mean squared error
-# of 0.01. A critic in doubt costs 0.69. **Predict:** what does 300 · 0.69 do to 0.01?
+# of 0.01. A discriminator in doubt costs 0.69. **Predict:** what does 300 · 0.69 do to 0.01?
 #
 # The numbers make sense if L<sub>r</sub> and L<sub>p</sub> are **sums** over pixels: L<sub>r</sub> over 3 H W
 # numbers, L<sub>p</sub> over H W pixels. Then we divide everything by 3 H W, which moves no minimum, and have
@@ -776,16 +776,16 @@ for side in (128, 64):
         )
 
 # %% [markdown]
-# - As sums, the critics weigh as much as the pixels: a game between equals. As means, they would weigh some
+# - As sums, the discriminators weigh as much as the pixels: a game between equals. As means, they would weigh some
 #   20,000 times as much, and the generator would forget the original.
 # - The parsing loss is a *small* voice: 0.005 is meant for sums.
-# - A sum over pixels grows with the picture, a critic's loss does not. At 64 px the same 300 weighs four
+# - A sum over pixels grows with the image, a discriminator's loss does not. At 64 px the same 300 weighs four
 #   times as much against L<sub>r</sub>. Keep that in mind when you compare sizes.
 #
 # ## 10. All together
 #
 # A method of this course is an object that owns its networks and says how they are trained: its **stages** in
-# order, in each stage the **players** that take turns, and for each player the losses that it minimises. The
+# order, in each stage the **optimizers** that take turns, and for each optimizer the losses that it minimises. The
 # trainer (`fc.training.fit`) knows nothing of faces.
 #
 # - `draw` computes what the losses of one step share: fill with noise, generate, put known pixels back.
@@ -799,7 +799,7 @@ class GFC(Method):
     """Generative Face Completion (Li, Liu, Yang, Yang 2017), built in lesson 03.
 
     Args:
-        size: side of the pictures, px; 32 times a power of two, because of the critics and the parser.
+        size: side of the images, px; 32 times a power of two, because of the discriminators and the parser.
         width: multiplier of the channel numbers of all networks.
         variant: of the generator, ``"paper"`` or ``"released"``.
         fc_dim: numbers in the generator's bottleneck, by default 4096 times the width.
@@ -827,13 +827,13 @@ class GFC(Method):
         )
         if size < 32 or size & (size - 1):
             raise ValueError(
-                f"gfc's critics halve the picture to 4 px: size must be 32, 64, 128 ..., not {size}."
+                f"gfc's discriminators halve the image to 4 px: size must be 32, 64, 128 ..., not {size}."
             )
         if variant not in PLANS:
             raise ValueError(f"Unknown variant {variant!r} of gfc: choose one of {', '.join(PLANS)}.")
         self.generator = Generator(size, width, variant, fc_dim, norm)
-        self.local_critic = Critic(size // 2, width)
-        self.global_critic = Critic(size, width)
+        self.local_discriminator = Discriminator(size // 2, width)
+        self.global_discriminator = Discriminator(size, width)
         self.parser = Parser(width if parser_width is None else parser_width)
 
     def stages(self, preset: str) -> list[Stage]:
@@ -845,7 +845,7 @@ class GFC(Method):
         lr = 1e-3 if self.config["norm"] else 2e-4
         return [parsing_stage(steps[0], ema=ema), *curriculum(self.size, steps[1:], ema=ema, lr=lr)]
 
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         if stage.name == "parsing":
             return {}
         noise = sample.uniform(sample.image.shape[1:], "fill")
@@ -854,36 +854,36 @@ class GFC(Method):
         composite = torch.where(sample.mask > 0.5, sample.image, raw.float())
         return {"raw": raw, "corner": corner, "hole": crop(composite, corner, self.size // 2)}
 
-    def loss_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """The parsing network's own: cross-entropy with the true labels."""
         if sample.faces.parsing is None:
             raise ValueError("These faces have no parsing maps: train gfc's parser on faces that have some.")
         return F.cross_entropy(self.parser(sample.image).float(), sample.faces.parsing)
 
-    def loss_reconstruction(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_reconstruction(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L_r: mean squared difference to the original, known pixels included."""
         return F.mse_loss(drawn["raw"].float(), sample.image)
 
-    def loss_local(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_local(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L_a1 of eq. 1 for the generator; its gradient reaches the hole only."""
-        return fools(self.local_critic(drawn["hole"]))
+        return generator_loss(self.local_discriminator(drawn["hole"]))
 
-    def loss_global(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        """L_a2 of eq. 1 for the generator; its gradient reaches the whole picture."""
-        return fools(self.global_critic(drawn["raw"]))
+    def loss_global(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        """L_a2 of eq. 1 for the generator; its gradient reaches the whole image."""
+        return generator_loss(self.global_discriminator(drawn["raw"]))
 
-    def loss_parsing(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_parsing(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L_p: cross-entropy between the parsing of what was drawn and the parsing of the original."""
         with torch.no_grad():
             labels = self.parser(sample.image).argmax(1)
         return F.cross_entropy(self.parser(drawn["raw"]).float(), labels)
 
-    def loss_local_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_local_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         real = crop(sample.image, drawn["corner"], self.size // 2)
-        return real_and_fake(self.local_critic(real), self.local_critic(drawn["hole"].detach()))
+        return discriminator_loss(self.local_discriminator(real), self.local_discriminator(drawn["hole"].detach()))
 
-    def loss_global_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        return real_and_fake(self.global_critic(sample.image), self.global_critic(drawn["raw"].detach()))
+    def loss_global_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        return discriminator_loss(self.global_discriminator(sample.image), self.global_discriminator(drawn["raw"].detach()))
 
     def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         key = torch.tensor([seed], device=image.device)
@@ -894,8 +894,8 @@ class GFC(Method):
 
 
 # %% [markdown]
-# The order of training is a **curriculum** (section 3.5): first reproduce pixels, then add the local critic,
-# then the global critic and the parsing loss. A critic that meets a generator that draws only grey wins at
+# The order of training is a **curriculum** (section 3.5): first reproduce pixels, then add the local discriminator,
+# then the global discriminator and the parsing loss. A discriminator that meets a generator that draws only grey wins at
 # once, and teaches nothing.
 
 
@@ -906,7 +906,7 @@ AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, cont
 
 def parsing_stage(steps: int, batch_size: int = 16, ema: float | None = 0.995) -> Stage:
     """The parsing network learns the labels of undamaged faces; afterwards it stays as it is."""
-    learner = Player(("parser",), {"labels": 1.0}, lr=1e-3, betas=(0.9, 0.999))
+    learner = OptimizerConfig(("parser",), {"labels": 1.0}, lr=1e-3, betas=(0.9, 0.999))
     return Stage("parsing", steps, {"parser": learner}, batch_size, masks=(), augment=AUGMENT, ema=ema)
 
 
@@ -917,31 +917,31 @@ def curriculum(
     batch_size: int = 16,
     ema: float | None = 0.995,
     lr: float = 2e-4,
-    critics: float = 1.0,
+    discriminators: float = 1.0,
 ) -> list[Stage]:
     """Section 3.5: three stages, each with more losses than the one before.
 
     Args:
-        size: of the pictures, px; the weights of eq. 2 are divided by 3 * size * size.
+        size: of the images, px; the weights of eq. 2 are divided by 3 * size * size.
         steps: of each stage.
         losses: how many of the four of eq. 2 take part: 1 for the model M1 of the paper, 4 for M4.
         batch_size, ema: of all stages.
         lr: of the first stage; the others have the paper's 2e-4.
-        critics: multiplier of both critics' weights. Below 1 for short runs, whose critics know little.
+        discriminators: multiplier of both discriminators' weights. Below 1 for short runs, whose discriminators know little.
     """
-    adversarial = critics * 300 / (3 * size**2)
+    adversarial = discriminators * 300 / (3 * size**2)
     weights = {"reconstruction": 1.0, "local": adversarial, "global": adversarial, "parsing": 0.005 / 3}
     stages: list[Stage] = []
     for name, count, last in zip(("reconstruct", "locally", "globally"), steps, (1, 2, 4), strict=True):
         terms = list(weights)[: min(last, losses)]
-        players = {
-            f"{term}_critic": Player((f"{term}_critic",), {f"{term}_critic": 1.0}, pause_below=0.5)
+        optimizers = {
+            f"{term}_discriminator": OptimizerConfig((f"{term}_discriminator",), {f"{term}_discriminator": 1.0}, skip_below=0.5)
             for term in terms
             if term in ("local", "global")
         }
         own = {term: weights[term] for term in terms}
-        players["generator"] = Player(("generator",), own, lr=lr if not stages else 2e-4)
-        stages.append(Stage(name, count, players, batch_size, augment=AUGMENT, ema=ema))
+        optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr if not stages else 2e-4)
+        stages.append(Stage(name, count, optimizers, batch_size, augment=AUGMENT, ema=ema))
     return stages
 
 
@@ -949,8 +949,8 @@ def curriculum(
 # NBVAL_CHECK_OUTPUT
 for stage in GFC(size=64, width=0.125).stages("lesson"):
     print(f"{stage.name}, {stage.steps} steps")
-    for name, player in stage.players.items():
-        terms = " + ".join(f"{weight:.4g} {term}" for term, weight in player.losses.items())
+    for name, optimizer in stage.optimizers.items():
+        terms = " + ".join(f"{weight:.4g} {term}" for term, weight in optimizer.losses.items())
         print(f"    {name}: {terms}")
 
 # %% [markdown]
@@ -958,18 +958,18 @@ for stage in GFC(size=64, width=0.125).stages("lesson"):
 
 # %%
 small = fc.faces.embedded("train", size=64).batch(range(4))
-sample = Sample(
+sample = TrainBatch(
     small, fc.masks.make("random_square", 64, 4, seed), fc.methods.sample_keys(seed, 0, torch.arange(4))
 )
 method = fc.methods.build("gfc", size=64, width=0.125, fc_dim=64, seed=seed)
 stage = method.stages("lesson")[-1]
 with torch.no_grad():
     drawn = method.draw(sample, stage)
-    terms = method.losses(sample, drawn, stage.players["generator"].losses)
+    terms = method.losses(sample, drawn, stage.optimizers["generator"].losses)
     labels = method.parser(small.image).argmax(1)
     l_r = (drawn["raw"] - small.image).square().sum() / 4  # sums over pixels, means over the 4 faces
     l_p = F.cross_entropy(method.parser(drawn["raw"]), labels, reduction="sum") / 4
-ours = sum(weight * terms[term] for term, weight in stage.players["generator"].losses.items())
+ours = sum(weight * terms[term] for term, weight in stage.optimizers["generator"].losses.items())
 paper = l_r + 300 * terms["local"] + 300 * terms["global"] + 0.005 * l_p
 assert torch.isclose(ours, paper / (3 * 64 * 64), rtol=1e-3)
 print(f"the paper's sum {paper:.0f} / (3 · 64 · 64) = {paper / (3 * 64 * 64):.4f}, ours {ours:.4f}")
@@ -980,7 +980,7 @@ print(f"the paper's sum {paper:.0f} / (3 · 64 · 64) = {paper / (3 * 64 * 64):.
 # The parameters at the top decide what is trained here. At `lesson` it is a network with an eighth of the
 # channels, on 64 px, and some things are made easy, or two minutes would show nothing: the hole is always in
 # the middle, the faces are mirrored but not moved or turned, the generator has batch norm (section 4) and
-# takes larger steps, and the critics weigh a tenth, because young critics know little. `full` changes nothing
+# takes larger steps, and the discriminators weigh a tenth, because young discriminators know little. `full` changes nothing
 # of the paper's.
 
 # %%
@@ -1009,17 +1009,17 @@ def lighter(stage):
     if preset == "full":
         return stage
     rate = 1e-3 if stage.name in ("parsing", "reconstruct") else 5e-4
-    players = {
-        name: player if "critic" in name else dataclasses.replace(player, lr=rate)
-        for name, player in stage.players.items()
+    optimizers = {
+        name: optimizer if "discriminator" in name else dataclasses.replace(optimizer, lr=rate)
+        for name, optimizer in stage.optimizers.items()
     }
     holes = ("center",) if stage.masks else ()
     ema = 1 - 10 / max(stage.steps, 20)  # over the last tenth of a stage
-    return dataclasses.replace(stage, players=players, masks=holes, augment=easy, ema=ema)
+    return dataclasses.replace(stage, optimizers=optimizers, masks=holes, augment=easy, ema=ema)
 
 
-critics = 1.0 if preset == "full" else 0.1
-plan = [parsing_stage(steps[0]), *curriculum(size, steps[1:], losses, critics=critics)]
+discriminators = 1.0 if preset == "full" else 0.1
+plan = [parsing_stage(steps[0]), *curriculum(size, steps[1:], losses, discriminators=discriminators)]
 plan = [lighter(stage) for stage in plan]
 place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="gfc-"))
 options = {} if preset == "full" else {"fc_dim": 128, "norm": True}
@@ -1072,13 +1072,13 @@ fc.show.overlay_parsing(seen.image[:3], found[:3], cell=128)
 run = learn("reconstruct")
 
 # %% [markdown]
-# **Stage 2: locally.** Now a critic looks at the hole. **Predict:** will L<sub>r</sub> go up or down?
+# **Stage 2: locally.** Now a discriminator looks at the hole. **Predict:** will L<sub>r</sub> go up or down?
 
 # %%
 run = learn("locally")
 
 # %% [markdown]
-# **Stage 3: globally.** The other critic, and the parsing network. **Predict:** what happens to the seam?
+# **Stage 3: globally.** The other discriminator, and the parsing network. **Predict:** what happens to the seam?
 
 # %%
 run = learn("globally")
@@ -1100,7 +1100,7 @@ fc.show.rows(
         ]
         for k in range(len(look))
     },
-    ("the hole", "1: L_r", "2: + local critic", "3: + global, parsing", "truth"),
+    ("the hole", "1: L_r", "2: + local discriminator", "3: + global, parsing", "truth"),
 )
 
 # %%
@@ -1119,15 +1119,15 @@ for name in stages:
 
 # %%
 card = shipped.card
-for name in ("config", "data", "before", "stages", "batch_size", "critics", "precision", "hardware"):
+for name in ("config", "data", "before", "stages", "batch_size", "discriminators", "precision", "hardware"):
     print(f"{name:11} {card.get(name, '?')}")
 print(f"{'weights':11} {sum(millions(n) for n in (shipped.generator, shipped.parser)):.1f} M, in float16")
 
 # %% [markdown]
-# (`before` are runs of the first stage that this one began with. `critics` is the factor on the weights of
-# both critics: with the paper's own, so short a run forgot the colours.)
+# (`before` are runs of the first stage that this one began with. `discriminators` is the factor on the weights of
+# both discriminators: with the paper's own, so short a run forgot the colours.)
 #
-# The same faces on its way through the stages. This is the picture that the paper's figure 3 is about:
+# The same faces on its way through the stages. This is the image that the paper's figure 3 is about:
 
 # %%
 import json
@@ -1152,8 +1152,8 @@ recorded_faces("gfc_stages_128.webp", ("the hole", "1: L_r", "2: + local", "3: +
 #
 # - **L<sub>r</sub>**: the right colours at the right places, no line of it sharp: the mean of all faces that
 #   could be there.
-# - **+ local critic**: texture. And the rim of the hole shows: nobody asked for it to fit.
-# - **+ global critic and parsing**: the rim fades, the parts are where they should be.
+# - **+ local discriminator**: texture. And the rim of the hole shows: nobody asked for it to fit.
+# - **+ global discriminator and parsing**: the rim fades, the parts are where they should be.
 #
 # And how well does its parser see? The paper reaches an overall F-score of .851, on photographs (Helen).
 
@@ -1203,7 +1203,7 @@ def blended(image, mask):
 
 view = (..., slice(14, 110), slice(16, 112))
 kinds = ("random_square", "gfc_o1", "gfc_o3", "gfc_o5", "gfc_o6", "irregular_30_40")
-pictures, notes = {}, {}
+images, notes = {}, {}
 for kind, number in zip(kinds, (3, 36, 80, 121, 200, 255), strict=True):
     face = faces.batch([number])
     mask = fc.masks.make(kind, 128, seed=seed + 1, landmarks=face.landmarks)
@@ -1213,9 +1213,9 @@ for kind, number in zip(kinds, (3, 36, 80, 121, 200, 255), strict=True):
         blended(face.image, mask),
     ]
     name = kind.replace("_", "\n", 1)
-    pictures[name] = [x[view][0] for x in (fc.show.masked(face.image, mask), *fills, face.image)]
+    images[name] = [x[view][0] for x in (fc.show.masked(face.image, mask), *fills, face.image)]
     notes[name] = ["", *(f"{fc.evaluation.psnr_hole(x, face.image, mask).item():.1f} dB" for x in fills), ""]
-fc.show.rows(pictures, ("the hole", "telea", "gfc, M4", "gfc, M5", "truth"), notes, cell=92)
+fc.show.rows(images, ("the hole", "telea", "gfc, M4", "gfc, M5", "truth"), notes, cell=92)
 
 # %% [markdown]
 # (PSNR of the missing pixels.) It was trained on squares of 64 px only. Other holes it takes as they come:
@@ -1302,7 +1302,7 @@ growing = fc.evaluation.hole_sizes(
 )
 curves = {
     f"{name}, {words}": [(int(hole[:-3]), growing.estimate(key, name, hole).mean) for hole in growing.holes]
-    for key, words in (("psnr", "whole picture"), ("psnr_hole", "missing pixels"))
+    for key, words in (("psnr", "whole image"), ("psnr_hole", "missing pixels"))
     for name in ("M5",)
 }
 fc.show.lines(curves, "side of the square, px", "PSNR in dB")
@@ -1321,7 +1321,7 @@ for measure in ("psnr", "psnr_hole"):
 # %% [markdown]
 # ### Is it still the same person?
 #
-# Section 4.4: three pictures of each person are the gallery; another picture of each, damaged and completed,
+# Section 4.4: three images of each person are the gallery; another image of each, damaged and completed,
 # is looked up in it. `original` is the undamaged probe, an upper bound; `noise` the hole with
 # noise in it.
 
@@ -1393,7 +1393,7 @@ fc.show.rows(
 # To compare M1 to M5, each has to be trained alike, and more than once: a model trained from another seed is
 # another model. That takes hours, so it was done beforehand (`data_scripts/gfc_models.py` does it again), on
 # 64 px, and **every score of every face** was recorded. The lesson only reads and judges. (At 64 px the
-# critics' weights are those of 128 px: section 9 told what would become of them otherwise.)
+# discriminators' weights are those of 128 px: section 9 told what would become of them otherwise.)
 
 # %%
 runs, how = fc.evaluation.recorded("gfc_models")
@@ -1439,7 +1439,7 @@ beside("ssim")
 beside("identity")
 
 # %% [markdown]
-# As one picture: how much each model differs from M1, on average over the six holes.
+# As one image: how much each model differs from M1, on average over the six holes.
 
 # %%
 gains = {
@@ -1464,8 +1464,8 @@ def mean_difference(measure, better, worse, rows=range(6)):
 
 eyes = (2, 3, 4)  # O3, O4, O5
 statements = [
-    ("The local critic costs PSNR: M1 has more than M2", "psnr", "M1", "M2", range(6)),
-    ("The global critic wins it back: M3 has more than M2", "psnr", "M3", "M2", range(6)),
+    ("The local discriminator costs PSNR: M1 has more than M2", "psnr", "M1", "M2", range(6)),
+    ("The global discriminator wins it back: M3 has more than M2", "psnr", "M3", "M2", range(6)),
     ("Adversarial training gains identity: M3 is nearer than M1", "identity", "M3", "M1", range(6)),
     ("Parsing helps where eyes are missing (O3 to O5): M4 over M3", "psnr", "M4", "M3", eyes),
     ("The same by identity", "identity", "M4", "M3", eyes),
@@ -1509,15 +1509,15 @@ def operations(stage, size, width):
         image = torch.zeros(2, 3, size, size)
         labels = torch.zeros(2, size, size, dtype=torch.long)
         batch = fc.faces.FaceBatch(image, parsing=labels)
-        sample = Sample(batch, torch.ones(2, 1, size, size), torch.zeros(2, dtype=torch.long))
+        sample = TrainBatch(batch, torch.ones(2, 1, size, size), torch.zeros(2, dtype=torch.long))
         with FlopCounterMode(display=False) as counter:
             drawn = method.draw(sample, stage)
-            for player in stage.players.values():
+            for optimizer in stage.optimizers.values():
                 for network in method.networks.values():
                     network.requires_grad_(False)
-                for name in player.networks:
+                for name in optimizer.networks:
                     method.networks[name].requires_grad_(True)
-                terms = method.losses(sample, drawn, player.losses)
+                terms = method.losses(sample, drawn, optimizer.losses)
                 sum(terms.values()).backward(retain_graph=True)
     return counter.get_total_flops() / 2 / 2  # a multiply-add counts as two; two faces
 
@@ -1535,11 +1535,11 @@ for stage in GFC(size=128, width=0.125).stages("full"):
 with torch.device("meta"):
     networks = {name: millions(network) for name, network in GFC(size=128, width=1.0).networks.items()}
 held = 4 * 4 * sum(networks.values()) / 1000  # weights, gradients, Adam's two moments, 4 bytes each
-print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimisers; activations come on top")
+print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimizers; activations come on top")
 
 # %% [markdown]
 # (The paper does not say how many steps it took; the numbers are ours.) Most of it is the last stage: two
-# critics, and a parsing network that is run for the drawn face, for the original, and backwards. `python3
+# discriminators, and a parsing network that is run for the drawn face, for the original, and backwards. `python3
 # course.py train gfc -p preset full -p data FOLDER` runs this notebook at that size; it goes on where it was
 # when it is stopped and started again.
 #
@@ -1547,7 +1547,7 @@ print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimisers
 #
 # The same code, trained for some ten minutes on photographs of faces (64 px; `data_scripts/gfc_photos.py`),
 # and measured on photographs that it has not seen: of the same collection (`utk`, in colour) and of another
-# one (`lfw`, grey). Numbers only: the pictures are not ours to show. **Predict:** will it be ahead of the
+# one (`lfw`, grey). Numbers only: the images are not ours to show. **Predict:** will it be ahead of the
 # classical fills on both?
 
 # %%
@@ -1595,7 +1595,7 @@ right = fc.show.verdict(
 
 # %% [markdown]
 # **Exercise 2.** The arithmetic of section 9 for any size. Which weights do the *means* get, so that the
-# objective is the paper's sum, divided by the number of values in a picture?
+# objective is the paper's sum, divided by the number of values in an image?
 
 
 # %%
@@ -1609,19 +1609,19 @@ right = fc.show.verdict(
     weights_of_means(256),
     lambda value: {
         "L_r keeps its weight": value["reconstruction"] == 1,
-        "at 256 px a critic weighs a quarter of what it does at 128": np.isclose(
+        "at 256 px a discriminator weighs a quarter of what it does at 128": np.isclose(
             value["local"], weights_of_means(128)["local"] / 4
         ),
         "the parsing loss weighs the same at any size": np.isclose(
             value["parsing"], weights_of_means(64)["parsing"]
         ),
         "as the curriculum has them": weights_of_means(128)
-        == dict(curriculum(128, (1, 1, 1))[-1].players["generator"].losses),
+        == dict(curriculum(128, (1, 1, 1))[-1].optimizers["generator"].losses),
     },
 )
 
 # %% [markdown]
-# **Exercise 3.** Let the local critic judge its window of the *raw output*, not of the composite. Which
+# **Exercise 3.** Let the local discriminator judge its window of the *raw output*, not of the composite. Which
 # pixels would its gradient reach then? Answer first without a network, from the mask alone.
 
 
@@ -1634,8 +1634,8 @@ def reached_in_raw(mask, side):
 def really_reached(mask, side):
     raw = torch.full((1, 3, *mask.shape[2:]), 0.5, requires_grad=True)
     torch.manual_seed(seed)
-    fools(
-        Critic(side, 0.125)(crop(raw + 0.01 * torch.rand_like(raw), hole_corner(mask, side), side))
+    generator_loss(
+        Discriminator(side, 0.125)(crop(raw + 0.01 * torch.rand_like(raw), hole_corner(mask, side), side))
     ).backward()
     return raw.grad[0].abs().sum(0) > 0
 
@@ -1657,13 +1657,13 @@ right = fc.show.verdict(
 )
 
 # %% [markdown]
-# **Exercise 4.** By which door does the noise get into the picture: through the code of the bottleneck, or
-# through the winners' places? Draw with the *code* of one filled picture and the *winners* of another.
+# **Exercise 4.** By which door does the noise get into the image: through the code of the bottleneck, or
+# through the winners' places? Draw with the *code* of one filled image and the *winners* of another.
 
 
 # %%
 def crossed(generator, code_from, winners_from):
-    """Two filled pictures [1, 3, S, S] -> what the generator draws from the code of one and the winners of
+    """Two filled images [1, 3, S, S] -> what the generator draws from the code of one and the winners of
     the other, [1, 3, S, S]."""
     # your code
 
@@ -1676,7 +1676,7 @@ right = fc.show.verdict(
     "4",
     answer,
     lambda value: {
-        "code and winners of one picture draw that picture": torch.allclose(
+        "code and winners of one image draw that image": torch.allclose(
             crossed(shipped.generator, a, a), drawn_a, atol=1e-5
         ),
         "of two, neither's": not torch.allclose(value, drawn_a) and not torch.allclose(value, drawn_b),
@@ -1696,7 +1696,7 @@ if right:
 
 
 # %%
-def seam(picture, mask):
+def seam(image, mask):
     """[B, 3, H, W] and [B, 1, H, W] -> [B]."""
     # your code
 
@@ -1711,10 +1711,10 @@ right = fc.show.verdict(
     "5",
     seam(few_raw.composite, few_holes),
     lambda value: {
-        "one number per picture": value.shape == (len(few),),
-        "a flat picture has none": seam(flat, step_mask).item() == 0,
+        "one number per image": value.shape == (len(few),),
+        "a flat image has none": seam(flat, step_mask).item() == 0,
         "a step of 0.5 is 0.5": np.isclose(seam(stepped, step_mask).item(), 0.5),
-        "turning the picture changes nothing": np.isclose(seam(stepped.mT, step_mask.mT).item(), 0.5),
+        "turning the image changes nothing": np.isclose(seam(stepped.mT, step_mask.mT).item(), 0.5),
         "blending takes most of it away": seam(blended(few.image, few_holes), few_holes).mean()
         < value.mean(),
     },
@@ -1728,7 +1728,7 @@ right = fc.show.verdict(
 #   attention.
 # - **The output is a face redrawn**, known pixels too, and thrown away again. The network is never told where
 #   the hole is.
-# - **Squared error and critics pull in two directions**, and the weights that balance them are tuned by hand.
+# - **Squared error and discriminators pull in two directions**, and the weights that balance them are tuned by hand.
 # - **The parsing network knows what the generator needs**: where eyes belong. But it stands beside it and
 #   only scolds. It sees more than the generator is told.
 # - **One hole, one answer.** Noise changes little: the reconstruction loss forbids it.

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from facecomp_lib.papers.gfc import Critic, crop, curriculum, fools, hole_corner
+from facecomp_lib.papers.gfc import Discriminator, crop, curriculum, generator_loss, hole_corner
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("gfc")
@@ -80,8 +80,8 @@ assert right
 # %% [markdown]
 # Winners of different blocks never share a place, so nothing is overwritten.
 #
-# **Exercise 2.** Dividing by n = 3 H W turns the sum L<sub>r</sub> into a mean. A critic's loss is one number
-# per picture and is simply divided. L<sub>p</sub> is a sum over n / 3 pixels.
+# **Exercise 2.** Dividing by n = 3 H W turns the sum L<sub>r</sub> into a mean. A discriminator's loss is one number
+# per image and is simply divided. L<sub>p</sub> is a sum over n / 3 pixels.
 
 
 # %%
@@ -97,14 +97,14 @@ right = fc.show.verdict(
     weights_of_means(256),
     lambda value: {
         "L_r keeps its weight": value["reconstruction"] == 1,
-        "at 256 px a critic weighs a quarter of what it does at 128": np.isclose(
+        "at 256 px a discriminator weighs a quarter of what it does at 128": np.isclose(
             value["local"], weights_of_means(128)["local"] / 4
         ),
         "the parsing loss weighs the same at any size": np.isclose(
             value["parsing"], weights_of_means(64)["parsing"]
         ),
         "as the curriculum has them": weights_of_means(128)
-        == dict(curriculum(128, (1, 1, 1))[-1].players["generator"].losses),
+        == dict(curriculum(128, (1, 1, 1))[-1].optimizers["generator"].losses),
     },
 )
 assert right
@@ -125,8 +125,8 @@ def reached_in_raw(mask, side):
 def really_reached(mask, side):
     raw = torch.full((1, 3, *mask.shape[2:]), 0.5, requires_grad=True)
     torch.manual_seed(seed)
-    fools(
-        Critic(side, 0.125)(crop(raw + 0.01 * torch.rand_like(raw), hole_corner(mask, side), side))
+    generator_loss(
+        Discriminator(side, 0.125)(crop(raw + 0.01 * torch.rand_like(raw), hole_corner(mask, side), side))
     ).backward()
     return raw.grad[0].abs().sum(0) > 0
 
@@ -152,17 +152,17 @@ assert right
 # So the composite matters for holes that do not fill their window. In training they do, always: there the two
 # are the same, and the paper's sentence 'only for the missing region' is true either way.
 #
-# **Exercise 4.** The generator's forward pass, with its two inputs to the decoder from different pictures.
+# **Exercise 4.** The generator's forward pass, with its two inputs to the decoder from different images.
 
 
 # %%
 def crossed(generator, code_from, winners_from):
-    """Two filled pictures [1, 3, S, S] -> what the generator draws from the code of one and the winners of
+    """Two filled images [1, 3, S, S] -> what the generator draws from the code of one and the winners of
     the other, [1, 3, S, S]."""
     features, _ = generator.encoder(code_from)
     _, winners = generator.encoder(winners_from)
     code = generator.bottleneck(features.flatten(1)).unflatten(1, generator.bottom)
-    return torch.sigmoid(generator.to_picture(generator.decoder(code, winners)))
+    return torch.sigmoid(generator.to_image(generator.decoder(code, winners)))
 
 
 a, b = (shipped.complete(one.image, square, seed=k).extras["filled"] for k in (1, 2))
@@ -173,7 +173,7 @@ right = fc.show.verdict(
     "4",
     answer,
     lambda value: {
-        "code and winners of one picture draw that picture": torch.allclose(
+        "code and winners of one image draw that image": torch.allclose(
             crossed(shipped.generator, a, a), drawn_a, atol=1e-5
         ),
         "of two, neither's": not torch.allclose(value, drawn_a) and not torch.allclose(value, drawn_b),
@@ -196,12 +196,12 @@ assert right
 
 
 # %%
-def seam(picture, mask):
+def seam(image, mask):
     """[B, 3, H, W] and [B, 1, H, W] -> [B]."""
     total, pairs = 0, 0
     for axis in (2, 3):
         rim = mask.diff(dim=axis).abs()  # 1 where exactly one of two neighbours is missing
-        total = total + (picture.diff(dim=axis).abs() * rim).sum((1, 2, 3))
+        total = total + (image.diff(dim=axis).abs() * rim).sum((1, 2, 3))
         pairs = pairs + 3 * rim.sum((1, 2, 3))
     return total / pairs
 
@@ -216,10 +216,10 @@ right = fc.show.verdict(
     "5",
     seam(few_raw.composite, few_holes),
     lambda value: {
-        "one number per picture": value.shape == (len(few),),
-        "a flat picture has none": seam(flat, step_mask).item() == 0,
+        "one number per image": value.shape == (len(few),),
+        "a flat image has none": seam(flat, step_mask).item() == 0,
         "a step of 0.5 is 0.5": np.isclose(seam(stepped, step_mask).item(), 0.5),
-        "turning the picture changes nothing": np.isclose(seam(stepped.mT, step_mask.mT).item(), 0.5),
+        "turning the image changes nothing": np.isclose(seam(stepped.mT, step_mask.mT).item(), 0.5),
         "blending takes most of it away": seam(blended(few.image, few_holes), few_holes).mean()
         < value.mean(),
     },
@@ -228,4 +228,4 @@ assert right
 
 # %% [markdown]
 # Blending solves for exactly this: inside the hole the drawn *differences* stay, at the rim the colours are
-# the known ones. What is left is the picture's own texture: a true face has a 'seam' there, too.
+# the known ones. What is left is the image's own texture: a true face has a 'seam' there, too.

@@ -15,9 +15,9 @@
 # %% [markdown]
 # > **The question:** does a network complete faces better if it also has to say which pixel is an eye, and
 # > where the corners of the mouth are?<br>
-# > **You will build** a U-Net with three kinds of output, a critic for each, heat-maps and the way back to
+# > **You will build** a U-Net with three kinds of output, a discriminator for each, heat-maps and the way back to
 # > points, and a loss that looks at the hole only.<br>
-# > **You need** lesson 03 (critics, the parsing network, stages and players).<br>
+# > **You need** lesson 03 (discriminators, the parsing network, stages and optimizers).<br>
 # > **It takes** 75 minutes with the exercises; all cells together run in one and a half minutes on two CPU
 # > cores, one of them training. No GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
@@ -30,7 +30,7 @@ import facecomp_lib as fc
 preset = fc.preset("lesson")
 seed = 0
 tasks = "isd"  # i inpainting, s segmentation, d landmark detection: any of them, such as "i" or "sd"
-concentrated = True  # losses of the picture look at the hole only (the paper's star)
+concentrated = True  # losses of the image look at the hole only (the paper's star)
 regime = "block"  # holes to learn from: "block", "pattern" or "noise"
 lr = None  # the paper says 0.01: section 12
 size = None  # px; None is the preset's, as everywhere here
@@ -44,7 +44,7 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # ## 1. The plan
 #
 # In lesson 03, the network that knew the parts of a face stood *beside* the generator and scolded. What it
-# had learned stayed its own. collagan puts the knowledge *inside*: one network sees the damaged picture and
+# had learned stayed its own. collagan puts the knowledge *inside*: one network sees the damaged image and
 # answers three questions at once.
 
 # %%
@@ -57,8 +57,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecomp_lib.faces import PARSING, Augment
-from facecomp_lib.methods import Method, Player, Sample, Stage, uniform
-from facecomp_lib.papers.gfc import fools, real_and_fake
+from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
+from facecomp_lib.papers.gfc import generator_loss, discriminator_loss
 
 # %%
 from pathlib import Path
@@ -71,7 +71,7 @@ square = fc.masks.make("center", size=128)
 answers = [
     fc.show.masked(one.image, square)[0],
     one.image[0],
-    fc.show.parsing_picture(one.parsing[0]),
+    fc.show.parsing_image(one.parsing[0]),
     fc.show.points_on(one.image, one.landmarks[:, [36, 45, 30, 48, 54]])[0],
 ]
 fc.show.contact_sheet(
@@ -92,7 +92,7 @@ fc.show.contact_sheet(
 # ## 2. Three answers in one language
 #
 # The generator ends with tanh: all its numbers lie between −1 and 1. So each answer has to be a stack of
-# pictures with values between −1 and 1.
+# images with values between −1 and 1.
 #
 # - **i**: three colours, 2·value − 1.
 # - **s**: a map for each of the 11 labels: 1 where the label is, −1 elsewhere.
@@ -154,7 +154,7 @@ def one_hot(labels: Tensor) -> Tensor:
 
 
 # %% [markdown]
-# By hand: a point at (2, 1) of a 5 x 5 picture, σ = 1. Column 2, row 1: the first number is x.
+# By hand: a point at (2, 1) of a 5 x 5 image, σ = 1. Column 2, row 1: the first number is x.
 
 
 # %%
@@ -218,7 +218,7 @@ fc.show.contact_sheet(list(torch.maximum(hot, 0.6 * little.image)), [*POINTS], c
 # ## 3. A U-Net
 #
 # Seven convolutions (4 x 4, stride 2) halve 128 px down to **1 x 1**: 512 numbers that know the whole
-# picture. Seven transposed ones double it again. There is no fully connected layer, and so no gigabyte of
+# image. Seven transposed ones double it again. There is no fully connected layer, and so no gigabyte of
 # weights.
 #
 # But through 512 numbers no hair gets. So each layer of the decoder is given, beside what comes from below,
@@ -246,7 +246,7 @@ class Generator(nn.Module):
     """Section 3.4: 4x4 convolutions with stride 2, down to 1 x 1 and back, with skip connections.
 
     Args:
-        size: side of the pictures, px; a power of two. 128 px are seven layers down and seven up.
+        size: side of the images, px; a power of two. 128 px are seven layers down and seven up.
         width: multiplier of all channel numbers (64, 128, 256, then 512).
         outputs: channels of all tasks together.
     """
@@ -310,15 +310,15 @@ assert sum(own.values()) == sum(p.numel() for p in full.to_outputs.parameters())
 # %% [markdown]
 # One layer, 0.04 M. All the rest is shared: that is the collaboration.
 #
-# ## 4. A critic for each task, and it sees the question
+# ## 4. A discriminator for each task, and it sees the question
 #
-# Can a critic tell a drawn answer from a true one? Here it is given the damaged picture *x*, too (it is
+# Can a discriminator tell a drawn answer from a true one? Here it is given the damaged image *x*, too (it is
 # **conditional**). Why?
 
 # %%
 few = faces.batch([36, 80, 121])
 holes = square.expand(3, -1, -1, -1)
-colours = [fc.show.parsing_picture(parsing) for parsing in few.parsing]
+colours = [fc.show.parsing_image(parsing) for parsing in few.parsing]
 asked = list(fc.show.masked(few.image, holes))
 fc.show.rows(
     {"the question": asked, "labels 1": colours, "labels 2": colours[1:] + colours[:1]},
@@ -338,13 +338,13 @@ fc.show.rows(
 # instead. The noise z is the noise in the hole.
 #
 # Five convolutions like the encoder's, the last one to one channel: 4 x 4 answers for 128 px, each for a part
-# of the picture, averaged. It is a **patch critic**.
+# of the image, averaged. It is a **patch discriminator**.
 
 
 # %%
 #| export
-class Critic(nn.Module):
-    """Is this a true answer to that damaged picture? Five 4x4 convolutions with stride 2; an answer for each
+class Discriminator(nn.Module):
+    """Is this a true answer to that damaged image? Five 4x4 convolutions with stride 2; an answer for each
     32 x 32 px.
 
     Args:
@@ -360,7 +360,7 @@ class Critic(nn.Module):
         self.judge = nn.Conv2d(wide[-1], 1, 4, 2, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Damaged pictures ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
+        """Damaged images ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
         return self.judge(self.layers(torch.cat([x, y], 1))).float()
 
 
@@ -368,9 +368,9 @@ class Critic(nn.Module):
 # NBVAL_CHECK_OUTPUT
 with torch.device("meta"):
     for task, name in TASKS.items():
-        critic = Critic(CHANNELS[task])
+        discriminator = Discriminator(CHANNELS[task])
         x, y = torch.empty(2, 3, 128, 128), torch.empty(2, CHANNELS[task], 128, 128)
-        print(f"{name:7} {millions(critic):.2f} M parameters, answers {list(critic(x, y).shape[1:])}")
+        print(f"{name:7} {millions(discriminator):.2f} M parameters, answers {list(discriminator(x, y).shape[1:])}")
 
 # %% [markdown]
 # ## 5. Near to the truth: L1 here, L2 there
@@ -442,10 +442,10 @@ for (task, name), target in zip(TASKS.items(), truths.values(), strict=True):
 #
 # ## 6. Concentrate on the hole
 #
-# A generator that is judged by the whole picture spends strength on copying what is known already. The
+# A generator that is judged by the whole image spends strength on copying what is known already. The
 # **inpainting-concentrated** scheme looks at the missing pixels only. M is 1 where pixels are known:
 #
-# ŷ = G<sub>i</sub>(x) ⊙ (1 − M) + x ⊙ M  (5): what the critic sees
+# ŷ = G<sub>i</sub>(x) ⊙ (1 − M) + x ⊙ M  (5): what the discriminator sees
 #
 # L<sub>i</sub> = ‖ (y − G<sub>i</sub>(x)) ⊙ (1 − M) ‖<sub>1</sub>  (6)
 #
@@ -475,12 +475,12 @@ print(f"(|0.0 - 0.9| + |1.0 - 0.4|) / 4 = {concentrated_l1(drawn, truth, known):
 print(f"with the known pixels: {F.l1_loss(drawn, truth):.3f}")
 
 # %% [markdown]
-# Which pixels do the gradients reach? **Predict** all four maps: the two losses of the picture, with and
+# Which pixels do the gradients reach? **Predict** all four maps: the two losses of the image, with and
 # without the scheme.
 
 # %%
 torch.manual_seed(seed)
-generator, critic = Generator(128, 0.125), Critic(3, 0.125)
+generator, discriminator = Generator(128, 0.125), Discriminator(3, 0.125)
 mask = fc.masks.make("random_square", 128, seed=4)
 x = 2 * torch.where(mask > 0.5, one.image, torch.rand(1, 3, 128, 128)) - 1
 y = 2 * one.image - 1
@@ -490,8 +490,8 @@ judged = torch.where(mask > 0.5, pair, raw)
 losses = {
     "L1": F.l1_loss(raw, y.expand_as(raw)),
     "L1, concentrated": concentrated_l1(raw, y.expand_as(raw), mask),
-    "critic": fools(critic(pair, raw)),
-    "critic, concentrated": fools(critic(pair, judged)),
+    "discriminator": generator_loss(discriminator(pair, raw)),
+    "discriminator, concentrated": generator_loss(discriminator(pair, judged)),
 }
 gradients = {
     name: torch.autograd.grad(loss, raw, retain_graph=True)[0][0].abs().sum(0)
@@ -507,18 +507,18 @@ window = (columns_[0], rows_[0], columns_[-1] + 1, rows_[-1] + 1)
 fc.show.reach(fc.show.masked(one.image, mask)[0], gradients, window, notes, cell=136)
 
 # %% [markdown]
-# Exactly zero outside of the hole, for both. The picture's head may draw there whatever it likes, and it
-# does: you will see it in the raw output. Segmentation and landmarks stay losses of the whole picture.
+# Exactly zero outside of the hole, for both. The image's head may draw there whatever it likes, and it
+# does: you will see it in the raw output. Segmentation and landmarks stay losses of the whole image.
 #
 # ## 7. Faces out of place, three kinds of holes
 #
 # If all faces are aligned, a network can learn where eyes are by heart, and needs no understanding. So the
 # authors do **not** align; they shift, scale, turn and mirror. Our rendered faces are moved by up to 12 % of
-# the picture, turned by up to 25°, scaled by up to a quarter. Whatever the draw, the five points stay in the
-# picture.
+# the image, turned by up to 25°, scaled by up to a quarter. Whatever the draw, the five points stay in the
+# image.
 #
 # Holes of training: a **block** of 64 px, filled with noise; a cloudy **pattern** over a quarter of the
-# picture, filled with black; or **noise**, four of five pixels missing, filled with noise (a model of its
+# image, filled with black; or **noise**, four of five pixels missing, filled with noise (a model of its
 # own).
 
 # %%
@@ -528,13 +528,13 @@ UNALIGNED = Augment(flip=0.5, shift=0.12, rotate=25, scale=0.25, brightness=0, c
 
 
 # %%
-pictures = {}
+images = {}
 for name, kind in REGIMES.items():
     hole = fc.masks.make(kind, 128, n=4, seed=seed)
     moved = fc.faces.embedded("test").moved(UNALIGNED, seed + 1).batch([3, 36, 80, 121])
     noise = uniform(fc.methods.sample_keys(seed, 0, torch.arange(4)), (3, 128, 128), "fill")
-    pictures[name] = list(torch.where(hole > 0.5, moved.image, noise * (name != "pattern")))
-fc.show.rows(pictures, ["", "", "", ""], cell=112)
+    images[name] = list(torch.where(hole > 0.5, moved.image, noise * (name != "pattern")))
+fc.show.rows(images, ["", "", "", ""], cell=112)
 
 # %% [markdown]
 # ## 8. All together
@@ -549,7 +549,7 @@ class CollaGAN(Method):
     """Collaborative GAN (Liao, Funka-Lea, Zheng, Luo and Zhou 2018), built in lesson 04.
 
     Args:
-        size: side of the pictures, px: 32, 64, 128 ...
+        size: side of the images, px: 32, 64, 128 ...
         width: multiplier of all channel numbers.
         tasks: some of i (inpainting), s (segmentation), d (landmark detection), such as ``"isd"``.
         concentrated: the inpainting-concentrated scheme of section 3.3, the paper's star.
@@ -572,7 +572,7 @@ class CollaGAN(Method):
     ) -> None:
         super().__init__(size=size, width=width, tasks=tasks, concentrated=concentrated, regime=regime)
         if size < 32 or size & (size - 1):
-            raise ValueError(f"collagan halves pictures to 1 px: size must be 32, 64, 128 ..., not {size}.")
+            raise ValueError(f"collagan halves images to 1 px: size must be 32, 64, 128 ..., not {size}.")
         if not isinstance(tasks, str) or not tasks or set(tasks) - set(TASKS) or len(set(tasks)) < len(tasks):
             raise ValueError(f"tasks must be some of i, s and d, such as 'isd', not {tasks!r}.")
         if regime not in REGIMES:
@@ -582,7 +582,7 @@ class CollaGAN(Method):
         self.sigma = 6 * size / 128  # of the heat-maps, px
         self.generator = Generator(size, width, sum(CHANNELS[task] for task in self.tasks))
         for task in self.tasks:
-            self.add_module(f"{TASKS[task]}_critic", Critic(CHANNELS[task], width))
+            self.add_module(f"{TASKS[task]}_discriminator", Discriminator(CHANNELS[task], width))
 
     def stages(self, preset: str) -> list[Stage]:
         steps, lr, ema = {
@@ -591,7 +591,7 @@ class CollaGAN(Method):
         return [together(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
 
     def given(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
-        """What the networks see: the picture from -1 to 1, with noise (or black) in the hole."""
+        """What the networks see: the image from -1 to 1, with noise (or black) in the hole."""
         fill = uniform(keys, image.shape[1:], "fill")
         if self.config["regime"] == "pattern":
             fill = torch.zeros_like(fill)
@@ -602,7 +602,7 @@ class CollaGAN(Method):
         parts = self.generator(x).float().split([CHANNELS[task] for task in self.tasks], 1)
         return {TASKS[task]: part for task, part in zip(self.tasks, parts, strict=True)}
 
-    def truths(self, sample: Sample) -> dict[str, Tensor]:
+    def truths(self, sample: TrainBatch) -> dict[str, Tensor]:
         """What each task's answer should be."""
         faces, found = sample.faces, {"image": 2 * sample.image - 1}
         if "s" in self.tasks:
@@ -615,61 +615,61 @@ class CollaGAN(Method):
             found["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
         return found
 
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         x = self.given(sample.image, sample.mask, sample.keys)
         drawn = self.outputs(x)
-        judged = dict(drawn)  # what the critics see
+        judged = dict(drawn)  # what the discriminators see
         if self.completes and self.config["concentrated"]:  # eq. 5
             judged["image"] = torch.where(sample.mask > 0.5, x, drawn["image"])
         kinds = {"drawn": drawn, "judged": judged, "true": self.truths(sample)}
         tensors = {f"{kind} {name}": value for kind, all_ in kinds.items() for name, value in all_.items()}
         return {"x": x, **tensors}
 
-    def loss_image(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L1 distance of the completion, of all pixels or (eq. 6) of the missing ones."""
         if self.config["concentrated"]:
             return concentrated_l1(drawn["drawn image"], drawn["true image"], sample.mask)
         return F.l1_loss(drawn["drawn image"], drawn["true image"])
 
-    def loss_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L2 distance of the label maps, everywhere."""
         return F.mse_loss(drawn["drawn labels"], drawn["true labels"])
 
-    def loss_points(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L2 distance of the heat-maps, everywhere."""
         return F.mse_loss(drawn["drawn points"], drawn["true points"])
 
-    def loss_fool_image(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_fool_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._fool("image", drawn)
 
-    def loss_fool_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_fool_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._fool("labels", drawn)
 
-    def loss_fool_points(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_fool_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._fool("points", drawn)
 
-    def loss_image_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("image", drawn)
 
-    def loss_labels_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("labels", drawn)
 
-    def loss_points_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("points", drawn)
 
     def _fool(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
         """The second line of eq. 1 (of eq. 4 for the concentrated image), for the generator."""
-        return fools(self.networks[f"{name}_critic"](drawn["x"], drawn[f"judged {name}"]))
+        return generator_loss(self.networks[f"{name}_discriminator"](drawn["x"], drawn[f"judged {name}"]))
 
     def _criticise(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 1 (eq. 4) for a task's critic."""
-        critic = self.networks[f"{name}_critic"]
-        real = critic(drawn["x"], drawn[f"true {name}"])
-        return real_and_fake(real, critic(drawn["x"], drawn[f"judged {name}"].detach()))
+        """Eq. 1 (eq. 4) for a task's discriminator."""
+        discriminator = self.networks[f"{name}_discriminator"]
+        real = discriminator(drawn["x"], drawn[f"true {name}"])
+        return discriminator_loss(real, discriminator(drawn["x"], drawn[f"judged {name}"].detach()))
 
     @torch.no_grad()
     def understand(self, image: Tensor, mask: Tensor, seed: int = 0) -> dict[str, Tensor]:
-        """What the network makes of damaged pictures, whatever its tasks; runs in eval mode.
+        """What the network makes of damaged images, whatever its tasks; runs in eval mode.
 
         Args:
             image: ``[B, 3, S, S]`` in [0, 1]; what lies under the hole is not looked at.
@@ -687,7 +687,7 @@ class CollaGAN(Method):
             return self.answers(*self.damaged(image, mask), seed)
 
     def answers(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, Tensor]:
-        """Of :meth:`understand`, for pictures that are checked already."""
+        """Of :meth:`understand`, for images that are checked already."""
         x = self.given(image, mask, torch.tensor([seed], device=image.device))
         outputs, found = self.outputs(x), {"filled": (x + 1) / 2}
         if self.completes:
@@ -722,15 +722,15 @@ def together(
     """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks."""
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
-    players = {
-        f"{name}_critic": Player((f"{name}_critic",), {f"{name}_critic": 1.0}, lr=lr)
+    optimizers = {
+        f"{name}_discriminator": OptimizerConfig((f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr)
         for name in names.values()
     }
     own: dict[str, float] = {}
     for task, name in names.items():
         own |= {name: weights[task][1], f"fool_{name}": weights[task][0]}
-    players["generator"] = Player(("generator",), own, lr=lr)
-    return Stage("together", steps, players, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+    optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
+    return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
 
 
 # %%
@@ -739,13 +739,13 @@ for options in ({"tasks": "i", "concentrated": False}, {"tasks": "sd"}, {"tasks"
     tiny = CollaGAN(size=32, width=0.125, **options)
     (stage,) = tiny.stages("lesson")
     print(options["tasks"], "networks:", ", ".join(tiny.networks))
-    for name, player in stage.players.items():
-        print(f"     {name}: " + " + ".join(f"{weight:g} {term}" for term, weight in player.losses.items()))
+    for name, optimizer in stage.optimizers.items():
+        print(f"     {name}: " + " + ".join(f"{weight:g} {term}" for term, weight in optimizer.losses.items()))
 
 # %% [markdown]
 # ## 9. Training, live
 #
-# One stage, four players. At `lesson`: 64 px and a quarter of the channels.
+# One stage, four optimizers. At `lesson`: 64 px and a quarter of the channels.
 
 # %%
 import os
@@ -761,7 +761,7 @@ method = fc.methods.build(
     "collagan", size=size, width=width, tasks=tasks, concentrated=concentrated, regime=regime, seed=seed
 )
 (usual,) = method.stages(preset)
-lr = lr or usual.players["generator"].lr
+lr = lr or usual.optimizers["generator"].lr
 plan = [together(tasks, steps or usual.steps, regime, lr=lr, ema=usual.ema)]
 place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="collagan-"))
 print(f"tasks {tasks}, {size} px, {millions(method):.1f} M parameters, learning rate {lr:g}")
@@ -787,9 +787,9 @@ if "raw" in found:
     columns["raw output"] = list(found["raw"])
     columns["completed"] = list(fc.masks.composite(look.image, found["raw"], hole))
 if "parsing" in found:
-    columns["labels"] = [fc.show.parsing_picture(parsing) for parsing in found["parsing"]]
+    columns["labels"] = [fc.show.parsing_image(parsing) for parsing in found["parsing"]]
     if look.parsing is not None:
-        columns["true labels"] = [fc.show.parsing_picture(parsing) for parsing in look.parsing]
+        columns["true labels"] = [fc.show.parsing_image(parsing) for parsing in look.parsing]
 if "landmarks" in found:
     columns["points"] = fc.show.points_on(look.image, found["landmarks"], five_points(look.landmarks))
 columns["truth"] = list(look.image)
@@ -799,7 +799,7 @@ fc.show.rows(
 
 # %% [markdown]
 # After so few steps: labels of the large parts come first (eyes are too small to matter yet). Points are on
-# their way, those of the eyes before those of the mouth. The picture is the hardest of the three.
+# their way, those of the eyes before those of the mouth. The image is the hardest of the three.
 #
 # ## 10. The long run
 #
@@ -816,30 +816,30 @@ for title, model in (("M*", shipped), ("M_i", only)):
 
 # %% [markdown]
 # One deviation, because an hour is not a week: in the first of two stages the generator learns *alone*, close
-# to the truth; the critics come later, and all learn more slowly then.
+# to the truth; the discriminators come later, and all learn more slowly then.
 #
 # **Look** at the raw output in the second column. Where the scheme never asked for anything, what is there?
 
 # %%
 kinds = ("random_square", "collagan_o2", "collagan_o3", "collagan_o5", "collagan_o6")
 numbers = (36, 80, 121, 200, 255)
-pictures = {}
+images = {}
 for kind, number in zip(kinds, numbers, strict=True):
     face = faces.batch([number])
     mask = fc.masks.make(kind, 128, seed=seed + 1, landmarks=face.landmarks)
     out = shipped.complete(face.image, mask, seed)
-    pictures[f"{kind}\nface {number}"] = [
+    images[f"{kind}\nface {number}"] = [
         fc.show.masked(face.image, mask)[0],
         out.raw[0],
         out.composite[0],
-        fc.show.parsing_picture(out.extras["parsing"][0]),
-        fc.show.parsing_picture(face.parsing[0]),
+        fc.show.parsing_image(out.extras["parsing"][0]),
+        fc.show.parsing_image(face.parsing[0]),
         fc.show.points_on(out.composite, out.extras["landmarks"], five_points(face.landmarks))[0],
         only.complete(face.image, mask, seed).composite[0],
         face.image[0],
     ]
 titles = ("the question", "raw", "completed, M*", "its labels", "true labels", "its points", "M_i", "truth")
-fc.show.rows(pictures, titles, cell=92, left=118)
+fc.show.rows(images, titles, cell=92, left=118)
 
 # %% [markdown]
 # (Dots: what it says; rings: the truth.) Outside the hole, the raw output is as wild as it likes: nobody ever
@@ -847,7 +847,7 @@ fc.show.rows(pictures, titles, cell=92, left=118)
 # is seen; but skin looks woven. Texture takes longest: the paper's 20 epochs of CelebA are more than twenty
 # times this training.
 #
-# ### Does it believe its own picture?
+# ### Does it believe its own image?
 #
 # Under the hole, nobody can know the truth. But the three answers come from the same features, so they should
 # at least agree with *each other*. Here are its labels of the hole, drawn over its own completion and over
@@ -879,7 +879,7 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# Hairline and nose are where the picture has them. Eyes are drawn, but hardly ever *named*: they are so few
+# Hairline and nose are where the image has them. Eyes are drawn, but hardly ever *named*: they are so few
 # pixels that, in doubt, "skin" is the safer answer.
 #
 # And as a number: the parsing network of lesson 03 names the missing pixels, once in the completion, once in
@@ -895,8 +895,8 @@ with torch.no_grad():
         mask = fc.masks.make("collagan_o3", 128, n=len(some), landmarks=some.landmarks)
         out = shipped.complete(some.image, mask, seed)
         hole = mask[:, 0] < 0.5
-        for name, picture in zip(agreement, (out.composite, some.image), strict=True):
-            same = judge(picture).argmax(1) == out.extras["parsing"]
+        for name, image in zip(agreement, (out.composite, some.image), strict=True):
+            same = judge(image).argmax(1) == out.extras["parsing"]
             agreement[name].append((same * hole).sum((1, 2)) / hole.sum((1, 2)))
 agreement = {name: torch.cat(shares).numpy() for name, shares in agreement.items()}
 for name, shares in agreement.items():
@@ -929,7 +929,7 @@ maps = {"M*": features(shipped, three.image, mask), "M_i": features(only, three.
 
 
 def shade(one):
-    """A feature map [H, W] as a picture: 0 black, its largest value white."""
+    """A feature map [H, W] as an image: 0 black, its largest value white."""
     return (one / one.amax().clamp(min=1e-6)).expand(3, -1, -1)
 
 
@@ -1000,7 +1000,7 @@ for name, values in shares.items():
 # %% [markdown]
 # A quarter of the variance against a thirtieth. In the middle of a hole, where nothing is seen, the channels
 # of M* know the parts of a face, as the paper's figure says. (They have to: labels are read off these very
-# features. What it is worth to the *picture*, section 14 asks.)
+# features. What it is worth to the *image*, section 14 asks.)
 #
 # ## 12. A learning rate of 0.01?
 #
@@ -1029,11 +1029,11 @@ for rate in dict.fromkeys(row["lr"] for row in rates["runs"]):
     of_seeds = np.mean([loss[: min(map(len, losses))] for loss in losses], 0)
     parts = of_seeds[: len(of_seeds) // 5 * 5].reshape(-1, 5).mean(1)
     curves[f"{rate:g}"] = [((k + 0.5) * 5 * rates["window"], loss) for k, loss in enumerate(parts) if k]
-fc.show.lines(curves, "step", "L1 loss of the picture, mean of the seeds")
+fc.show.lines(curves, "step", "L1 loss of the image, mean of the seeds")
 
 # %% [markdown]
 # Nothing diverged: no loss and no gradient of the nine runs stopped being a number. The paper's 0.01 finds
-# the *points* soonest (the table), but all the way it has the worst *picture*; with 0.0002, 400 steps are too
+# the *points* soonest (the table), but all the way it has the worst *image*; with 0.0002, 400 steps are too
 # few for the points. So a run of minutes here learns with 0.002, ten times DCGAN's rate. For `preset="full"`,
 # hundreds of thousands of steps, we stay with DCGAN's 0.0002; this plot cannot tell whether that is right.
 #
@@ -1135,7 +1135,7 @@ beside("ssim", models, occlusions)
 
 # %% [markdown]
 # Tables 2 and 3 ask the other way round: does *completing* help to segment and to locate? Dice of the nine
-# labels of a face's parts, and how far the five points are off (px of a 128 px picture), mean over the six
+# labels of a face's parts, and how far the five points are off (px of a 128 px image), mean over the six
 # holes:
 
 # %%
@@ -1255,7 +1255,7 @@ fc.evaluation.Claims(
 #
 # The same code, trained on photographs (64 px; `data_scripts/collagan_photos.py`). Their points come from a
 # landmark detector, their label maps from the parsing network of lesson 03, as the authors took gfc's; Dice
-# is against what that network sees in the undamaged photograph. Numbers only: the pictures are not ours to
+# is against what that network sees in the undamaged photograph. Numbers only: the images are not ours to
 # show.
 
 # %%
@@ -1311,7 +1311,7 @@ right = fc.show.verdict(
 
 # %%
 def cost_of_minus_one(sigma, size):
-    """Mean of (h + 1)² over a picture of size x size px, for a point far from the border: a number."""
+    """Mean of (h + 1)² over an image of size x size px, for a point far from the border: a number."""
     # your code
 
 
@@ -1327,7 +1327,7 @@ right = fc.show.verdict(
 )
 
 # %% [markdown]
-# **Exercise 3.** Dice of the labels in the hole only: there nobody sees anything. For each picture, the mean
+# **Exercise 3.** Dice of the labels in the hole only: there nobody sees anything. For each image, the mean
 # over those of the labels 1 to 9 that are in the hole, in the truth or in the prediction.
 
 
@@ -1347,17 +1347,17 @@ right = fc.show.verdict(
     "3",
     dice_in_hole(a, b, left_known),
     lambda value: {
-        "one number per picture": tuple(value.shape) == (1,),
+        "one number per image": tuple(value.shape) == (1,),
         "nose: 2 · 1 / (1 + 2); skin: 0; mean 1/3": np.isclose(value.item(), 1 / 3),
         "the truth itself gets 1": np.allclose(dice_in_hole(few.parsing, few.parsing, eyes_gone), 1),
-        "harder than the whole picture": dice_in_hole(guess, few.parsing, eyes_gone).mean()
+        "harder than the whole image": dice_in_hole(guess, few.parsing, eyes_gone).mean()
         < fc.evaluation.dice(guess, few.parsing)[:, 1:10].nanmean(),
     },
 )
 
 # %% [markdown]
 # **Exercise 4.** The zero-gradient property, carried over: a loss of the *labels* that concentrates on the
-# hole. (The authors keep it on the whole picture. Why might that help the inpainting?)
+# hole. (The authors keep it on the whole image. Why might that help the inpainting?)
 
 
 # %%

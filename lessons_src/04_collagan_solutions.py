@@ -64,7 +64,7 @@ assert right
 
 # %%
 def cost_of_minus_one(sigma, size):
-    """Mean of (h + 1)² over a picture of size x size px, for a point far from the border: a number."""
+    """Mean of (h + 1)² over an image of size x size px, for a point far from the border: a number."""
     return 4 * np.pi * sigma**2 / size**2
 
 
@@ -104,10 +104,10 @@ right = fc.show.verdict(
     "3",
     dice_in_hole(a, b, left_known),
     lambda value: {
-        "one number per picture": tuple(value.shape) == (1,),
+        "one number per image": tuple(value.shape) == (1,),
         "nose: 2 · 1 / (1 + 2); skin: 0; mean 1/3": np.isclose(value.item(), 1 / 3),
         "the truth itself gets 1": np.allclose(dice_in_hole(few.parsing, few.parsing, eyes_gone), 1),
-        "harder than the whole picture": dice_in_hole(guess, few.parsing, eyes_gone).mean()
+        "harder than the whole image": dice_in_hole(guess, few.parsing, eyes_gone).mean()
         < fc.evaluation.dice(guess, few.parsing)[:, 1:10].nanmean(),
     },
 )
@@ -116,7 +116,7 @@ assert right
 # %% [markdown]
 # **Exercise 4.** Equation 6 with a square. Why not do it? What the network says of *visible* labels is easy
 # to check and easy to learn, and needs the same features: where is the face, how is it turned? These
-# gradients reach the trunk from the whole picture; the hole alone would be a poorer teacher.
+# gradients reach the trunk from the whole image; the hole alone would be a poorer teacher.
 
 
 # %%

@@ -16,8 +16,8 @@
 # > **The question:** can a network that is *told* where the mouth is draw it better? And can we tell it
 # > something else?<br>
 # > **You will build** a landmark predictor for damaged faces, attention that carries what is known into the
-# > hole, losses that compare pictures by the features of another network; and then edit faces.<br>
-# > **You need** lesson 03 (critics, stages and players).<br>
+# > hole, losses that compare images by the features of another network; and then edit faces.<br>
+# > **You need** lesson 03 (discriminators, stages and optimizers).<br>
 # > **It takes** 80 minutes with the exercises; all cells together run in three minutes on two CPU cores. No
 # > GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
@@ -31,8 +31,8 @@ import facecomp_lib as fc
 
 preset = fc.preset("lesson")
 seed = 0
-attention = True  # long- and short-term attention in the generator, short-term in the critic
-landmarks = True  # the generator and its critic see landmarks
+attention = True  # long- and short-term attention in the generator, short-term in the discriminator
+landmarks = True  # the generator and its discriminator see landmarks
 perceptual = "best"  # network of two losses: "vgg19" (the paper's), "vgg16", "best" (what is there) or None
 size = None  # px; None is the preset's, as everywhere below
 width = None  # multiplier of all channel numbers; the paper's is 1
@@ -61,7 +61,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces import Augment
-from facecomp_lib.methods import Method, Player, Sample, Stage
+from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage
 from facecomp_lib.nn import best_vgg, full_precision, perceptual_loss, style_loss, vgg_features
 
 # %%
@@ -76,7 +76,7 @@ square = fc.masks.make("center", size=128)
 
 
 def canny(image):
-    """The edges of a face [3, S, S] as a picture [3, S, S]."""
+    """The edges of a face [3, S, S] as an image [3, S, S]."""
     grey = (255 * image.mean(0)).byte().numpy()
     return torch.from_numpy(cv2.Canny(grey, 60, 120) / 255.0).float().expand(3, -1, -1)
 
@@ -85,7 +85,7 @@ fc.show.contact_sheet(
     [
         fc.show.masked(one.image, square)[0],
         canny(one.image[0]),
-        fc.show.parsing_picture(one.parsing[0]),
+        fc.show.parsing_image(one.parsing[0]),
         fc.show.lines_on(torch.zeros_like(one.image), one.landmarks)[0],
         one.image[0],
     ],
@@ -195,7 +195,7 @@ class Predictor(nn.Module):
         self.stage2 = nn.Conv2d(deeper, middle, 1)
         self.stage3 = nn.Conv2d(deeper, thin, 1)
         self.to_points = nn.Linear(2 * middle + thin, 2 * 68)
-        nn.init.constant_(self.to_points.bias, 0.5)  # begin in the middle of the picture
+        nn.init.constant_(self.to_points.bias, 0.5)  # begin in the middle of the image
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1 -> ``[B, 68, 2]``, (x, y) as shares of the side."""
@@ -230,8 +230,8 @@ with torch.device("meta"):  # shapes without numbers, as in lesson 03
 print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(square_kernels):.0f} M")
 
 # %% [markdown]
-# In lesson 04, points were found by heat-maps, one picture for each point. This network writes down
-# **coordinates**: 136 numbers, straight from averages over the picture (a point may even lie outside). It
+# In lesson 04, points were found by heat-maps, one image for each point. This network writes down
+# **coordinates**: 136 numbers, straight from averages over the image (a point may even lie outside). It
 # learns by the squared distance (equation 1):
 #
 # L<sub>lmk</sub> = ‖L̂ − L‖²
@@ -240,16 +240,16 @@ print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(squa
 # third stage sees what the second sees: nothing bends between them, so averaging first or last is the same.
 # The table prints it so, and we keep it.)
 #
-# ## 3. Points as a picture
+# ## 3. Points as an image
 #
-# The generator is convolutional, so it wants the points as a picture of its size: 1 at each point, else 0.
+# The generator is convolutional, so it wants the points as an image of its size: 1 at each point, else 0.
 
 
 # %%
 #| export
 def landmark_map(landmarks: Tensor, size: int) -> Tensor:
     """Points as pixels: ``[B, 68, 2]`` px -> ``[B, 1, size, size]``, 1 at the nearest pixel of each point in
-    the picture, else 0."""
+    the image, else 0."""
     place = landmarks.round().long()
     inside = ((place >= 0) & (place < size)).all(2)  # [B, 68]
     flat = place[..., 1].clamp(0, size - 1) * size + place[..., 0].clamp(0, size - 1)
@@ -274,7 +274,7 @@ def landmark_map_loop(landmarks, size):
 
 
 some = faces.batch([3, 36, 80, 121])
-pushed = some.landmarks + torch.tensor([40.0, 0.0])  # some points leave the picture
+pushed = some.landmarks + torch.tensor([40.0, 0.0])  # some points leave the image
 for points in (some.landmarks, pushed):
     assert torch.equal(landmark_map(points, 128), landmark_map_loop(points, 128))
 fc.show.rows(
@@ -289,7 +289,7 @@ fc.show.rows(
 
 # %% [markdown]
 # Note what rounding does: a map tells nothing about what moving a point by a hair would change. There is no
-# gradient from the picture back to the points; the two networks can only learn side by side. The authors
+# gradient from the image back to the points; the two networks can only learn side by side. The authors
 # train them one after the other, for two more reasons: a loss over 68 points and losses over all pixels are
 # hard to balance, and at first both networks are so far off that each learns from the other's mistakes. We
 # come back to that.
@@ -301,7 +301,7 @@ fc.show.rows(
 # step: each position asks all others "are you like me?", and takes a mean of their values, weighted by the
 # answers.
 #
-# A toy: a picture of 3 x 3 with one feature q per position. Its nine positions are 'eye' (2) or 'skin' (0),
+# A toy: an image of 3 x 3 with one feature q per position. Its nine positions are 'eye' (2) or 'skin' (0),
 # and the middle one is missing, but its surroundings say 'eye' (1.5).
 #
 # A<sub>ij</sub> = softmax<sub>j</sub>( q<sub>i</sub> · q<sub>j</sub> ),&nbsp;&nbsp; out<sub>i</sub> =
@@ -344,7 +344,7 @@ def attend(query: Tensor, values: Tensor) -> Tensor:
 
 # %%
 def attend_loop(query, values):
-    """One picture: [D, N] and [V, N] -> [V, N]."""
+    """One image: [D, N] and [V, N] -> [V, N]."""
     count = query.shape[1]
     out = torch.zeros_like(values)
     for i in range(count):
@@ -363,7 +363,7 @@ assert torch.allclose(attend(random, random)[1], attend_loop(random[1], random[1
 fc.show.matrices({"before": v, "after": (100 * after.view(3, 3)).round() / 100}, ["→"])
 
 # %% [markdown]
-# The matrix has N² numbers. **Predict:** the layer works at a quarter of the picture's side. How many numbers
+# The matrix has N² numbers. **Predict:** the layer works at a quarter of the image's side. How many numbers
 # at 64 px, at 256 px?
 
 # %%
@@ -381,7 +381,7 @@ for side in (64, 128, 256):
 #
 # Two kinds of memory (the layer is that of Pluralistic Image Completion). Deep in the network, *x* are the
 # features after all residual blocks: what the hole has become so far. *e* are the encoder's features, just
-# three layers from the picture: sharp, but worthless in the hole. One matrix A, made from x, serves both:
+# three layers from the image: sharp, but worthless in the hole. One matrix A, made from x, serves both:
 #
 # - **short term**: s = γ · x Aᵀ + x: alike places agree with each other.
 # - **long term**: l = (1 − M) ⊙ α · e Aᵀ + M ⊙ e: known places keep their early features; *missing* ones
@@ -414,7 +414,7 @@ class LongShortAttention(nn.Module):
 
     Args:
         channels: of the features.
-        long: also look at the encoder's features; the critic has no encoder.
+        long: also look at the encoder's features; the discriminator has no encoder.
     """
 
     def __init__(self, channels: int, long: bool = True) -> None:
@@ -445,7 +445,7 @@ class LongShortAttention(nn.Module):
 # %% [markdown]
 # (`spectral_norm` divides a layer's weights, written as one matrix, by its largest singular value, found by a
 # step of power iteration per pass: a 1 x 1 convolution can then make no vector longer, larger ones not by
-# much. It keeps critics calm. That queries have it, too, is ours: their products go into a softmax as they
+# much. It keeps discriminators calm. That queries have it, too, is ours: their products go into a softmax as they
 # are.)
 #
 # Written out with two products, as in the formulas, and compared:
@@ -469,7 +469,7 @@ print("one product, two products: the same")
 #
 # | | |
 # | --- | --- |
-# | **in** | damaged picture and landmark map, 4 channels |
+# | **in** | damaged image and landmark map, 4 channels |
 # | E1, E2, E3 | 7 x 7 to 64; 4 x 4, stride 2 to 128; 4 x 4, stride 2 to 256 |
 # | middle | 7 residual blocks, the first 3 x 3 of each with holes in it (dilation 2) |
 # | attention | short and long term |
@@ -478,9 +478,9 @@ print("one product, two products: the same")
 #
 # All but the attention and the last one with instance norm (each channel of each *face* by itself: mean 0,
 # variance 1) and ReLU. Two things we take from the authors' code: no norm before the tanh (the table prints
-# one; it would norm the picture's colours away), and skip connections carry **known places only**, E · M (the
+# one; it would norm the image's colours away), and skip connections carry **known places only**, E · M (the
 # text does not say): what the encoder has in the hole is of no use at the end. One we do not: the first and
-# the last layer reflect the picture at its border, as printed; the code's residual blocks do so, too.
+# the last layer reflect the image at its border, as printed; the code's residual blocks do so, too.
 
 
 # %%
@@ -488,7 +488,7 @@ print("one product, two products: the same")
 def conv(
     inputs: int, outputs: int, kernel: int, stride: int = 1, border: Literal["zeros", "reflect"] = "zeros"
 ) -> nn.Sequential:
-    """Convolution, instance norm, ReLU; outside the picture are zeros or its reflection."""
+    """Convolution, instance norm, ReLU; outside the image are zeros or its reflection."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, padding_mode=border)
     return nn.Sequential(layer, nn.InstanceNorm2d(outputs), nn.ReLU())
 
@@ -516,7 +516,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Section 2.2: damaged picture and landmark map in, picture out.
+    """Section 2.2: damaged image and landmark map in, image out.
 
     Args:
         width: multiplier of all channel numbers.
@@ -534,10 +534,10 @@ class Generator(nn.Module):
         self.attention = LongShortAttention(c) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
-        self.to_picture = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
+        self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
-        """Picture ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
+        """Image ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
         ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
         first = self.e1(torch.cat([x, points], 1))
         second = self.e2(first)
@@ -550,7 +550,7 @@ class Generator(nn.Module):
             first, second = first * mask, second * half
         y = self.join1(torch.cat([self.d1(deep), second], 1))
         y = self.join2(torch.cat([self.d2(y), first], 1))
-        return torch.tanh(self.to_picture(y))
+        return torch.tanh(self.to_image(y))
 
 
 # %%
@@ -566,7 +566,7 @@ with torch.device("meta"):
 
 # %% [markdown]
 # As in the table. How far can it see *without* attention? Each layer sees a window of the one before.
-# **Predict** the side of the window, in px of the picture, that decides on one pixel: 30, 100, 300?
+# **Predict** the side of the window, in px of the image, that decides on one pixel: 30, 100, 300?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -578,27 +578,27 @@ for module in probe.modules():  # nothing but sums of positive numbers, so that 
         for k, child in enumerate(module):
             if isinstance(child, nn.InstanceNorm2d):
                 module[k] = nn.Identity()  # it averages over the whole face
-picture = torch.full((1, 3, 256, 256), 0.1, dtype=torch.double, requires_grad=True)
+image = torch.full((1, 3, 256, 256), 0.1, dtype=torch.double, requires_grad=True)
 plain = torch.ones(1, 1, 256, 256, dtype=torch.double)
-out = probe(picture, plain, plain)
-seen = torch.autograd.grad(out[0, 0, 128, 128], picture)[0][0].sum(0) > 0
+out = probe(image, plain, plain)
+seen = torch.autograd.grad(out[0, 0, 128, 128], image)[0][0].sum(0) > 0
 rows = seen.any(1).nonzero()
 print(f"one pixel depends on {rows.max() - rows.min() + 1} px in height, of 256")
 
 # %% [markdown]
 # The dilated blocks see far already. What attention adds is to *choose*: by likeness, not by distance.
 #
-# ## 6. A critic with attention
+# ## 6. A discriminator with attention
 #
 # Five 4 x 4 convolutions with spectral norm; after the second one a short-term attention. But for what that
-# fetches, each answer judges 70 x 70 px; and the critic sees the landmarks, too: is this a true face *with
+# fetches, each answer judges 70 x 70 px; and the discriminator sees the landmarks, too: is this a true face *with
 # that mouth*?
 
 
 # %%
 #| export
-class Critic(nn.Module):
-    """A patch critic with spectral norm, of picture and landmark map together; an answer sees 70 x 70 px and
+class Discriminator(nn.Module):
+    """A patch discriminator with spectral norm, of image and landmark map together; an answer sees 70 x 70 px and
     what attention fetches.
 
     Args:
@@ -619,37 +619,37 @@ class Critic(nn.Module):
                 layers.append(LongShortAttention(outputs, long=False))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, picture: Tensor, points: Tensor) -> Tensor:
+    def forward(self, image: Tensor, points: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1, landmark map ``[B, 1, S, S]`` -> from 0 to 1, 30 x 30 of 256 px."""
-        return torch.sigmoid(self.layers(torch.cat([picture, points], 1)).float())
+        return torch.sigmoid(self.layers(torch.cat([image, points], 1)).float())
 
 
 # %%
 # NBVAL_CHECK_OUTPUT
 with torch.device("meta"):
-    networks = {"predictor": Predictor(), "generator": Generator(), "critic": Critic()}
-    answers = networks["critic"](torch.empty(2, 3, 256, 256), torch.empty(2, 1, 256, 256))
+    networks = {"predictor": Predictor(), "generator": Generator(), "discriminator": Discriminator()}
+    answers = networks["discriminator"](torch.empty(2, 3, 256, 256), torch.empty(2, 1, 256, 256))
 for name, network in networks.items():
     print(f"{name:10} {millions(network):7.3f} M parameters")
-print(f"the critic's answers to 256 px: {list(answers.shape[1:])}")
+print(f"the discriminator's answers to 256 px: {list(answers.shape[1:])}")
 
 # %% [markdown]
-# ## 7. What is a good picture?
+# ## 7. What is a good image?
 #
 # Five terms (equation 7):
 #
 # L = L<sub>pixel</sub> + 0.1 · L<sub>perc</sub> + 250 · L<sub>style</sub> + 0.1 · L<sub>tv</sub> + 0.01 ·
 # L<sub>adv</sub>
 #
-# **Pixels** (2): L<sub>pixel</sub> = ‖Î − I‖₁ / N<sub>m</sub>. The whole picture is compared, but the sum is
-# divided by the number N<sub>m</sub> of *missing* pixels: in a picture with a small hole, each pixel weighs
-# more. (Our pictures go from −1 to 1, as the tanh does, and we sum over their channels. Against values from 0
+# **Pixels** (2): L<sub>pixel</sub> = ‖Î − I‖₁ / N<sub>m</sub>. The whole image is compared, but the sum is
+# divided by the number N<sub>m</sub> of *missing* pixels: in an image with a small hole, each pixel weighs
+# more. (Our images go from −1 to 1, as the tanh does, and we sum over their channels. Against values from 0
 # to 1 and a mean over channels, that is six times as much.)
 #
 # **Total variation** (5): L<sub>tv</sub> = (‖∂<sub>x</sub>Î‖₁ + ‖∂<sub>y</sub>Î‖₁) / N: neighbours should not
 # differ much.
 #
-# **Adversarial** (6): least squares. The critic wants 1 for true and 0 for drawn pictures, the generator 1
+# **Adversarial** (6): least squares. The discriminator wants 1 for true and 0 for drawn images, the generator 1
 # for its own.
 #
 # These and the next two judge the *composite*, in which known pixels are true ones, and only the pixels' own
@@ -679,14 +679,14 @@ print(f"stripes moved by a pixel: pixels differ by {pixels:.0f}, Gram matrices t
 # %%
 #| export
 def pixel_loss(drawn: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """Eq. 2: the sum of |difference| over the number of missing pixels, mean over pictures."""
+    """Eq. 2: the sum of |difference| over the number of missing pixels, mean over images."""
     missing = (1 - mask).flatten(1).sum(1)  # N_m
     return ((drawn - truth).abs().flatten(1).sum(1) / missing.clamp(min=1)).mean()
 
 
-def total_variation(picture: Tensor) -> Tensor:
+def total_variation(image: Tensor) -> Tensor:
     """Eq. 5: mean |difference| of neighbours, to the right and below."""
-    return picture.diff(dim=3).abs().mean() + picture.diff(dim=2).abs().mean()
+    return image.diff(dim=3).abs().mean() + image.diff(dim=2).abs().mean()
 
 
 # %% [markdown]
@@ -735,7 +735,7 @@ for name, version in versions.items():
     words += f"{0.1 * total_variation(2 * version - 1):9.4f}"
     if network:
         with torch.no_grad():
-            both = [vgg_features(picture, network) for picture in (version, truth)]
+            both = [vgg_features(image, network) for image in (version, truth)]
         words += f"{0.1 * perceptual_loss(*both):12.3f}{250 * style_loss(*both):9.4f}"
     print(words)
 
@@ -754,7 +754,7 @@ AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, cont
 HOLES = (  # half of them a block of half the side, half of them irregular, as in the authors' settings
     *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
 )  # fmt: skip
-WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "fool": 0.01}  # eq. 7
+WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "adversarial": 0.01}  # eq. 7
 DEPTHS = range(5)  # relu1_1 to relu5_1
 
 
@@ -762,10 +762,10 @@ class LaFIn(Method):
     """Generative Landmark Guided Face Inpainting (Yang, Guo, Ma and Ling 2019), built in lesson 05.
 
     Args:
-        size: side of the pictures, px; a multiple of 32.
+        size: side of the images, px; a multiple of 32.
         width: multiplier of all channel numbers.
-        attention: with attention in generator and critic.
-        landmarks: generator and critic see landmarks.
+        attention: with attention in generator and discriminator.
+        landmarks: generator and discriminator see landmarks.
         perceptual: network of the perceptual and style losses: ``"vgg19"`` (the paper's), ``"vgg16"``,
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
@@ -793,14 +793,14 @@ class LaFIn(Method):
             predictor_width=predictor_width, dot=dot,
         )  # fmt: skip
         if size < 32 or size % 32:
-            raise ValueError(f"lafin halves pictures five times: size must be a multiple of 32, not {size}.")
+            raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
         if perceptual not in (None, "vgg16", "vgg19"):
             raise ValueError(f"perceptual must be vgg16, vgg19, best or None, not {perceptual!r}.")
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
         self.generator = Generator(width, attention)
-        self.critic = Critic(width, attention)
+        self.discriminator = Discriminator(width, attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
@@ -809,16 +809,16 @@ class LaFIn(Method):
         locate, inpaint, refine, ema = {"smoke": (2, 2, 2, 0.5), "lesson": (1000, 300, 60, 0.98)}[preset]
         short = [
             locating(locate, lr=2e-3, ema=ema),
-            inpainting(inpaint, False, lr=1e-3, critic_lr=1e-4, ema=ema),
+            inpainting(inpaint, False, lr=1e-3, discriminator_lr=1e-4, ema=ema),
         ]
         if perceptual:  # the cost of most steps, so the last ones only
-            last = inpainting(refine, lr=1e-3, critic_lr=1e-4, ema=ema)
+            last = inpainting(refine, lr=1e-3, discriminator_lr=1e-4, ema=ema)
             short.append(replace(last, name="refine"))
         return short
 
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         landmarks = self.true(sample)
-        wanted = {term for player in stage.players.values() for term in player.losses}
+        wanted = {term for optimizer in stage.optimizers.values() for term in optimizer.losses}
         given = self.given(sample.image, sample.mask)
         drawn = {}
         if "detect_augmented" in wanted:
@@ -834,7 +834,7 @@ class LaFIn(Method):
             drawn |= self.features(sample, drawn["composite"], "style" in wanted)
         return drawn
 
-    def true(self, sample: Sample) -> Tensor:
+    def true(self, sample: TrainBatch) -> Tensor:
         """The landmarks of a sample, or a sentence if it has none."""
         if sample.faces.landmarks is None:
             raise ValueError("These faces have no landmarks: prepare them with a detector first.")
@@ -849,12 +849,12 @@ class LaFIn(Method):
         return (2 * image - 1) * mask
 
     def map(self, landmarks: Tensor) -> Tensor:
-        """The landmark map that generator and critic see, black if they are to do without."""
+        """The landmark map that generator and discriminator see, black if they are to do without."""
         dot = self.config["dot"]
         drawn = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
         return drawn if self.config["landmarks"] else torch.zeros_like(drawn)
 
-    def features(self, sample: Sample, composite: Tensor, style: bool) -> dict[str, Tensor]:
+    def features(self, sample: TrainBatch, composite: Tensor, style: bool) -> dict[str, Tensor]:
         """What the perceptual network sees in completion and truth; for style, also in the hole alone."""
         network, hole = self.config["perceptual"], 1 - sample.mask
         ours, theirs = [(composite + 1) / 2], [sample.image]
@@ -870,45 +870,45 @@ class LaFIn(Method):
                 found |= {f"{name} hole {depth}": part for part in rest}
         return found
 
-    def loss_landmarks(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_landmarks(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 1: squared distance in px, sum over the points."""
         return self.distance(self.given(sample.image, sample.mask), sample)
 
-    def loss_detect(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_detect(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 1 for undamaged faces: a landmark detector."""
         return self.distance(2 * sample.image - 1, sample)
 
-    def loss_detect_augmented(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_detect_augmented(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """The same, in one batch with the faces that the generator completed with their true landmarks."""
         return self.distance(2 * torch.cat([sample.image, drawn["completed"]]) - 1, sample)
 
-    def distance(self, seen: Tensor, sample: Sample) -> Tensor:
+    def distance(self, seen: Tensor, sample: TrainBatch) -> Tensor:
         """Mean over faces of eq. 1, for what the predictor sees of them, once or several times."""
         found, true = self.found(seen), self.true(sample)
         return (found.unflatten(0, (-1, len(true))) - true).square().sum((2, 3)).mean()
 
-    def loss_pixel(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_pixel(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return pixel_loss(drawn["raw"], 2 * sample.image - 1, sample.mask)
 
-    def loss_perceptual(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_perceptual(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 3: L1 distance of features, completion against truth."""
         return perceptual_loss(*([drawn[f"{name} {k}"] for k in DEPTHS] for name in ("drawn", "true")))
 
-    def loss_style(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_style(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 4: L1 distance of Gram matrices, of the holes alone."""
         return style_loss(*([drawn[f"{name} hole {k}"] for k in DEPTHS] for name in ("drawn", "true")))
 
-    def loss_tv(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_tv(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return total_variation(drawn["composite"])
 
-    def loss_fool(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_adversarial(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 6, the generator's side of least squares."""
-        return (self.critic(drawn["composite"], drawn["map"]) - 1).square().mean()
+        return (self.discriminator(drawn["composite"], drawn["map"]) - 1).square().mean()
 
-    def loss_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 6, the critic's side."""
-        real = self.critic(2 * sample.image - 1, drawn["map"])
-        fake = self.critic(drawn["composite"].detach(), drawn["map"])
+    def loss_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 6, the discriminator's side."""
+        real = self.discriminator(2 * sample.image - 1, drawn["map"])
+        fake = self.discriminator(drawn["composite"].detach(), drawn["map"])
         return (real - 1).square().mean() + fake.square().mean()
 
     def drawn(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Tensor:
@@ -1000,32 +1000,32 @@ class LaFIn(Method):
 
 def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
     """The landmark predictor learns from damaged faces."""
-    learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
+    learner = OptimizerConfig(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 def inpainting(
-    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, critic_lr: float = 1e-5,
+    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, discriminator_lr: float = 1e-5,
     ema: float | None = 0.999,
 ) -> Stage:  # fmt: skip
-    """The generator learns, with true landmarks, and the critic against it.
+    """The generator learns, with true landmarks, and the discriminator against it.
 
     Args:
         perceptual: with the perceptual and the style loss.
     """
     terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
-    players = {
-        "critic": Player(("critic",), {"critic": 1.0}, lr=critic_lr, betas=(0.0, 0.9)),
-        "generator": Player(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
+    optimizers = {
+        "discriminator": OptimizerConfig(("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)),
+        "generator": OptimizerConfig(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
     }
-    return Stage("inpaint", steps, players, batch_size, HOLES, AUGMENT, ema)
+    return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
 
 
 def jointly(stage: Stage) -> Stage:
     """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
-    artist = stage.players["generator"]
+    artist = stage.optimizers["generator"]
     both = replace(artist, networks=("predictor", "generator"), losses={**artist.losses, "landmarks": 1.0})
-    return replace(stage, name="jointly", players={**stage.players, "generator": both})
+    return replace(stage, name="jointly", optimizers={**stage.optimizers, "generator": both})
 
 
 def detecting(
@@ -1037,19 +1037,19 @@ def detecting(
         augmented: for each face, also one that the generator completed, with new holes each time.
     """
     term = "detect_augmented" if augmented else "detect"
-    learner = Player(("predictor",), {term: 1.0}, lr=lr, betas=(0.0, 0.9))
+    learner = OptimizerConfig(("predictor",), {term: 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 # %% [markdown]
-# A **joint** training is there, too: the predictor learns beside the generator; generator and critic see what
+# A **joint** training is there, too: the predictor learns beside the generator; generator and discriminator see what
 # it predicts *now*. And `detecting` asks whether completed faces help those who train a landmark detector.
 # The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the authors draw,
 # in training of another length; the checkpoint of section 10, with some thousand steps, draws wider ones.
 #
 # ## 9. Training, live
 #
-# Three stages: landmarks; then the picture with pixels, total variation and critic; and some steps with the
+# Three stages: landmarks; then the image with pixels, total variation and discriminator; and some steps with the
 # perceptual network, each of which takes several times as long.
 
 # %%
@@ -1074,7 +1074,7 @@ method = fc.methods.build(
 plan = [replace(stage, steps=steps or stage.steps) for stage in method.stages(preset)]
 place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="lafin-"))
 for stage in plan:
-    print(f"{stage.name:8} {stage.steps:5} steps of {stage.batch_size:2} faces: {', '.join(stage.players)}")
+    print(f"{stage.name:8} {stage.steps:5} steps of {stage.batch_size:2} faces: {', '.join(stage.optimizers)}")
 print(f"{size} px, {millions(method):.1f} M parameters, {len(train):,} faces from {train.name}")
 
 # %% [markdown]
@@ -1143,18 +1143,18 @@ for name in ("config", "data", "stages", "before", "batch_size", "seed", "precis
 # %%
 kinds = [f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)] + ["center"]
 shown = faces.batch([36, 121, 200])
-pictures = {f"face {k}": [] for k in (36, 121, 200)}
+images = {f"face {k}": [] for k in (36, 121, 200)}
 for kind in kinds:
     mask = fc.masks.make(kind, 128, n=3, seed=seed + 2)
     seen = fc.show.masked(shown.image, mask)
-    for cells, picture in zip(
-        pictures.values(),
+    for cells, image in zip(
+        images.values(),
         fc.show.lines_on(seen, shipped.locate(shown.image, mask), shown.landmarks),
         strict=True,
     ):
-        cells.append(picture)
+        cells.append(image)
 fc.show.rows(
-    pictures,
+    images,
     [kind.removeprefix("irregular_").replace("_", " to ") + " %" if "_" in kind else kind for kind in kinds],
     cell=128,
     left=60,
@@ -1191,7 +1191,7 @@ row("the mean face", average.expand(limit, -1, -1), hidden)
 
 # %% [markdown]
 # The jaw is lost first, then the brows; nose, eyes and mouth stay closer. But eyes and mouth are what
-# pictures are aligned by, and where hidden eyes have to be, nobody knows better than the mean face. (The
+# images are aligned by, and where hidden eyes have to be, nobody knows better than the mean face. (The
 # predictor learned from faces that were shifted, turned and scaled, so it cannot rely on that.)
 #
 # ## 11. What attention does
@@ -1349,7 +1349,7 @@ editor
 # Table 1 first: holes of five sizes and a square in the middle. The authors compare with three other networks
 # on photographs (256 px); we compare the checkpoint (128 px, rendered faces that it has never seen) with the
 # best of the classical fills. (The paper's last bin is '50 % and more', ours ends at 60; and we did not
-# compute FID, which wants thousands of pictures.) **Predict:** where is the distance to the others largest?
+# compute FID, which wants thousands of images.) **Predict:** where is the distance to the others largest?
 
 # %%
 from IPython.display import display
@@ -1397,9 +1397,9 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
-# `data_scripts/lafin_models.py`): the full one, one without attention (in the critic, too), one without
+# `data_scripts/lafin_models.py`): the full one, one without attention (in the discriminator, too), one without
 # landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside the
-# generator, at the generator's rate; generator and critic see what it predicts, from the start. (The authors'
+# generator, at the generator's rate; generator and discriminator see what it predicts, from the start. (The authors'
 # own joint training began with an untrained one.)
 
 # %%
@@ -1479,7 +1479,7 @@ fc.evaluation.Claims(
 #
 # Here, the detector is section 2's network on undamaged faces (64 px; `data_scripts/lafin_detectors.py`). It
 # learns from 500 labelled faces, alone or *augmented*: with a completed face beside each labelled one. Both
-# take the same number of steps and see 8 pictures in each: 8 labelled faces, or 4 and their completions.
+# take the same number of steps and see 8 images in each: 8 labelled faces, or 4 and their completions.
 # 'Common' and 'challenging' are the test faces that look ahead and those that are turned away (300W's are of
 # different collections). One thing is unlike in earnest: our generators have learned from more labelled faces
 # than the detectors get. **Predict:** where will it help most: on faces that look ahead, or on turned ones?
@@ -1513,7 +1513,7 @@ for record, tests in at_home.items():  # test faces that are cut out like those 
 #
 # The same code, trained on photographs (64 px; `data_scripts/lafin_photos.py`); their landmarks come from a
 # detector, so NME says how well lafin finds under a hole what that detector found without one. Numbers only:
-# the pictures are not ours to show.
+# the images are not ours to show.
 
 # %%
 tables, photos = fc.evaluation.recorded_means(
@@ -1543,7 +1543,7 @@ for collection, measured in tables.items():
 photo = fc.faces.astronaut(size=128)  # your own: fc.faces.from_photo("portrait.jpg", size=128)
 mouth = fc.masks.make("gfc_o6", 128, landmarks=photo.landmarks)
 out = shipped.complete(photo.image, mask=mouth, seed=seed)
-pictures = [
+images = [
     fc.show.masked(photo.image, mouth)[0],
     fc.show.lines_on(fc.show.masked(photo.image, mouth), out.extras["landmarks"], photo.landmarks)[0],
     out.composite[0],
@@ -1551,7 +1551,7 @@ pictures = [
     photo.image[0],
 ]
 fc.show.contact_sheet(
-    pictures, ["the question", "its landmarks", "completed", "with true landmarks", "truth"], cell=150
+    images, ["the question", "its landmarks", "completed", "with true landmarks", "truth"], cell=150
 )
 
 # %% [markdown]
@@ -1687,7 +1687,7 @@ right = fc.show.verdict(
 
 # %% [markdown]
 # **Exercise 4.** Open a mouth by hand: move the lower lip and the chin down, `amount` px, *down the face*,
-# not down the picture. In landmarks 0 to 67: 55 to 59 is the lower lip outside, 65 to 67 inside, 5 to 11 the
+# not down the image. In landmarks 0 to 67: 55 to 59 is the lower lip outside, 65 to 67 inside, 5 to 11 the
 # lower jaw. Down is from the middle of the eyes (36 to 47) to the tip of the chin (8).
 
 
@@ -1740,4 +1740,4 @@ right = fc.show.verdict(
 #   *where* to look: it learns from the result alone.
 # - **Everything costs.** To draw with one network, four have to learn or to be there.
 #
-# **Lesson 06** builds an attention that *is* told where to look: by the true picture, while it trains.
+# **Lesson 06** builds an attention that *is* told where to look: by the true image, while it trains.

@@ -1,4 +1,4 @@
-"""Shared by the tests of measures: pictures to compare, and the way to other people's measures."""
+"""Shared by the tests of measures: images to compare, and the way to other people's measures."""
 
 import pytest
 import torch

@@ -6,7 +6,7 @@ from PIL import Image
 
 import facecomp_lib as fc
 from facecomp_lib import weights
-from facecomp_lib.faces import frame
+from facecomp_lib.faces import alignment
 from facecomp_lib.faces.store import Writer
 
 
@@ -19,7 +19,7 @@ def need_dlib(*names):
 
 
 def snapshot(seed, side=160):
-    """A small photo of the astronaut, turned and shifted a little: picture and landmarks."""
+    """A small photo of the astronaut, turned and shifted a little: image and landmarks."""
     import cv2
 
     face = fc.faces.astronaut(64)
@@ -27,10 +27,10 @@ def snapshot(seed, side=160):
     angle, zoom = rng.uniform(-0.3, 0.3), side / 512 * rng.uniform(1.5, 1.9)
     c, s = zoom * np.cos(angle), zoom * np.sin(angle)
     move = np.array([[c, -s, 0], [s, c, 0]])
-    middle = face.picture_landmarks.mean(axis=0)
+    middle = face.photo_landmarks.mean(axis=0)
     move[:, 2] = side / 2 + rng.uniform(-3, 3, 2) + (0, side / 12) - move[:, :2] @ middle
-    picture = cv2.warpAffine(face.picture, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
-    return picture, frame.apply(move, face.picture_landmarks)
+    image = cv2.warpAffine(face.photo, move, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return image, alignment.apply(move, face.photo_landmarks)
 
 
 def save_snapshots(folder, count, **options):
@@ -38,8 +38,8 @@ def save_snapshots(folder, count, **options):
     folder.mkdir(parents=True, exist_ok=True)
     every = []
     for i in range(count):
-        picture, points = snapshot(i, **options)
-        Image.fromarray(picture).save(folder / f"{i:02}.png")
+        image, points = snapshot(i, **options)
+        Image.fromarray(image).save(folder / f"{i:02}.png")
         every.append(points)
     return np.array(every)
 
@@ -49,10 +49,10 @@ def prepared(folder, count=24):
     faces = fc.faces.embedded("test", 32)
     writer = Writer(folder, folder.name, 32, image_format="png", version="1")
     batch = faces.batch(range(count))
-    pictures = batch.image.mul(255).byte().permute(0, 2, 3, 1).numpy()
+    images = batch.image.mul(255).byte().permute(0, 2, 3, 1).numpy()
     writer.add_part(0, [
         {"name": f"{number}.jpg", "split": ("train", "val", "test")[number % 3], "identity": number,
-         "image": pictures[number], "landmarks": batch.landmarks[number].numpy()}
+         "image": images[number], "landmarks": batch.landmarks[number].numpy()}
         for number in range(count)
     ])  # fmt: skip
     return writer.finish()

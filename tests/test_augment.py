@@ -1,4 +1,4 @@
-"""Augmentation: picture and labels stay together, and a face's draw is its own."""
+"""Augmentation: image and labels stay together, and a face's draw is its own."""
 
 from dataclasses import replace
 
@@ -153,7 +153,7 @@ def test_nothing_switched_on_changes_nothing():
     assert Augment(**STILL)(batch) is batch
 
 
-def test_rotation_turns_pose_and_lamps_like_the_picture():
+def test_rotation_turns_pose_and_lamps_like_the_image():
     batch = painted()
     turned = Augment(**STILL | {"rotate": 40})(batch, seed=2)
     for i in range(3):
@@ -165,14 +165,14 @@ def test_rotation_turns_pose_and_lamps_like_the_picture():
         angle = torch.atan2(angle.sin(), angle.cos())
         assert torch.allclose(turned.pose[i, 2] - batch.pose[i, 2], angle.rad2deg(), atol=1e-3)
         assert torch.equal(turned.pose[i, :2], batch.pose[i, :2])
-        lamp = batch.lamps[i, 0, :2] * torch.tensor([1.0, -1])  # as a direction in the picture
+        lamp = batch.lamps[i, 0, :2] * torch.tensor([1.0, -1])  # as a direction in the image
         cos, sin = angle.cos(), angle.sin()
         expected = torch.stack([cos * lamp[0] - sin * lamp[1], sin * lamp[0] + cos * lamp[1]])
         assert torch.allclose(turned.lamps[i, 0, :2] * torch.tensor([1.0, -1]), expected, atol=1e-5)
     assert torch.equal(turned.lamps[..., 2:], batch.lamps[..., 2:])
 
 
-def test_a_crop_is_a_window_of_the_picture():
+def test_a_crop_is_a_window_of_the_image():
     batch = painted()
     cropped = Augment(**STILL | {"crop": 40})(batch, seed=4)
     assert cropped.size == (40, 40)
@@ -184,7 +184,7 @@ def test_a_crop_is_a_window_of_the_picture():
     assert Augment(**STILL | {"crop": 40, "resize_crop": True})(batch, seed=4).size == (64, 64)
 
 
-def test_brightness_and_contrast_touch_the_picture_only():
+def test_brightness_and_contrast_touch_the_image_only():
     faces = symmetric_faces()
     faces = faces.replace(
         image=0.8 * faces.image, light_ratio=torch.rand(3, 3, 64, 64) + 0.5
@@ -198,12 +198,12 @@ def test_brightness_and_contrast_touch_the_picture_only():
     assert contrast.light_ratio is None  # (a I + b) / (a I' + b) is another ratio
 
 
-def test_pictures_stay_in_range():
+def test_images_stay_in_range():
     image = Augment(brightness=1, contrast=1)(painted(count=8), seed=0).image
     assert image.min() >= 0 and image.max() <= 1
 
 
-def test_the_light_ratio_moves_with_the_picture():
+def test_the_light_ratio_moves_with_the_image():
     faces = symmetric_faces()
     faces = faces.replace(light_ratio=faces.image.clone())
     moved = Augment(**GEOMETRY)(faces, seed=3)
@@ -250,7 +250,7 @@ def test_bytes_beyond_the_border_are_the_reflection_however_far_it_is():
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     augment = Augment(**STILL | {"shift": 1})
     change = augment.draw((16, 16), 0, 0, range(4))
-    change.matrix[:, :, 2] = np.round(3 * change.matrix[:, :, 2])  # whole pixels, up to three pictures away
+    change.matrix[:, :, 2] = np.round(3 * change.matrix[:, :, 2])  # whole pixels, up to three images away
     image, _ = change_bytes(list(images), [], change)
     expected = change(FaceBatch(torch.from_numpy(images).permute(0, 3, 1, 2) / 255))
     assert np.abs(change.matrix[:, :, 2]).max() > 20

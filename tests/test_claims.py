@@ -88,7 +88,7 @@ def test_only_the_holes_that_are_named_count():
     assert hole_to_hole.verdict == "holds" and hole_to_hole.ours.mean == pytest.approx(6, abs=0.05)
 
 
-def test_pictures_that_one_run_lacks_count_in_none():
+def test_images_that_one_run_lacks_count_in_none():
     values = np.array([[1.0, 2, 3, np.nan], [3, 4, 5, 100], [2, 3, np.inf, 4]])
     found = over_runs(values)
     assert found.n == 2 and found.mean == pytest.approx(2.5)
@@ -112,25 +112,25 @@ def test_an_interval_of_95_percent_holds_the_truth_that_often_even_with_few_seed
     assert coverage(draw) > 0.92
 
 
-def test_pictures_of_one_person_are_not_as_good_as_pictures_of_several():
+def test_images_of_one_person_are_not_as_good_as_images_of_several():
     people = np.repeat(np.arange(15), 4)
 
     def draw(random):
         return random.normal(0, 1, 15)[people] + random.normal(0, 0.1, (5, 60)), people
 
     assert coverage(draw) > 0.88
-    assert coverage(lambda random: draw(random)[:1]) < 0.75  # as if 60 pictures were 60 people
+    assert coverage(lambda random: draw(random)[:1]) < 0.75  # as if 60 images were 60 people
 
 
 def test_the_plain_bootstrap_can_count_people_too():
     people = np.repeat(np.arange(10), 6)
     values = np.random.default_rng(0).normal(size=10)[people]
-    by_person, by_picture = bootstrap(values, groups=people), bootstrap(values)
-    assert by_person.mean == by_picture.mean and by_person.n == 60
+    by_person, by_image = bootstrap(values, groups=people), bootstrap(values)
+    assert by_person.mean == by_image.mean and by_person.n == 60
     assert (by_person.high - by_person.low) == pytest.approx(
-        6**0.5 * (by_picture.high - by_picture.low), rel=0.2
+        6**0.5 * (by_image.high - by_image.low), rel=0.2
     )
-    assert bootstrap(values, groups=np.arange(60)) == by_picture
+    assert bootstrap(values, groups=np.arange(60)) == by_image
     assert np.isnan(bootstrap(values, groups=np.zeros(60)).low)
     counted = Comparison(groups=people).add("A", "eye", {"psnr": values}).add("A", "eye", {"kid": 0.1})
     assert counted.estimate("psnr", "A", "eye") == by_person

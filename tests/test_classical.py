@@ -12,7 +12,7 @@ from facecomp_lib.classical import poisson
 
 
 def ramp(height=24, width=24):
-    """A picture that a smooth fill can restore: colour changes linearly."""
+    """An image that a smooth fill can restore: colour changes linearly."""
     y, x = torch.meshgrid(torch.linspace(0.1, 0.8, height), torch.linspace(0.2, 0.9, width), indexing="ij")
     return torch.stack([x, y, (x + y) / 2])[None]
 
@@ -139,7 +139,7 @@ def test_a_bad_wish_is_refused_with_what_there_is(kind, options, message):
         classical.complete(ramp(), masks.make("center", 24), kind, **options)
 
 
-def test_pictures_and_masks_are_checked():
+def test_images_and_masks_are_checked():
     with pytest.raises(ValueError, match="drop the alpha channel"):
         classical.complete(torch.rand(1, 4, 8, 8), masks.make("center", 8))
     with pytest.raises(ValueError, match="like the image"):
@@ -193,7 +193,7 @@ def test_impossible_patches_are_refused(options):
 
 
 @pytest.mark.parametrize("kind", classical.KINDS)
-def test_a_plain_picture_stays_plain(kind):
+def test_a_plain_image_stays_plain(kind):
     image, mask = torch.full((1, 3, 24, 24), 0.4), masks.make("center", 24)
     assert torch.allclose(classical.complete(image, mask, kind).composite, image, atol=4 / 255)  # 8 bits
 
@@ -233,7 +233,7 @@ def test_poisson_blending_solves_its_equations(seed, at_the_border):
 
 
 def test_a_drawing_in_another_light_is_brought_into_this_one():
-    """The same picture, 0.2 brighter: its gradients are right, so blending restores the original."""
+    """The same image, 0.2 brighter: its gradients are right, so blending restores the original."""
     image, mask = ramp() * 0.7, masks.make("center", 24)
     blended = classical.poisson_blend(image, image + 0.2, mask)
     assert torch.allclose(blended, image, atol=1e-5)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from facecomp_lib import faces, masks, methods, training
-from facecomp_lib.methods import Sample, sample_keys, shipped, uniform
+from facecomp_lib.methods import TrainBatch, sample_keys, checkpoints, uniform
 from facecomp_lib.papers import collagan
 
 SUBSETS = ["".join(some) for n in (1, 2, 3) for some in combinations("isd", n)]
@@ -25,7 +25,7 @@ def build(size=32, width=1 / 16, **options):
 def sampled(kind="random_square", size=32, count=4):
     batch = faces.embedded("test", size).batch(range(count))
     mask = masks.make(kind, size, count, landmarks=batch.landmarks)
-    return Sample(batch, mask, sample_keys(0, 0, torch.arange(count)))
+    return TrainBatch(batch, mask, sample_keys(0, 0, torch.arange(count)))
 
 
 def seen_something(method, size=32):
@@ -68,11 +68,11 @@ def test_the_generator_has_the_size_that_follows_from_its_layers():
 
 
 @pytest.mark.parametrize(("task", "size"), [("i", 2_769_601), ("s", 2_777_793), ("d", 2_771_649)])
-def test_the_critics_have_the_size_that_follows_from_their_layers(task, size):
+def test_the_discriminators_have_the_size_that_follows_from_their_layers(task, size):
     with torch.device("meta"):
-        critic = methods.registry.find("collagan")(tasks=task).networks[f"{NAMES[task]}_critic"]
+        discriminator = methods.registry.find("collagan")(tasks=task).networks[f"{NAMES[task]}_discriminator"]
     pairs = [(3 + OUTPUTS[task], 64), (64, 128), (128, 256), (256, 512), (512, 1)]
-    assert count(critic) == numbers(pairs, [0, 1, 1, 1, 0]) == size
+    assert count(discriminator) == numbers(pairs, [0, 1, 1, 1, 0]) == size
 
 
 def test_seven_halvings_lead_to_one_pixel_and_seven_doublings_back():
@@ -107,13 +107,13 @@ def test_each_layer_upwards_is_given_the_encoders_features_of_its_size():
         layer.register_forward_hook(lambda _, x, y: kept.append(y))
     for layer in (*generator.decoder, generator.to_outputs):
         layer.register_forward_hook(lambda _, x, y: given.append(x[0]))
-    picture = torch.rand(2, 3, 64, 64)
-    generator(picture)
+    image = torch.rand(2, 3, 64, 64)
+    generator(image)
     last = given[-1]
     assert torch.equal(given[0], kept[-1])
     for features, skip in zip(given[1:], kept[-2::-1], strict=True):
         assert torch.equal(features[:, -skip.shape[1] :], skip) and features.shape[1] == 2 * skip.shape[1]
-    assert torch.equal(generator.trunk(picture), last)
+    assert torch.equal(generator.trunk(image), last)
 
 
 def test_answers_lie_between_minus_one_and_one_however_strong_the_features():
@@ -128,13 +128,13 @@ def test_answers_lie_between_minus_one_and_one_however_strong_the_features():
 def test_shapes_at_every_size(size):
     with torch.device("meta"):
         method = methods.registry.find("collagan")(size=size, width=1 / 16)
-        picture = torch.zeros(2, 3, size, size)
-        assert method.generator(picture).shape == (2, 19, size, size)
-        inner = nn.Sequential(*method.generator.encoder)(picture)
+        image = torch.zeros(2, 3, size, size)
+        assert method.generator(image).shape == (2, 19, size, size)
+        inner = nn.Sequential(*method.generator.encoder)(image)
         assert inner.shape == (2, 32, 1, 1) and len(method.generator.encoder) == math.log2(size)
         for task, name in NAMES.items():
             answer = torch.zeros(2, OUTPUTS[task], size, size)
-            logits = method.networks[f"{name}_critic"](picture, answer)
+            logits = method.networks[f"{name}_discriminator"](image, answer)
             assert logits.shape == (2, 1, size // 32, size // 32)
             assert logits.dtype == torch.float32
 
@@ -159,14 +159,14 @@ def test_convolutions_and_norms_are_the_papers():
 def test_tasks_decide_which_networks_losses_and_channels_there_are(tasks, sample):
     method = build(tasks=tasks)
     names = [NAMES[task] for task in tasks]
-    assert list(method.networks) == ["generator", *(f"{name}_critic" for name in names)]
+    assert list(method.networks) == ["generator", *(f"{name}_discriminator" for name in names)]
     assert method.generator.to_outputs.out_channels == sum(OUTPUTS[task] for task in tasks)
     (stage,) = method.stages("lesson")
-    assert list(stage.players) == [*(f"{name}_critic" for name in names), "generator"]
+    assert list(stage.optimizers) == [*(f"{name}_discriminator" for name in names), "generator"]
     for name in names:
-        critic = stage.players[f"{name}_critic"]
-        assert critic.networks == (f"{name}_critic",) and dict(critic.losses) == {f"{name}_critic": 1.0}
-    generator = stage.players["generator"]
+        discriminator = stage.optimizers[f"{name}_discriminator"]
+        assert discriminator.networks == (f"{name}_discriminator",) and dict(discriminator.losses) == {f"{name}_discriminator": 1.0}
+    generator = stage.optimizers["generator"]
     assert generator.networks == ("generator",)
     assert set(generator.losses) == {*names, *(f"fool_{name}" for name in names)}
     drawn = method.draw(sample, stage)
@@ -210,8 +210,8 @@ def check_a_step(method, folder, **options):
     for key, value in run.method.named_parameters():
         assert value.isfinite().all()
         assert value.ndim < 4 or not torch.isclose(value, before[key], rtol=0, atol=1e-6).all(), key
-    terms = [f"{name}.{term}" for name, player in stage.players.items() for term in player.losses]
-    assert set(run.log) == {"step", "stage", *terms, *(f"{name}.gradient" for name in stage.players)}
+    terms = [f"{name}.{term}" for name, optimizer in stage.optimizers.items() for term in optimizer.losses]
+    assert set(run.log) == {"step", "stage", *terms, *(f"{name}.gradient" for name in stage.optimizers)}
     assert all(values > 0 for name, values in run.log.items() if "." in name)
 
 
@@ -220,7 +220,7 @@ def test_every_model_trains_and_is_watched_if_it_completes(tasks, tmp_path):
     method = build(tasks=tasks)
     assert method.completes == ("i" in tasks)
     check_a_step(method, tmp_path)
-    assert (tmp_path / "pictures").exists() == ("i" in tasks)
+    assert (tmp_path / "images").exists() == ("i" in tasks)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_decoding_inverts_heat_maps(size, sigma, dtype):
     points = anywhere(size)
     found = collagan.decode(collagan.heat_maps(points, size, sigma).to(dtype), sigma)
     assert found.shape == points.shape and found.dtype == torch.float32
-    # the whole bump, down to a tenth of its height, lies in the picture
+    # the whole bump, down to a tenth of its height, lies in the image
     inside = (points.minimum(size - 1 - points) > 2.2 * sigma + 0.5).all(2)
     assert inside.float().mean() > 0.3
     assert (found - points)[inside].norm(dim=1).max() < 0.05
@@ -350,8 +350,8 @@ def test_left_stays_left_as_one_sees_it_in_the_mirror():
 
 
 def tiny(mask=((1.0, 0.0), (1.0, 0.0))):
-    picture = torch.zeros(1, 3, 2, 2)
-    return Sample(faces.FaceBatch(picture), torch.tensor([[mask]]), torch.zeros(1, dtype=torch.int64))
+    image = torch.zeros(1, 3, 2, 2)
+    return TrainBatch(faces.FaceBatch(image), torch.tensor([[mask]]), torch.zeros(1, dtype=torch.int64))
 
 
 TRUE = torch.tensor([[0.5, -0.25], [0.0, 1.0]]).expand(1, 3, 2, 2)
@@ -390,7 +390,7 @@ def test_the_losses_of_labels_and_points_are_mean_squares_over_everything(name, 
 
 
 class Says(nn.Module):
-    """A critic whose logits for the true answer and for any other one are given; it notes what it judges."""
+    """A discriminator whose logits for the true answer and for any other one are given; it notes what it judges."""
 
     def __init__(self, truth, real=(0.0,), fake=(0.0,)):
         super().__init__()
@@ -405,13 +405,13 @@ class Says(nn.Module):
 def test_adversarial_losses_by_hand(name):
     method = build()
     # D = 1/4, 3/4 for the true answers and 1/2, 1/10 for the drawn ones
-    setattr(method, f"{name}_critic", Says(TRUE, (-math.log(3), math.log(3)), (0.0, -math.log(9))))
+    setattr(method, f"{name}_discriminator", Says(TRUE, (-math.log(3), math.log(3)), (0.0, -math.log(9))))
     drawn = {"x": TRUE, f"true {name}": TRUE, f"judged {name}": DRAWN}
-    critic = -(math.log(1 / 4) + math.log(3 / 4)) / 2 - (math.log(1 / 2) + math.log(9 / 10)) / 2
-    fool = -(math.log(1 / 2) + math.log(1 / 10)) / 2
-    found = method.losses(tiny(), drawn, [f"{name}_critic", f"fool_{name}"])
-    assert found[f"{name}_critic"].item() == pytest.approx(critic)
-    assert found[f"fool_{name}"].item() == pytest.approx(fool)
+    discriminator = -(math.log(1 / 4) + math.log(3 / 4)) / 2 - (math.log(1 / 2) + math.log(9 / 10)) / 2
+    adversarial = -(math.log(1 / 2) + math.log(1 / 10)) / 2
+    found = method.losses(tiny(), drawn, [f"{name}_discriminator", f"fool_{name}"])
+    assert found[f"{name}_discriminator"].item() == pytest.approx(discriminator)
+    assert found[f"fool_{name}"].item() == pytest.approx(adversarial)
 
 
 SECTION_4_2 = {  # adversarial, reconstruction
@@ -429,21 +429,21 @@ def test_the_weights_of_section_4_2_reach_the_generator(tasks, preset):
     for task in tasks:
         adversarial, reconstruction = SECTION_4_2[len(tasks)][task]
         wanted |= {f"fool_{NAMES[task]}": adversarial, NAMES[task]: reconstruction}
-    assert stage.players["generator"].losses == wanted
-    assert collagan.together(tasks, 1).players["generator"].losses == wanted
-    assert collagan.together(tuple(tasks[::-1]), 1).players["generator"].losses == wanted
+    assert stage.optimizers["generator"].losses == wanted
+    assert collagan.together(tasks, 1).optimizers["generator"].losses == wanted
+    assert collagan.together(tuple(tasks[::-1]), 1).optimizers["generator"].losses == wanted
 
 
 def test_a_stage_takes_what_it_is_told():
     stage = collagan.together("is", 7, "noise", batch_size=3, lr=0.01, ema=None)
     assert (stage.steps, stage.batch_size, stage.masks, stage.ema) == (7, 3, ("noise",), None)
-    assert {player.lr for player in stage.players.values()} == {0.01}
-    assert {(player.optimiser, player.betas) for player in stage.players.values()} == {("adam", (0.5, 0.999))}
+    assert {optimizer.lr for optimizer in stage.optimizers.values()} == {0.01}
+    assert {(optimizer.optimizer, optimizer.betas) for optimizer in stage.optimizers.values()} == {("adam", (0.5, 0.999))}
 
 
 def test_short_runs_learn_ten_times_as_fast_as_full_ones():
     rates = {
-        preset: {player.lr for stage in build().stages(preset) for player in stage.players.values()}
+        preset: {optimizer.lr for stage in build().stages(preset) for optimizer in stage.optimizers.values()}
         for preset in ("smoke", "lesson", "full")
     }
     assert rates == {"smoke": {2e-3}, "lesson": {2e-3}, "full": {2e-4}}
@@ -472,7 +472,7 @@ IRREGULAR = ["irregular_10_20", "irregular_50_60", "pattern", "noise", "glasses"
 
 
 @pytest.mark.parametrize("kind", ["random_square", "half_left", "random_rectangle", *IRREGULAR])
-def test_concentrated_nothing_outside_the_hole_reaches_the_picture(kind):
+def test_concentrated_nothing_outside_the_hole_reaches_the_image(kind):
     method, sample = build(), sampled(kind)
     hole = sample.mask[:, 0] < 0.5
     assert hole.any() and not hole.all()
@@ -482,7 +482,7 @@ def test_concentrated_nothing_outside_the_hole_reaches_the_picture(kind):
 
 
 @pytest.mark.parametrize("kind", ["random_square", "irregular_10_20", "noise"])
-def test_plain_the_whole_picture_is_reached(kind):
+def test_plain_the_whole_image_is_reached(kind):
     method, sample = build(concentrated=False), sampled(kind)
     for term in ("image", "fool_image"):
         assert reach(method, sample, term, "image").float().mean() > 0.99
@@ -528,40 +528,40 @@ def test_truths_are_the_undamaged_face_in_each_language(method, sample):
     assert torch.equal(drawn["true points"], collagan.heat_maps(points, 32, 1.5))
 
 
-def test_critics_judge_the_answer_to_this_question(method, sample):
+def test_discriminators_judge_the_answer_to_this_question(method, sample):
     method.eval()
     drawn = method.draw(sample, None)
     other = method.given(1 - sample.image, sample.mask, sample.keys)
     for name in NAMES.values():
-        critic, answer = method.networks[f"{name}_critic"], drawn[f"true {name}"]
-        assert not torch.isclose(critic(drawn["x"], answer), critic(other, answer)).any()
-        swapped = method.losses(sample, {**drawn, "x": other}, [f"fool_{name}", f"{name}_critic"])
-        here = method.losses(sample, drawn, [f"fool_{name}", f"{name}_critic"])
+        discriminator, answer = method.networks[f"{name}_discriminator"], drawn[f"true {name}"]
+        assert not torch.isclose(discriminator(drawn["x"], answer), discriminator(other, answer)).any()
+        swapped = method.losses(sample, {**drawn, "x": other}, [f"fool_{name}", f"{name}_discriminator"])
+        here = method.losses(sample, drawn, [f"fool_{name}", f"{name}_discriminator"])
         assert all(here[term] != swapped[term] for term in here)
 
 
-def test_critics_learn_nothing_about_the_generator(sample):
+def test_discriminators_learn_nothing_about_the_generator(sample):
     method = build().train()
     drawn = method.draw(sample, None)
     for name in NAMES.values():
         method.zero_grad()
-        method.losses(sample, drawn, [f"{name}_critic"])[f"{name}_critic"].backward()
+        method.losses(sample, drawn, [f"{name}_discriminator"])[f"{name}_discriminator"].backward()
         assert all(p.grad is None for p in method.generator.parameters())
         for other in NAMES.values():
-            parameters = method.networks[f"{other}_critic"].parameters()
+            parameters = method.networks[f"{other}_discriminator"].parameters()
             assert all((p.grad is not None) == (other == name) for p in parameters)
 
 
 @pytest.mark.parametrize("kind", ["random_square", "irregular_30_40", "noise"])
 @pytest.mark.parametrize("concentrated", [True, False])
-def test_the_critic_of_pictures_judges_the_composite_or_the_raw_output(kind, concentrated):
+def test_the_discriminator_of_images_judges_the_composite_or_the_raw_output(kind, concentrated):
     method, sample = build(concentrated=concentrated).eval(), sampled(kind)
     drawn = method.draw(sample, None)
     raw, truth = method.outputs(drawn["x"])["image"], 2 * sample.image - 1
     composite = torch.where(sample.mask > 0.5, truth, raw)
-    method.image_critic = Says(truth)
-    method.losses(sample, drawn, ["fool_image", "image_critic"])
-    fooled, real, fake = method.image_critic.judged
+    method.image_discriminator = Says(truth)
+    method.losses(sample, drawn, ["fool_image", "image_discriminator"])
+    fooled, real, fake = method.image_discriminator.judged
     assert torch.equal(real, truth) and torch.equal(fooled, fake)
     assert torch.equal(fake, composite if concentrated else raw)
     for name in ("labels", "points"):
@@ -597,7 +597,7 @@ def test_the_noise_belongs_to_the_sample_and_not_to_its_place_in_the_batch(sampl
     assert not torch.isclose(noise[0], noise[1]).all(0).any()
 
 
-def test_training_sees_the_damaged_picture(method, sample):
+def test_training_sees_the_damaged_image(method, sample):
     assert torch.equal(method.draw(sample, None)["x"], method.given(sample.image, sample.mask, sample.keys))
 
 
@@ -644,7 +644,7 @@ def test_every_model_says_what_its_tasks_are(tasks, sample):
 
 
 @pytest.mark.parametrize("tasks", ["s", "d", "sd"])
-def test_a_model_without_pictures_refuses_to_complete(tasks, sample):
+def test_a_model_without_images_refuses_to_complete(tasks, sample):
     method = build(tasks=tasks).train()
     with pytest.raises(ValueError, match=f"tasks '{tasks}' and completes nothing: use understand"):
         method.complete(sample.image, sample.mask)
@@ -653,7 +653,7 @@ def test_a_model_without_pictures_refuses_to_complete(tasks, sample):
 
 def test_understanding_and_completing_leave_every_module_in_its_mode(sample):
     method = build().train()
-    method.image_critic.eval()
+    method.image_discriminator.eval()
     method.generator.encoder[1].eval()
     before = [module.training for module in method.modules()]
     buffers = [buffer.clone() for buffer in method.buffers()]
@@ -671,13 +671,13 @@ def test_understanding_takes_one_mask_for_all_and_does_not_look_under_it(method,
     assert all(torch.equal(found[key], other[key]) for key in found)
 
 
-def test_pictures_travel_to_where_the_networks_are(sample):
+def test_images_travel_to_where_the_networks_are(sample):
     found = build().to("meta").understand(sample.image, sample.mask)
     assert {value.device.type for value in found.values()} == {"meta"}
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_pictures_of_another_size_are_not_understood(size):
+def test_images_of_another_size_are_not_understood(size):
     with pytest.raises(ValueError, match="32 x 32 px"):
         build().understand(torch.rand(1, 3, size, size), torch.ones(1, 1, size, size))
 
@@ -738,7 +738,7 @@ def test_a_checkpoint_holds_the_generator_alone_and_answers_as_before(options, s
     path = methods.save(method, tmp_path / "collagan-32", ["generator"], data="made up")
     with safe_open(path, "pt") as file:
         assert {key.split(".")[0] for key in file.keys()} == {"generator"}  # noqa: SIM118
-    again = shipped.load(path)
+    again = checkpoints.load(path)
     assert again.config == method.config and again.tasks == method.tasks and not again.training
     for value in method.state_dict().values():
         value.copy_(value.half())  # as checkpoints are
@@ -746,7 +746,7 @@ def test_a_checkpoint_holds_the_generator_alone_and_answers_as_before(options, s
     assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_answers_are_numbers_for_a_picture_that_is_black_or_white(method):
+def test_answers_are_numbers_for_a_image_that_is_black_or_white(method):
     for level in (0.0, 1.0):
         found = method.understand(torch.full((1, 3, 32, 32), level), masks.make("center", 32))
         assert all(np.isfinite(value.numpy()).all() for value in found.values())

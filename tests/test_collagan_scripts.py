@@ -19,7 +19,7 @@ from data_scripts import (
     understanding,
 )
 from facecomp_lib import evaluation
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers.collagan import UNALIGNED, five_points
 from facecomp_lib.training.feed import Feed
 
@@ -46,7 +46,7 @@ def test_dice_of_the_hole_counts_missing_pixels_alone():
     assert understanding.label_scores(found, true, torch.ones_like(mask))["dice_hole"].isnan()
 
 
-def test_distances_are_those_of_a_picture_of_128_px():
+def test_distances_are_those_of_a_image_of_128_px():
     true = torch.tensor([[[10.0, 10], [20, 10], [15, 20.4], [12, 28], [31.2, 28]]])
     found = true + torch.tensor([[3.0, 4], [0, 0], [0, 1], [0, 0], [0, 2]])
     mask = torch.ones(1, 1, 32, 32)
@@ -57,7 +57,7 @@ def test_distances_are_those_of_a_picture_of_128_px():
     assert scores["landmark_error"].item() == pytest.approx(4 * (5 + 0 + 1 + 0 + 2) / 5)
     assert scores["landmark_error_hole"].item() == pytest.approx(4 * (0 + 1) / 2)
     assert understanding.point_scores(found, true, torch.ones_like(mask))["landmark_error_hole"].isnan()
-    away = understanding.point_scores(found - 40, true - 40, torch.zeros_like(mask))  # outside the picture
+    away = understanding.point_scores(found - 40, true - 40, torch.zeros_like(mask))  # outside the image
     assert away["landmark_error_hole"].isnan() and away["landmark_error"] == scores["landmark_error"]
 
 
@@ -205,12 +205,12 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     train("run", 3, "--alone-steps", 0, "--init", tmp_path / "first" / "weights-together.safetensors")
     first = json.loads((tmp_path / "first" / "card.json").read_text(encoding="utf-8"))["stages"]
     alone, together = (
-        {name: player["losses"] for name, player in stage["players"].items()} for stage in first
+        {name: optimizer["losses"] for name, optimizer in stage["optimizers"].items()} for stage in first
     )
     assert [stage["name"] for stage in first] == ["alone", "together"] and list(alone) == ["generator"]
     fooling = {term: weight for term, weight in together["generator"].items() if term.startswith("fool_")}
     assert fooling and together["generator"] == alone["generator"] | fooling
-    method = shipped.load(tmp_path / ("collagan-i-32.safetensors" if variant else "collagan-32.safetensors"))
+    method = checkpoints.load(tmp_path / ("collagan-i-32.safetensors" if variant else "collagan-32.safetensors"))
     card = method.card
     assert (
         card["steps"] == 3

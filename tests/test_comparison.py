@@ -16,14 +16,14 @@ from facecomp_lib.evaluation.plot import STYLES, dots
 from facecomp_lib.evaluation.table import display
 
 
-def filled(pictures=40, **options):
-    """Two fills on two holes; biharmonic is 1 dB better, picture by picture, and equally perceptual."""
+def filled(images=40, **options):
+    """Two fills on two holes; biharmonic is 1 dB better, image by image, and equally perceptual."""
     draws = np.random.default_rng(0)
     comparison = Comparison(**options)
     for hole, level in (("center", 20), ("half_left", 15)):
-        hard = draws.normal(level, 4, pictures)
+        hard = draws.normal(level, 4, images)
         comparison.add("telea", hole, {"psnr": torch.from_numpy(hard), "lpips": hard / 100})
-        gain = draws.normal(1, 0.3, pictures)
+        gain = draws.normal(1, 0.3, images)
         comparison.add("biharmonic", hole, {"psnr": hard + gain, "lpips": draws.permutation(hard) / 100})
     return comparison
 
@@ -47,7 +47,7 @@ def test_about_95_of_100_intervals_hold_the_truth():
     assert 0.90 < covered < 0.98
 
 
-def test_a_wider_level_is_a_wider_interval_and_more_pictures_a_narrower_one():
+def test_a_wider_level_is_a_wider_interval_and_more_images_a_narrower_one():
     draws = np.random.default_rng(0).normal(size=400)
     half, most = (evaluation.bootstrap(draws[:100], level) for level in (0.5, 0.99))
     assert most.low < half.low < half.mean < half.high < most.high
@@ -78,9 +78,9 @@ def test_what_was_not_measured_does_not_count_and_infinity_does():
     assert evaluation.bootstrap([np.nan]).n == 0 and np.isnan(evaluation.bootstrap([]).mean)
     one = evaluation.bootstrap([4.0])
     assert one.mean == 4 and np.isnan(one.low) and str(one) == "4"
-    equal_pictures = evaluation.bootstrap([np.inf, 20.0, 30.0])
+    equal_images = evaluation.bootstrap([np.inf, 20.0, 30.0])
     assert (
-        equal_pictures.mean == np.inf and equal_pictures.high == np.inf and not np.isnan(equal_pictures.low)
+        equal_images.mean == np.inf and equal_images.high == np.inf and not np.isnan(equal_images.low)
     )
     assert evaluation.difference([np.inf, 2.0, 4.0], [np.inf, 1.0, 2.0]).n == 2  # no difference of infinities
 
@@ -92,7 +92,7 @@ def test_what_was_not_measured_does_not_count_and_infinity_does():
         (lambda: evaluation.bootstrap([1.0], level=95), "0 < level < 1"),
         (lambda: evaluation.bootstrap([1.0], resamples=0), "resamples >= 1"),
         (lambda: Comparison(level=0), "0 < level < 1"),
-        (lambda: evaluation.difference([1.0], [1.0, 2.0]), "same pictures twice: 1 and 2"),
+        (lambda: evaluation.difference([1.0], [1.0, 2.0]), "same images twice: 1 and 2"),
     ],
 )
 def test_senseless_intervals_are_refused(call, message):
@@ -127,7 +127,7 @@ def test_batches_add_up_to_the_whole():
     assert str(whole) == str(parts)
 
 
-def test_a_measure_that_some_batches_lack_stays_with_its_pictures():
+def test_a_measure_that_some_batches_lack_stays_with_its_images():
     comparison = Comparison()
     comparison.add("m", "h", {"psnr": [1.0, 2.0]})
     comparison.add("m", "h", {"psnr": [3.0], "psnr_hole": [30.0]})
@@ -151,7 +151,7 @@ def test_a_number_of_the_whole_set_has_no_interval():
 
 def test_printed_tables_say_unit_direction_interval_and_number():
     text = str(filled().table("psnr"))
-    assert "PSNR (dB, more is better), mean [95 % interval]; 40 pictures" in text
+    assert "PSNR (dB, more is better), mean [95 % interval]; 40 images" in text
     rows = text.splitlines()
     assert rows[1].split() == ["telea", "biharmonic"]
     assert rows[2].startswith("center") and rows[2].endswith("*")
@@ -171,7 +171,7 @@ def test_a_method_may_lack_measures_and_holes():
     part.add("a", "mouth", {"dice": [0.5, 0.7], "psnr": [np.nan, np.nan]})
     assert part.pairs == (("a", "eye"), ("a", "mouth"), ("b", "mouth"))
     text = str(part.table("psnr"))
-    assert "1 to 2 pictures" in text  # none at all is no number of pictures
+    assert "1 to 2 images" in text  # none at all is no number of images
     assert text.splitlines()[2].split()[-1] == "-" and "60.0" in str(part.table("dice"))
 
 
@@ -201,7 +201,7 @@ def test_measures_know_how_they_are_shown():
     ("call", "message"),
     [
         (lambda c: c.add("m", "h", {"psnr": [1.0, 2.0], "ssim": [1.0]}), r"not psnr \[2\], ssim \[1\]"),
-        (lambda c: c.add("m", "h", {"psnr": torch.zeros(2, 2)}), r"one number per picture .* psnr \[2, 2\]"),
+        (lambda c: c.add("m", "h", {"psnr": torch.zeros(2, 2)}), r"one number per image .* psnr \[2, 2\]"),
         (lambda c: c.add("", "h", {"psnr": [1.0]}), "need a method's name"),
         (lambda c: c.add("m", "h", {}), "at least one measure"),
         (lambda c: c.table("fid"), "no measure 'fid' here, only psnr, lpips"),
@@ -333,13 +333,13 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no comparison: it must begin method,hole,picture"),
+        ("", "holds no comparison: it must begin method,hole,image"),
         ("name,age\nx,1\n", "holds no comparison"),
-        ("method,hole,picture\n", "holds no comparison"),
-        ("method,hole,picture,psnr\ntelea,center,0,1\ntelea,center,1,good\n", "line 3 is damaged"),
-        ("method,hole,picture,psnr\ntelea,center,0\n", "line 2 is damaged"),
-        ("method,hole,picture,psnr\ntelea,center,0,1,2\n", "line 2 is damaged"),
-        ("method,hole,picture,psnr\n,center,0,1\n", "line 2 is damaged"),
+        ("method,hole,image\n", "holds no comparison"),
+        ("method,hole,image,psnr\ntelea,center,0,1\ntelea,center,1,good\n", "line 3 is damaged"),
+        ("method,hole,image,psnr\ntelea,center,0\n", "line 2 is damaged"),
+        ("method,hole,image,psnr\ntelea,center,0,1,2\n", "line 2 is damaged"),
+        ("method,hole,image,psnr\n,center,0,1\n", "line 2 is damaged"),
         ("\0\xff\xfe", "no comparison|no CSV"),
     ],
 )

@@ -74,7 +74,7 @@ def test_splits_are_apart_and_together_everything(path):
         folder(path, "holdout")
 
 
-def test_half_size_averages_pictures_and_moves_labels(path):
+def test_half_size_averages_images_and_moves_labels(path):
     whole, half = folder(path).batch(range(9)), folder(path, size=SIZE // 2).batch(range(9))
     assert (half.image - F.avg_pool2d(whole.image, 2)).abs().max() <= 0.51 / 255
     assert torch.allclose(half.landmarks, (whole.landmarks + 0.5) / 2 - 0.5)
@@ -246,7 +246,7 @@ def pack():
     return {split: fc.faces.embedded(split) for split in ("train", "val", "test")}
 
 
-def test_the_packs_splits_share_nobody_and_test_has_four_pictures_of_each(pack):
+def test_the_packs_splits_share_nobody_and_test_has_four_images_of_each(pack):
     people = {split: faces.column("identity") for split, faces in pack.items()}
     assert min(people["test"].min(), people["train"].min()) >= 0
     together = np.concatenate([np.unique(numbers) for numbers in people.values()])

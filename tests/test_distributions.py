@@ -100,14 +100,14 @@ def test_inception_is_torch_fidelitys_to_the_last_bit(tmp_path, monkeypatch):
     head = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     torch.save(ours.state_dict() | head, tmp_path / "weights.pth")
     theirs = FeatureExtractorInceptionV3("x", ["2048"], str(tmp_path / "weights.pth"))
-    picture = torch.randint(256, (1, 3, 299, 299), dtype=torch.uint8)
+    image = torch.randint(256, (1, 3, 299, 299), dtype=torch.uint8)
     with torch.no_grad():
-        expected, found = theirs(picture)[0], ours(picture / 256)  # it centres 8 bits by (x - 128) / 128
+        expected, found = theirs(image)[0], ours(image / 256)  # it centres 8 bits by (x - 128) / 128
     assert expected.std() > 1
     assert torch.equal(found, expected)
     monkeypatch.setattr(weights, "path", lambda name: tmp_path / "weights.pth")
     loaded = distributions._inception.__wrapped__("cpu")  # the head stays behind
-    assert torch.equal(loaded(picture / 256), expected)
+    assert torch.equal(loaded(image / 256), expected)
 
 
 # ---------------------------------------------------------------------------------------- by hand, by sense
@@ -181,21 +181,21 @@ def test_vgg_features_are_named_and_tell_a_filled_hole_from_a_face():
     assert float(filled) > float(other)
 
 
-def test_vgg_features_do_not_depend_on_the_batch_or_on_how_the_pictures_come():
+def test_vgg_features_do_not_depend_on_the_batch_or_on_how_the_images_come():
     need("lpips_vgg")
     faces = fc.faces.embedded("test", 32)
     whole = evaluation.extract_features(faces[:5].image, "vgg16").values
-    for pictures in (
+    for images in (
         faces[:5].image.split(2),
         [faces[:2], faces[2:5]],
         (faces[k].image for k in range(5)),
     ):
         assert torch.allclose(
-            evaluation.extract_features(pictures, "vgg16", batch=3).values, whole, atol=1e-5
+            evaluation.extract_features(images, "vgg16", batch=3).values, whole, atol=1e-5
         )
 
 
-def test_a_data_set_of_faces_is_a_set_of_pictures():
+def test_a_data_set_of_faces_is_a_set_of_images():
     faces = fc.faces.embedded("val", 16)
     features = evaluation.extract_features(faces, Colours(), batch=64, progress=False)
     assert len(features) == len(faces)
@@ -217,12 +217,12 @@ def test_auto_is_inception_where_its_weights_are_and_what_was_used_before(monkey
 # ----------------------------------------------------------------------------------------------- bad input
 
 
-def test_too_few_pictures_for_a_frechet_distance_are_refused_with_the_way_out():
+def test_too_few_images_for_a_frechet_distance_are_refused_with_the_way_out():
     a, b = Features("vgg16", cloud(20, 32, 0)), Features("vgg16", cloud(40, 32, 1))
-    with pytest.raises(ValueError, match=r"more than 32 pictures .* not 20 and 40: use kid"):
+    with pytest.raises(ValueError, match=r"more than 32 images .* not 20 and 40: use kid"):
         evaluation.fid(a, b)
     assert evaluation.fid(a, b, project=8).name == "fid_vgg16_p8"
-    with pytest.raises(ValueError, match="needs more than 20 pictures"):
+    with pytest.raises(ValueError, match="needs more than 20 images"):
         evaluation.fid(a, b, project=20)
     with pytest.raises(ValueError, match=r"project must lie in 1 \.\.\. 32"):
         evaluation.fid(a, b, project=33)
@@ -238,8 +238,8 @@ def points(network, dimensions):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: evaluation.kid(FEW[:3], FEW[:3], Colours()), "at least 2 pictures is needed"),
-        (lambda: evaluation.kid(FEW, FEW, Colours(), subset_size=10), "no more pictures than a set has"),
+        (lambda: evaluation.kid(FEW[:3], FEW[:3], Colours()), "at least 2 images is needed"),
+        (lambda: evaluation.kid(FEW, FEW, Colours(), subset_size=10), "no more images than a set has"),
         (lambda: evaluation.kid(points("a", 3), points("b", 3)), "two networks"),
         (lambda: evaluation.kid(points("a", 3), points("a", 4)), "two networks"),
         (lambda: evaluation.fid(FEW, FEW, "resnet"), "no feature network 'resnet'"),

@@ -88,7 +88,7 @@ def test_methods_functions_and_names_may_be_mixed(faces):
     methods = {
         "telea": "telea",
         "grey": Grey(),
-        "function": lambda image, mask: torch.full_like(image, 0.5),  # a picture, not a completion
+        "function": lambda image, mask: torch.full_like(image, 0.5),  # an image, not a completion
         "too bright": lambda image, mask: torch.full_like(image, 7.0),
         "white": lambda image, mask: torch.ones_like(image),
     }
@@ -99,7 +99,7 @@ def test_methods_functions_and_names_may_be_mixed(faces):
         return comparison.values("psnr", name, "center")
 
     assert np.array_equal(values("grey"), values("function"))
-    assert np.array_equal(values("too bright"), values("white"))  # pictures end at 1
+    assert np.array_equal(values("too bright"), values("white"))  # images end at 1
     assert evaluation.evaluate(Grey(), faces, "center", "psnr", limit=1).methods == ("Grey",)
 
 
@@ -139,9 +139,9 @@ class NoLandmarks:
         ({"methods": "nonsense"}, "Unknown fill 'nonsense': choose one of mean, telea"),
         ({"methods": 3}, "A method is a fill's name"),
         ({"methods": ["telea", "telea"]}, "Two methods have one name"),
-        ({"methods": lambda image, mask: image[..., 1:]}, r"must give pictures .* not \[1, 3, 32, 31\]"),
-        ({"methods": {"broken": lambda image, mask: image / 0}}, "'broken' gives pictures with NaN"),
-        ({"methods": {"none": lambda image, mask: None}}, "'none' must give pictures .* not NoneType"),
+        ({"methods": lambda image, mask: image[..., 1:]}, r"must give images .* not \[1, 3, 32, 31\]"),
+        ({"methods": {"broken": lambda image, mask: image / 0}}, "'broken' gives images with NaN"),
+        ({"methods": {"none": lambda image, mask: None}}, "'none' must give images .* not NoneType"),
         ({"mask_kinds": "hexagon"}, r"Unknown mask kinds \['hexagon'\]: choose from center"),
         ({"mask_kinds": []}, "Unknown mask kinds"),
         ({"measures": ("psnr", "fid")}, r"Unknown measures \['fid'\]"),

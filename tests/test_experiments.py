@@ -74,7 +74,7 @@ def test_faces_without_landmarks_have_their_holes_where_aligned_faces_are():
 
 
 @pytest.mark.parametrize("sides", [[], [0], [128], [16, 16]])
-def test_sides_that_are_no_part_of_a_picture_are_refused(faces, sides):
+def test_sides_that_are_no_part_of_a_image_are_refused(faces, sides):
     with pytest.raises(ValueError, match="sides must be different numbers from 1 to 127"):
         evaluation.hole_sizes("mean", faces, sides)
 
@@ -83,7 +83,7 @@ def test_intervals_by_person_need_people(faces):
     by_person = evaluation.evaluate("mean", faces, "center", "psnr", by="person")
     assert np.array_equal(by_person.groups, faces.column("identity"))
     assert evaluation.evaluate("mean", faces, "center", "psnr", limit=3).groups is None
-    with pytest.raises(ValueError, match="by must be 'picture' or 'person'"):
+    with pytest.raises(ValueError, match="by must be 'image' or 'person'"):
         evaluation.evaluate("mean", faces, "center", "psnr", by="hour")
 
 
@@ -91,7 +91,7 @@ def test_intervals_by_person_need_people(faces):
 
 
 class People:
-    """Six people, three grey pictures of each; who it is shows in the pictures' brightness."""
+    """Six people, three grey images of each; who it is shows in the images' brightness."""
 
     name = "people"
 
@@ -114,7 +114,7 @@ class People:
 
 @pytest.fixture
 def bright(monkeypatch):
-    """An embedding that sees the mean brightness of the picture."""
+    """An embedding that sees the mean brightness of the image."""
     monkeypatch.setattr(
         experiments, "face_embedding", lambda image, landmarks: image.mean((1, 2, 3))[:, None]
     )
@@ -136,7 +136,7 @@ def test_a_perfect_completion_is_recognised_like_the_original_and_a_constant_is_
     assert found.holes == ("half_left", "center") and found.measures == ("top1", "top5")
     assert len(levels) == 18
     for hole in found.holes:
-        assert len(found.values("top1", "original", hole)) == 12  # the first picture of each is the gallery
+        assert len(found.values("top1", "original", hole)) == 12  # the first image of each is the gallery
         assert found.estimate("top1", "original", hole).mean == 1
         assert found.estimate("top1", "perfect", hole).mean == 1
         assert found.estimate("top1", "noise", hole).mean < 1
@@ -168,7 +168,7 @@ def test_a_larger_gallery_leaves_fewer_probes_and_lonely_people_are_only_in_the_
     [
         ({"methods": {"noise": "mean"}}, "recognise itself adds noise"),
         ({"mask_kinds": "hexagon"}, "Unknown mask kinds"),
-        ({"gallery": 3}, "Nobody has more than 3 pictures"),
+        ({"gallery": 3}, "Nobody has more than 3 images"),
         ({"gallery": 0}, "gallery and limit must be 1 or more"),
         ({"top": (7,)}, "top must lie in 1 ... 6"),
         ({"dataset": People([-1, 0, 0])}, "people does not know who its faces are"),
@@ -224,7 +224,7 @@ def test_all_models_take_as_many_steps_and_each_adds_a_loss():
     plans = {model: gfc_models.stages(model, 100) for model in gfc_models.MODELS}
     for plan in plans.values():
         assert [stage.steps for stage in plan] == [33, 17, 50]
-    terms = {model: set(plan[-1].players["generator"].losses) for model, plan in plans.items()}
+    terms = {model: set(plan[-1].optimizers["generator"].losses) for model, plan in plans.items()}
     assert [len(terms[model]) for model in ("M1", "M2", "M3", "M4")] == [1, 2, 3, 4]
     assert terms["M1"] < terms["M2"] < terms["M3"] < terms["M4"]
 

@@ -11,14 +11,14 @@ import tiny_faces
 import torch
 
 from facecomp_lib import faces, masks
-from facecomp_lib.methods import Player, Stage, sample_keys
+from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
 from facecomp_lib.training.feed import Feed
 
 KINDS = ("center", "random_square", "gfc_o1")
 
 
 def stage(batch_size=4, **options):
-    return Stage("any", 9, {"nobody": Player(("nothing",), {"none": 1.0})}, batch_size, **options)
+    return Stage("any", 9, {"nobody": OptimizerConfig(("nothing",), {"none": 1.0})}, batch_size, **options)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_the_thread_ends_with_its_consumer(data, leave):
 def test_what_goes_wrong_in_the_thread_is_raised_in_its_turn_with_its_traceback(data, monkeypatch):
     def broken(row, decode=data._face):
         if row == 5:
-            raise ValueError("a picture that cannot be decoded")
+            raise ValueError("an image that cannot be decoded")
         return decode(row)
 
     monkeypatch.setattr(data, "_face", broken)

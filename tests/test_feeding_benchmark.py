@@ -32,7 +32,7 @@ def test_the_ordinary_way_sees_the_same_faces(files, size, flip):
         assert mask.mean() == 0.75
 
 
-def test_the_ordinary_way_moves_picture_and_landmarks_alike(files):
+def test_the_ordinary_way_moves_image_and_landmarks_alike(files):
     still, moving = (ItemByItem(*files, 128, augment) for augment in (Augment(**STILL), Augment()))
     for index in range(6):
         forth, back = moving.motion(np.random.default_rng(index))

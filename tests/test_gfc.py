@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from facecomp_lib import faces, masks, methods
-from facecomp_lib.methods import Sample, sample_keys
+from facecomp_lib.methods import TrainBatch, sample_keys
 from facecomp_lib.papers import gfc
 
 
@@ -19,7 +19,7 @@ def method():
 @pytest.fixture(scope="module")
 def sample():
     batch = faces.embedded("test", 32).batch(range(4))
-    return Sample(batch, masks.make("random_square", 32, 4), sample_keys(0, 0, torch.arange(4)))
+    return TrainBatch(batch, masks.make("random_square", 32, 4), sample_keys(0, 0, torch.arange(4)))
 
 
 def count(network):
@@ -50,7 +50,7 @@ def test_the_generator_has_the_papers_size(variant, encoder, code):
 
 def test_the_other_networks_have_the_papers_size():
     with torch.device("meta"):
-        whole, hole, parser = gfc.Critic(128), gfc.Critic(64), gfc.Parser()
+        whole, hole, parser = gfc.Discriminator(128), gfc.Discriminator(64), gfc.Parser()
     pair = lambda a, b: 9 * a * b + b + 16 * b * b + b  # noqa: E731
     norms = lambda widths: sum(4 * c for c in widths)  # two norms per pair, weight and bias each  # noqa: E731
     last = 16 * 512 + 1
@@ -85,12 +85,12 @@ def test_the_other_networks_have_the_papers_size():
 def test_shapes_at_every_size(size):
     with torch.device("meta"):
         method = methods.registry.find("gfc")(size=size, width=1 / 16)
-        picture = torch.zeros(2, 3, size, size)
-        assert method.generator(picture).shape == picture.shape
-        assert method.generator.encoder(picture)[0].shape == (2, 32, size // 16, size // 16)
-        assert method.global_critic(picture).shape == (2,)
-        assert method.local_critic(picture[..., : size // 2, : size // 2]).shape == (2,)
-        assert method.parser(picture).shape == (2, 11, size, size)
+        image = torch.zeros(2, 3, size, size)
+        assert method.generator(image).shape == image.shape
+        assert method.generator.encoder(image)[0].shape == (2, 32, size // 16, size // 16)
+        assert method.global_discriminator(image).shape == (2,)
+        assert method.local_discriminator(image[..., : size // 2, : size // 2]).shape == (2,)
+        assert method.parser(image).shape == (2, 11, size, size)
 
 
 def test_sizes_and_variants_that_do_not_exist_are_refused():
@@ -117,9 +117,9 @@ def test_losses_by_hand():
     real, fake = torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, -math.log(3)])
     # D(real) = 1/2, 3/4 and D(fake) = 1/2, 1/4
     by_hand = -(math.log(1 / 2) + math.log(3 / 4)) / 2 - (math.log(1 / 2) + math.log(3 / 4)) / 2
-    assert gfc.real_and_fake(real, fake).item() == pytest.approx(by_hand)
-    assert gfc.fools(fake).item() == pytest.approx(-(math.log(1 / 2) + math.log(1 / 4)) / 2)
-    assert gfc.real_and_fake(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(2 * math.log(2))
+    assert gfc.discriminator_loss(real, fake).item() == pytest.approx(by_hand)
+    assert gfc.generator_loss(fake).item() == pytest.approx(-(math.log(1 / 2) + math.log(1 / 4)) / 2)
+    assert gfc.discriminator_loss(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(2 * math.log(2))
 
 
 def test_reconstruction_counts_every_pixel(method, sample):
@@ -128,7 +128,7 @@ def test_reconstruction_counts_every_pixel(method, sample):
 
 
 def test_weights_are_the_papers_divided_by_the_number_of_values():
-    last = gfc.curriculum(128, (1, 1, 1))[-1].players["generator"].losses
+    last = gfc.curriculum(128, (1, 1, 1))[-1].optimizers["generator"].losses
     values = 3 * 128 * 128
     assert last["local"] * values == pytest.approx(300) and last["global"] * values == pytest.approx(300)
     assert last["parsing"] * 3 == pytest.approx(0.005) and last["reconstruction"] == 1
@@ -137,23 +137,23 @@ def test_weights_are_the_papers_divided_by_the_number_of_values():
 def test_each_stage_adds_losses_in_the_papers_order(method):
     stages = method.stages("lesson")
     assert [stage.name for stage in stages] == ["parsing", "reconstruct", "locally", "globally"]
-    assert [list(stage.players) for stage in stages] == [
+    assert [list(stage.optimizers) for stage in stages] == [
         ["parser"],
         ["generator"],
-        ["local_critic", "generator"],
-        ["local_critic", "global_critic", "generator"],
+        ["local_discriminator", "generator"],
+        ["local_discriminator", "global_discriminator", "generator"],
     ]
-    assert [list(stage.players["generator"].losses) for stage in stages[1:]] == [
+    assert [list(stage.optimizers["generator"].losses) for stage in stages[1:]] == [
         ["reconstruction"],
         ["reconstruction", "local"],
         ["reconstruction", "local", "global", "parsing"],
     ]
 
 
-@pytest.mark.parametrize(("losses", "players"), [(1, 1), (2, 2), (3, 3), (4, 3)])
-def test_the_models_of_the_ablation_stop_adding(losses, players):
+@pytest.mark.parametrize(("losses", "optimizers"), [(1, 1), (2, 2), (3, 3), (4, 3)])
+def test_the_models_of_the_ablation_stop_adding(losses, optimizers):
     last = gfc.curriculum(64, (1, 1, 1), losses)[-1]
-    assert len(last.players["generator"].losses) == losses and len(last.players) == players
+    assert len(last.optimizers["generator"].losses) == losses and len(last.optimizers) == optimizers
 
 
 def reach(method, sample, term):
@@ -174,13 +174,13 @@ def test_the_local_gradient_stays_in_the_hole_and_the_global_one_does_not(method
     assert reach(method, sample, "parsing")[~hole].float().mean() > 0.9
 
 
-def test_critics_learn_nothing_about_the_generator(method, sample):
+def test_discriminators_learn_nothing_about_the_generator(method, sample):
     stage = method.stages("lesson")[-1]
     method.zero_grad()
     drawn = method.draw(sample, stage)
-    sum(method.losses(sample, drawn, ["local_critic", "global_critic"]).values()).backward()
+    sum(method.losses(sample, drawn, ["local_discriminator", "global_discriminator"]).values()).backward()
     assert all(p.grad is None for p in method.generator.parameters())
-    assert all(p.grad is not None for p in method.local_critic.parameters())
+    assert all(p.grad is not None for p in method.local_discriminator.parameters())
 
 
 def test_the_crop_is_the_hole_and_agrees_with_slicing(sample):
@@ -221,6 +221,6 @@ def test_every_kind_of_hole_is_completed(method, sample, kind):
 
 
 def test_training_the_parser_needs_labels(method, sample):
-    bare = Sample(faces.FaceBatch(sample.image), sample.mask, sample.keys)
+    bare = TrainBatch(faces.FaceBatch(sample.image), sample.mask, sample.keys)
     with pytest.raises(ValueError, match="parsing"):
         method.loss_labels(bare, {})

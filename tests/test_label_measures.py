@@ -52,7 +52,7 @@ def test_f_scores_are_torchmetrics():
     assert [scores[name] for name in PARSING] == pytest.approx(theirs.tolist(), abs=1e-6)
 
 
-def test_dice_of_one_picture_is_its_f_score():
+def test_dice_of_one_image_is_its_f_score():
     prediction, target = random_labels(2, 1), random_labels(3, 1)
     scores = evaluation.f_scores(evaluation.confusion(prediction, target))
     assert [scores[name] for name in PARSING] == pytest.approx(
@@ -98,7 +98,7 @@ def test_landmark_errors_by_hand():
     assert evaluation.nme(prediction, target).tolist() == pytest.approx([0.1, 0.02])
 
 
-def test_the_normalised_error_does_not_know_the_size_of_the_picture():
+def test_the_normalised_error_does_not_know_the_size_of_the_image():
     faces = fc.faces.embedded("test", 128)[:3]
     guess = faces.landmarks + noise(3, 68, 2) - 0.5
     expected = evaluation.nme(guess, faces.landmarks)

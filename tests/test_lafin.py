@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from facecomp_lib import faces, masks, methods, training, weights
-from facecomp_lib.methods import Sample, sample_keys, shipped
+from facecomp_lib.methods import TrainBatch, sample_keys, checkpoints
 from facecomp_lib.papers import lafin
 
-TERMS = ("pixel", "perceptual", "style", "tv", "fool")  # of the generator
+TERMS = ("pixel", "perceptual", "style", "tv", "adversarial")  # of the generator
 
 
 def build(size=32, width=1 / 8, **options):
@@ -23,7 +23,7 @@ def build(size=32, width=1 / 8, **options):
 def sampled(kind="random_square", size=32, count=4):
     batch = faces.embedded("test", size).batch(range(count))
     mask = masks.make(kind, size, count, landmarks=batch.landmarks)
-    return Sample(batch, mask, sample_keys(0, 0, torch.arange(count)))
+    return TrainBatch(batch, mask, sample_keys(0, 0, torch.arange(count)))
 
 
 def noise(*shape, seed=0):
@@ -46,7 +46,7 @@ def looking(method):
         method.predictor.to_points.bias.copy_((sample.faces.landmarks.mean(0) / method.size).flatten())
         for _ in range(3):
             for stage in stages:
-                terms = [term for player in stage.players.values() for term in player.losses]
+                terms = [term for optimizer in stage.optimizers.values() for term in optimizer.losses]
                 method.losses(sample, method.draw(sample, stage), terms)
     return method
 
@@ -311,7 +311,7 @@ def test_short_and_long_term_by_loop():
             assert torch.allclose(found[face], wanted, atol=1e-4)
 
 
-def test_the_critics_attention_is_the_short_term_alone():
+def test_the_discriminators_attention_is_the_short_term_alone():
     layer, deep, _, _ = layer_and_features(long=False)
     assert [name for name, _ in layer.named_parameters() if "query" not in name] == ["gamma"]
     with torch.no_grad():
@@ -335,9 +335,9 @@ def convolutions(network):
     return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
 
 
-def test_spectral_norm_is_on_the_critic_and_on_attention_alone():
+def test_spectral_norm_is_on_the_discriminator_and_on_attention_alone():
     method = build()
-    normed = convolutions(method.critic) + convolutions(method.generator.attention)
+    normed = convolutions(method.discriminator) + convolutions(method.generator.attention)
     assert len(normed) == 5 + 1 + 1 + 3
     for layer in convolutions(method):
         assert parametrize.is_parametrized(layer, "weight") == any(layer is one for one in normed)
@@ -369,7 +369,7 @@ def test_the_generators_layers_are_the_papers():
     found, middle = [], []
     with torch.device("meta"):
         g = lafin.Generator()
-        steps = (g.e1, g.e2, g.e3, g.attention, g.d1, g.join1, g.d2, g.join2, g.to_picture)
+        steps = (g.e1, g.e2, g.e3, g.attention, g.d1, g.join1, g.d2, g.join2, g.to_image)
         for step in steps:
             step.register_forward_hook(lambda _, x, y: found.append((*x[0].shape[1:3], *y.shape[1:3])))
         for block in g.middle:
@@ -395,14 +395,14 @@ def test_the_generators_layers_are_the_papers():
             assert (layer.kernel_size[0], layer.stride[0], layer.padding[0]) == kernel
             assert type(norm) is nn.InstanceNorm2d and type(relu) is nn.ReLU
             assert isinstance(layer, nn.ConvTranspose2d) == (step in (g.d1, g.d2))
-    last = g.to_picture
+    last = g.to_image
     assert (type(last), last.kernel_size, last.stride, last.padding) == (nn.Conv2d, (7, 7), (1, 1), (3, 3))
 
 
 def test_reflections_are_in_the_first_and_the_last_layer_alone():
     method = build()
     modes = {id(layer): layer.padding_mode for layer in convolutions(method)}
-    ends = {id(method.generator.e1[0]), id(method.generator.to_picture)}
+    ends = {id(method.generator.e1[0]), id(method.generator.to_image)}
     assert {key for key, mode in modes.items() if mode == "reflect"} == ends
     assert set(modes.values()) == {"reflect", "zeros"}
 
@@ -426,9 +426,9 @@ def test_instance_norms_have_no_weights_and_no_memory():
 def test_no_norm_takes_the_colours_away_before_the_tanh(sample):
     generator = lafin.Generator(1 / 8)
     colours = torch.tensor([0.9, -0.4, 2.0])
-    nn.init.zeros_(generator.to_picture.weight)
+    nn.init.zeros_(generator.to_image.weight)
     with torch.no_grad():
-        generator.to_picture.bias.copy_(colours)
+        generator.to_image.bias.copy_(colours)
         found = generator(2 * sample.image - 1, torch.zeros_like(sample.mask), sample.mask)
     assert torch.allclose(found, colours.tanh().view(1, 3, 1, 1).expand_as(found))
 
@@ -470,65 +470,65 @@ def test_what_goes_where_in_the_generator(attention, sample):
     assert ("attention" in got) == attention and torch.equal(got["d1"][0][0], deep)
     for join, up, skip, known in (("join1", "d1", "e2", half), ("join2", "d2", "e1", sample.mask)):
         assert torch.equal(got[join][0][0], torch.cat([got[up][1], got[skip][1] * known], 1))
-    assert torch.equal(found, got["to_picture"][1].tanh()) and found.abs().max() <= 1
+    assert torch.equal(found, got["to_image"][1].tanh()) and found.abs().max() <= 1
 
 
 def test_shapes_at_every_size():
     for size in (32, 64, 96, 256):
         method = build(size).to("meta")
-        picture, points = torch.zeros(2, 3, size, size).to("meta"), torch.zeros(2, 1, size, size).to("meta")
-        assert method.predictor(picture).shape == (2, 68, 2)
-        assert method.generator(picture, points, points).shape == picture.shape
-        assert method.critic(picture, points).shape == (2, 1, size // 8 - 2, size // 8 - 2)
+        image, points = torch.zeros(2, 3, size, size).to("meta"), torch.zeros(2, 1, size, size).to("meta")
+        assert method.predictor(image).shape == (2, 68, 2)
+        assert method.generator(image, points, points).shape == image.shape
+        assert method.discriminator(image, points).shape == (2, 1, size // 8 - 2, size // 8 - 2)
 
 
-# The critic
+# The discriminator
 
 
-def test_the_critic_has_the_size_that_follows_from_its_layers():
+def test_the_discriminator_has_the_size_that_follows_from_its_layers():
     with torch.device("meta"):
-        critic, plain = lafin.Critic(), lafin.Critic(attention=False)
-        answers = critic(torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256))
+        discriminator, plain = lafin.Discriminator(), lafin.Discriminator(attention=False)
+        answers = discriminator(torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256))
     pairs = [(4, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
     assert count(plain) == sum(convolution(*pair, 4, bias=False) for pair in pairs)
-    assert count(critic) == count(plain) + 128 * 32 + 1 == 2_768_897
+    assert count(discriminator) == count(plain) + 128 * 32 + 1 == 2_768_897
     assert answers.shape == (2, 1, 30, 30) and answers.dtype == torch.float32
 
 
-def test_the_critics_layers_are_the_papers():
-    layers = [m for m in lafin.Critic(1 / 8).layers if not isinstance(m, lafin.LongShortAttention)]
+def test_the_discriminators_layers_are_the_papers():
+    layers = [m for m in lafin.Discriminator(1 / 8).layers if not isinstance(m, lafin.LongShortAttention)]
     assert [isinstance(m, nn.Conv2d) for m in layers] == 4 * [True, False] + [True]
     assert [m.stride for m in layers[::2]] == [(2, 2), (2, 2), (2, 2), (1, 1), (1, 1)]
     assert all(m.kernel_size == (4, 4) and m.padding == (1, 1) for m in layers[::2])
     assert all(type(m) is nn.LeakyReLU and m.negative_slope == 0.2 for m in layers[1::2])
-    attention = lafin.Critic(1 / 8).layers[4]  # after the second convolution
+    attention = lafin.Discriminator(1 / 8).layers[4]  # after the second convolution
     assert type(attention) is lafin.LongShortAttention and attention.to_query.in_channels == 16
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_an_answer_of_the_critic_sees_70_px_and_looks_further_once_attention_has_learned(attention):
-    critic = lafin.Critic(1 / 16, attention).double().eval()
-    picture = noise(1, 3, 128, 128).double().requires_grad_()
+def test_an_answer_of_the_discriminator_sees_70_px_and_looks_further_once_attention_has_learned(attention):
+    discriminator = lafin.Discriminator(1 / 16, attention).double().eval()
+    image = noise(1, 3, 128, 128).double().requires_grad_()
     points = torch.zeros(1, 1, 128, 128).double()
 
     def seen():
-        (gradient,) = torch.autograd.grad(critic(picture, points)[0, 0, 7, 7].double(), picture)
+        (gradient,) = torch.autograd.grad(discriminator(image, points)[0, 0, 7, 7].double(), image)
         rows = (gradient[0] != 0).any(0).any(1).nonzero()
         return (rows.max() - rows.min() + 1).item()
 
     assert seen() == 70
     if attention:
-        nn.init.ones_(critic.layers[4].gamma)
+        nn.init.ones_(discriminator.layers[4].gamma)
         assert seen() == 128
 
 
-def test_answers_of_the_critic_lie_between_0_and_1_and_depend_on_the_landmarks(method, sample):
+def test_answers_of_the_discriminator_lie_between_0_and_1_and_depend_on_the_landmarks(method, sample):
     points = lafin.landmark_map(sample.faces.landmarks, 32)
     method.eval()
     with torch.no_grad():
-        one = method.critic(2 * sample.image - 1, points)
-        other = method.critic(2 * sample.image - 1, points.flip(3))
-        logits = method.critic.layers(torch.cat([2 * sample.image - 1, points], 1))
+        one = method.discriminator(2 * sample.image - 1, points)
+        other = method.discriminator(2 * sample.image - 1, points.flip(3))
+        logits = method.discriminator.layers(torch.cat([2 * sample.image - 1, points], 1))
     assert torch.allclose(one, 1 / (1 + (-logits).exp()), atol=1e-6)
     assert one.min() > 0 and one.max() < 1 and not torch.isclose(one, other).all()
 
@@ -561,7 +561,7 @@ def test_without_attention_there_is_none():
     assert not any(isinstance(m, lafin.LongShortAttention) for m in method.modules())
     whole = build()
     assert count(whole.predictor) == count(method.predictor)
-    assert count(whole.generator) > count(method.generator) and count(whole.critic) > count(method.critic)
+    assert count(whole.generator) > count(method.generator) and count(whole.discriminator) > count(method.discriminator)
 
 
 def test_the_predictor_may_have_a_width_of_its_own():
@@ -580,14 +580,14 @@ def test_networks_see_the_damaged_face_from_minus_one_to_one_and_0_in_the_hole(m
     assert (given[~known] == 0).all()
 
 
-def test_without_landmarks_generator_and_critic_see_a_black_map(sample):
+def test_without_landmarks_generator_and_discriminator_see_a_black_map(sample):
     told, blind = build(), build(landmarks=False)
     stage = lafin.inpainting(1, False)
     for method in (told, blind):
         drawn, maps = method.draw(sample, stage), []
         method.generator.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
-        method.critic.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
-        method.losses(sample, drawn, ["fool", "critic"])
+        method.discriminator.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
+        method.losses(sample, drawn, ["adversarial", "discriminator"])
         method.complete(sample.image, sample.mask)
         assert len(maps) == 4 and all(m.shape == (4, 1, 32, 32) for m in maps)
         assert all(m.any() == (method is told) for m in maps[:3])
@@ -612,7 +612,7 @@ def test_faces_without_landmarks_are_refused(method, sample):
 
 def tiny(image, mask):
     batch = faces.FaceBatch(image)
-    return Sample(batch, torch.tensor([[mask]]), torch.zeros(1, dtype=torch.int64))
+    return TrainBatch(batch, torch.tensor([[mask]]), torch.zeros(1, dtype=torch.int64))
 
 
 class Points(nn.Module):
@@ -669,41 +669,41 @@ def test_the_pixel_term_compares_the_raw_output_with_the_truth(method):
 
 
 def test_total_variation_by_hand(method):
-    picture = torch.tensor([[1.0, 3.0, 0.0], [1.0, 2.0, 2.0]]).expand(1, 3, 2, 3)
+    image = torch.tensor([[1.0, 3.0, 0.0], [1.0, 2.0, 2.0]]).expand(1, 3, 2, 3)
     wanted = (2 + 3 + 1 + 0) / 4 + (0 + 1 + 2) / 3
-    assert lafin.total_variation(picture).item() == pytest.approx(wanted)
-    drawn = {"composite": picture, "raw": torch.full_like(picture, torch.nan)}
+    assert lafin.total_variation(image).item() == pytest.approx(wanted)
+    drawn = {"composite": image, "raw": torch.full_like(image, torch.nan)}
     assert method.loss_tv(None, drawn).item() == pytest.approx(wanted)
 
 
 class Says(nn.Module):
-    """A critic whose answers to the true picture and to any other one are given; it notes what it judges."""
+    """A discriminator whose answers to the true image and to any other one are given; it notes what it judges."""
 
     def __init__(self, truth, real=(0.0,), fake=(0.0,)):
         super().__init__()
         self.truth, self.real, self.fake, self.judged = truth, torch.tensor(real), torch.tensor(fake), []
 
-    def forward(self, picture, points):
-        self.judged.append((picture, points))
-        return self.real if torch.equal(picture, self.truth) else self.fake
+    def forward(self, image, points):
+        self.judged.append((image, points))
+        return self.real if torch.equal(image, self.truth) else self.fake
 
 
 def test_adversarial_losses_are_least_squares(sample):
     method = build()
     truth = 2 * sample.image - 1
-    method.critic = Says(truth, (0.9, 0.5), (0.2, 0.4))
+    method.discriminator = Says(truth, (0.9, 0.5), (0.2, 0.4))
     drawn = {"composite": -truth, "map": sample.mask}
-    found = method.losses(sample, drawn, ["fool", "critic"])
-    assert found["fool"].item() == pytest.approx((0.8**2 + 0.6**2) / 2)
-    assert found["critic"].item() == pytest.approx((0.1**2 + 0.5**2) / 2 + (0.2**2 + 0.4**2) / 2)
-    assert [torch.equal(picture, truth) for picture, _ in method.critic.judged] == [False, True, False]
-    assert all(points is drawn["map"] for _, points in method.critic.judged)
+    found = method.losses(sample, drawn, ["adversarial", "discriminator"])
+    assert found["adversarial"].item() == pytest.approx((0.8**2 + 0.6**2) / 2)
+    assert found["discriminator"].item() == pytest.approx((0.1**2 + 0.5**2) / 2 + (0.2**2 + 0.4**2) / 2)
+    assert [torch.equal(image, truth) for image, _ in method.discriminator.judged] == [False, True, False]
+    assert all(points is drawn["map"] for _, points in method.discriminator.judged)
 
 
-def pooled(picture, network):
+def pooled(image, network):
     """In the place of a perceptual network: five smaller and smaller copies, stronger and stronger."""
-    assert network == "vgg16" and picture.shape[1] == 3
-    return [(k + 1) * F.avg_pool2d(picture, 2**k) for k in range(5)]
+    assert network == "vgg16" and image.shape[1] == 3
+    return [(k + 1) * F.avg_pool2d(image, 2**k) for k in range(5)]
 
 
 @pytest.fixture
@@ -726,7 +726,7 @@ def test_perceptual_and_style_losses_by_hand(kind, seeing):
     completed = torch.where(sample.mask > 0.5, sample.image, (drawn["raw"] + 1) / 2)
     hole, perceptual, style = 1 - sample.mask, 0.0, 0.0
     for k in range(5):
-        ours, theirs = (pooled(picture, "vgg16")[k] for picture in (completed, sample.image))
+        ours, theirs = (pooled(image, "vgg16")[k] for image in (completed, sample.image))
         perceptual += (ours - theirs).abs().mean()
         ours, theirs = (products(pooled(hole * p, "vgg16")[k]) for p in (completed, sample.image))
         style += (ours - theirs).abs().mean()
@@ -763,43 +763,43 @@ def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
 
 
 def test_equation_7():
-    players = lafin.inpainting(1).players
-    wanted = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "fool": 0.01}
-    assert players["generator"].losses == wanted and players["critic"].losses == {"critic": 1}
-    assert list(players) == ["critic", "generator"]
+    optimizers = lafin.inpainting(1).optimizers
+    wanted = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "adversarial": 0.01}
+    assert optimizers["generator"].losses == wanted and optimizers["discriminator"].losses == {"discriminator": 1}
+    assert list(optimizers) == ["discriminator", "generator"]
 
 
 def test_full_training_is_the_papers():
     locate, inpaint = build(perceptual="vgg16").stages("full")
     assert (locate.name, locate.batch_size, inpaint.name, inpaint.batch_size) == ("locate", 16, "inpaint", 4)
-    (learner,) = locate.players.values()
+    (learner,) = locate.optimizers.values()
     assert learner.networks == ("predictor",) and learner.losses == {"landmarks": 1}
-    critic, generator = inpaint.players.values()
-    assert critic.networks == ("critic",) and generator.networks == ("generator",)
-    assert (learner.lr, generator.lr, critic.lr) == (1e-4, 1e-4, 1e-5)
-    for player in (learner, critic, generator):
-        assert (player.optimiser, player.betas) == ("adam", (0, 0.9))
-        assert player.clip is player.pause_below is None
+    discriminator, generator = inpaint.optimizers.values()
+    assert discriminator.networks == ("discriminator",) and generator.networks == ("generator",)
+    assert (learner.lr, generator.lr, discriminator.lr) == (1e-4, 1e-4, 1e-5)
+    for optimizer in (learner, discriminator, generator):
+        assert (optimizer.optimizer, optimizer.betas) == ("adam", (0, 0.9))
+        assert optimizer.clip is optimizer.skip_below is None
     assert set(generator.losses) == set(TERMS)
     _, without = build(perceptual=None).stages("full")
-    assert set(without.players["generator"].losses) == set(TERMS) - {"perceptual", "style"}
-    assert without.players["generator"].losses.items() < generator.losses.items()
+    assert set(without.optimizers["generator"].losses) == set(TERMS) - {"perceptual", "style"}
+    assert without.optimizers["generator"].losses.items() < generator.losses.items()
 
 
 @pytest.mark.parametrize("preset", ["smoke", "lesson"])
 @pytest.mark.parametrize("perceptual", ["vgg16", None])
-def test_shorter_training_has_the_papers_players_and_ends_with_all_losses(preset, perceptual):
+def test_shorter_training_has_the_papers_optimizers_and_ends_with_all_losses(preset, perceptual):
     stages = build(perceptual=perceptual).stages(preset)
     first, last = (build(perceptual=perceptual).stages("full")[k] for k in (0, -1))
     assert len({stage.name for stage in stages}) == len(stages) and stages[0].name == "locate"
     for stage, like in [(stages[0], first), (stages[-1], last), *((stage, last) for stage in stages[1:])]:
         assert (stage.batch_size, stage.masks) == (like.batch_size, like.masks)
-        assert list(stage.players) == list(like.players)
-        for name, player in stage.players.items():
-            other = like.players[name]
-            assert (player.networks, player.betas) == (other.networks, other.betas)
-            assert player.losses.items() <= other.losses.items()
-    assert stages[-1].players["generator"].losses == last.players["generator"].losses
+        assert list(stage.optimizers) == list(like.optimizers)
+        for name, optimizer in stage.optimizers.items():
+            other = like.optimizers[name]
+            assert (optimizer.networks, optimizer.betas) == (other.networks, other.betas)
+            assert optimizer.losses.items() <= other.losses.items()
+    assert stages[-1].optimizers["generator"].losses == last.optimizers["generator"].losses
 
 
 def test_half_of_the_holes_are_blocks_of_half_the_side_and_half_irregular():
@@ -823,19 +823,19 @@ def test_faces_are_moved_but_not_recoloured():
 def test_stages_take_what_they_are_told():
     locate = lafin.locating(7, batch_size=3, lr=0.01, ema=None)
     assert (locate.steps, locate.batch_size, locate.ema) == (7, 3, None)
-    assert locate.players["predictor"].lr == 0.01
-    inpaint = lafin.inpainting(8, batch_size=2, lr=0.01, critic_lr=0.02, ema=0.5)
+    assert locate.optimizers["predictor"].lr == 0.01
+    inpaint = lafin.inpainting(8, batch_size=2, lr=0.01, discriminator_lr=0.02, ema=0.5)
     assert (inpaint.steps, inpaint.batch_size, inpaint.ema) == (8, 2, 0.5)
-    assert {name: p.lr for name, p in inpaint.players.items()} == {"critic": 0.02, "generator": 0.01}
+    assert {name: p.lr for name, p in inpaint.optimizers.items()} == {"discriminator": 0.02, "generator": 0.01}
     detect = lafin.detecting(9, True, batch_size=5, lr=0.03, ema=None)
     assert (detect.name, detect.steps, detect.batch_size, detect.ema) == ("detect", 9, 5, None)
-    (learner,) = detect.players.values()
+    (learner,) = detect.optimizers.values()
     assert learner.lr == 0.03 and learner.betas == (0, 0.9)
 
 
 @pytest.mark.parametrize("augmented", [True, False])
 def test_a_detector_learns_from_one_term(augmented):
-    (learner,) = lafin.detecting(1, augmented).players.values()
+    (learner,) = lafin.detecting(1, augmented).optimizers.values()
     assert learner.networks == ("predictor",)
     assert learner.losses == {"detect_augmented" if augmented else "detect": 1}
 
@@ -844,13 +844,13 @@ def test_jointly_is_inpainting_with_the_predictor_as_well():
     before = lafin.inpainting(5, False, batch_size=3, ema=0.9)
     stage = lafin.jointly(before)
     assert (stage.name, stage.steps, stage.batch_size, stage.ema) == ("jointly", 5, 3, 0.9)
-    terms = {term: w for player in stage.players.values() for term, w in player.losses.items()}
-    assert terms == {"landmarks": 1, "critic": 1, "pixel": 1, "tv": 0.1, "fool": 0.01}
-    last = [*stage.players.values()][-1]  # of whose networks the average is kept
+    terms = {term: w for optimizer in stage.optimizers.values() for term, w in optimizer.losses.items()}
+    assert terms == {"landmarks": 1, "discriminator": 1, "pixel": 1, "tv": 0.1, "adversarial": 0.01}
+    last = [*stage.optimizers.values()][-1]  # of whose networks the average is kept
     assert set(last.networks) == {"predictor", "generator"} and "landmarks" in last.losses
-    assert (last.betas, last.lr) == ((0, 0.9), before.players["generator"].lr)
-    assert [*stage.players] == [*before.players]
-    assert stage.players["critic"] == before.players["critic"]
+    assert (last.betas, last.lr) == ((0, 0.9), before.optimizers["generator"].lr)
+    assert [*stage.optimizers] == [*before.optimizers]
+    assert stage.optimizers["discriminator"] == before.optimizers["discriminator"]
 
 
 # What is drawn, and what reaches what
@@ -886,12 +886,12 @@ def test_no_loss_of_the_generator_reaches_the_predictor(jointly, seeing, sample)
     for term in TERMS:
         loss = seeing.losses(sample, drawn, [term])[term]
         assert reached(loss, seeing.generator) and not reached(loss, seeing.predictor), term
-        assert reached(loss, seeing.critic) == (term == "fool")  # which the trainer freezes
+        assert reached(loss, seeing.discriminator) == (term == "adversarial")  # which the trainer freezes
 
 
-def test_the_critics_loss_reaches_nobody_else(seeing, sample):
+def test_the_discriminators_loss_reaches_nobody_else(seeing, sample):
     drawn = seeing.train().draw(sample, lafin.jointly(lafin.inpainting(1)))
-    loss = seeing.loss_critic(sample, drawn)
+    loss = seeing.loss_discriminator(sample, drawn)
     assert [reached(loss, network) for network in seeing.networks.values()] == [False, False, True]
 
 
@@ -978,7 +978,7 @@ def check_training(folder, stage, method, **options):
     """Who plays learns, who does not stays as it was, and the log has a number above 0 for each loss."""
     before = {key: value.clone() for key, value in method.state_dict().items()}
     run = train(folder, [stage], method, watch=1, **options)
-    learners = {name for player in stage.players.values() for name in player.networks}
+    learners = {name for optimizer in stage.optimizers.values() for name in optimizer.networks}
     for key, value in run.method.state_dict().items():
         assert value.isfinite().all()
         if key.split(".")[0] not in learners:
@@ -988,10 +988,10 @@ def check_training(folder, stage, method, **options):
             # queries learn little as long as gamma is near 0
             least = 0 if "to_query" in key else 1e-6
             assert (value - before[key]).abs().max() > least, key
-    terms = [f"{name}.{term}" for name, player in stage.players.items() for term in player.losses]
-    assert set(run.log) == {"step", "stage", *terms, *(f"{name}.gradient" for name in stage.players)}
+    terms = [f"{name}.{term}" for name, optimizer in stage.optimizers.items() for term in optimizer.losses]
+    assert set(run.log) == {"step", "stage", *terms, *(f"{name}.gradient" for name in stage.optimizers)}
     assert all((values > 0).all() for name, values in run.log.items() if "." in name)
-    assert any(folder.glob("pictures/*")) == stage.watched
+    assert any(folder.glob("images/*")) == stage.watched
     return run
 
 
@@ -1138,7 +1138,7 @@ def test_landmarks_of_another_shape_are_refused(shape, method, sample):
 
 
 @pytest.mark.parametrize("size", [16, 64])
-def test_pictures_of_another_size_are_refused(size, method):
+def test_images_of_another_size_are_refused(size, method):
     image, mask, points = torch.rand(1, 3, size, size), torch.ones(1, 1, size, size), torch.zeros(1, 68, 2)
     for call in (
         lambda: method.complete(image, mask),
@@ -1152,7 +1152,7 @@ def test_pictures_of_another_size_are_refused(size, method):
 
 def test_answers_leave_every_module_in_its_mode_and_no_hook_behind(sample):
     method = build().train()
-    method.critic.eval()
+    method.discriminator.eval()
     method.generator.middle[1].eval()
     before = [module.training for module in method.modules()]
     buffers = [buffer.clone() for buffer in method.buffers()]
@@ -1225,7 +1225,7 @@ def test_without_attention_it_looks_nowhere(sample):
     assert method.complete(sample.image, sample.mask).raw.isfinite().all()
 
 
-def test_pictures_travel_to_where_the_networks_are(sample):
+def test_images_travel_to_where_the_networks_are(sample):
     method = build().to("meta")
     given = method.given(*(t.to("meta") for t in (sample.image, sample.mask)))
     assert method.predictor(given).device.type == "meta"
@@ -1244,7 +1244,7 @@ def test_a_checkpoint_holds_predictor_and_generator_and_answers_as_before(option
     with safe_open(path, "pt") as file:
         kept = {key.split(".")[0] for key in file.keys()}  # noqa: SIM118
     assert kept == {"predictor", "generator"}
-    again = shipped.load(path)
+    again = checkpoints.load(path)
     assert again.config == method.config and not again.training and again.card["data"] == "made up"
     for value in method.state_dict().values():
         value.copy_(value.half() if value.is_floating_point() else value)  # as checkpoints are
@@ -1263,12 +1263,12 @@ def test_a_checkpoint_remembers_its_perceptual_network_and_needs_no_weights_of_i
     path = methods.save(method, tmp_path / "lafin-32", ["predictor", "generator"])
     monkeypatch.setenv("FACECOMP_CACHE", str(tmp_path))
     monkeypatch.setenv("FACECOMP_OFFLINE", "1")
-    again = shipped.load(path)
+    again = checkpoints.load(path)
     assert again.config["perceptual"] == "vgg19"
     assert again.complete(sample.image, sample.mask).raw.isfinite().all()
 
 
-def test_a_picture_that_is_black_or_white_is_completed(method):
+def test_a_image_that_is_black_or_white_is_completed(method):
     for level in (0.0, 1.0):
         out = method.complete(torch.full((1, 3, 32, 32), level), masks.make("center", 32))
         assert out.composite.isfinite().all() and out.extras["landmarks"].isfinite().all()

@@ -13,7 +13,7 @@ from PIL import Image
 import facecomp_lib as fc
 from data_scripts import gfc_models, lafin_detectors, lafin_models, lafin_photos, locating, train_lafin
 from facecomp_lib import evaluation
-from facecomp_lib.methods import shipped
+from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers import lafin
 from facecomp_lib.training.feed import Feed
 
@@ -71,15 +71,15 @@ def test_style_and_perceptual_loss_come_last_if_their_network_is_there():
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual="vgg16")
 
     def given(style_steps):
-        return argparse.Namespace(style_steps=style_steps, lr=1e-3, critic_lr=1e-4, ema=0.9)
+        return argparse.Namespace(style_steps=style_steps, lr=1e-3, discriminator_lr=1e-4, ema=0.9)
 
     inpaint, refine = locating.generator_stages(method, 10, given(3))
     both = {"perceptual", "style"}
     assert (inpaint.name, inpaint.steps, refine.name, refine.steps) == ("inpaint", 7, "refine", 3)
-    assert not both & set(inpaint.players["generator"].losses)
-    assert both <= set(refine.players["generator"].losses)
-    assert inpaint.players["critic"] == refine.players["critic"]
-    assert {stage.players["generator"].lr for stage in (inpaint, refine)} == {1e-3}
+    assert not both & set(inpaint.optimizers["generator"].losses)
+    assert both <= set(refine.optimizers["generator"].losses)
+    assert inpaint.optimizers["discriminator"] == refine.optimizers["discriminator"]
+    assert {stage.optimizers["generator"].lr for stage in (inpaint, refine)} == {1e-3}
     assert {stage.ema for stage in (inpaint, refine)} == {0.9}
     assert [s.name for s in locating.generator_stages(method, 3, given(3))] == ["refine"]
     (all_,) = locating.generator_stages(method, 10, given(None))
@@ -98,7 +98,7 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     def train(folder, steps, *more):
         words = [tmp_path / folder, *ONE, "--steps", steps, "--limit", 4, "--out", tmp_path]
         assert run(train_lafin, monkeypatch, *words, "--results", tmp_path, *more) == 0
-        return shipped.load(tmp_path / "lafin-32.safetensors")
+        return checkpoints.load(tmp_path / "lafin-32.safetensors")
 
     train("first", 2)
     before = tmp_path / "first" / "generator" / "weights-inpaint.safetensors"
@@ -108,7 +108,7 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     card = method.card
     assert card["steps"] == 3 and card["before"] == [2] and card["networks"] == ["predictor", "generator"]
     assert card["predictor"]["stages"] == {"locate": 2} and not (tmp_path / "run" / "predictor").exists()
-    assert card["lr"] == {"critic": 5e-5, "generator": 1e-3} and card["ema"] == 0.99
+    assert card["lr"] == {"discriminator": 5e-5, "generator": 1e-3} and card["ema"] == 0.99
     assert card["config"]["dot"] == 3
     assert card["perceptual_and_style"] == {"network": None, "steps": 0}
     kept = locating.weights_of("predictor", located)
@@ -237,7 +237,7 @@ def test_true_landmarks_are_what_the_generator_gets_as_true_landmarks(tiny):
 
 
 def test_all_models_see_the_same_faces_and_holes(tiny):
-    given = argparse.Namespace(style_steps=3, lr=1e-3, critic_lr=1e-4, ema=0.9)
+    given = argparse.Namespace(style_steps=3, lr=1e-3, discriminator_lr=1e-4, ema=0.9)
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual="vgg16")
     feed = Feed(fc.faces.embedded("train", 32), seed=3)
     plans = {}
@@ -278,11 +278,11 @@ def test_detectors_are_trained_from_few_and_all_faces_and_measured(monkeypatch, 
     assert runs[1].holes == ("full", "common", "challenging", "photos")
     assert card["labelled_faces"] == {"9 faces": 9, "9 faces augmented": 9, "all faces": 2000,
                                       "all faces augmented": 2000}  # fmt: skip
-    assert card["stages"] == {"detect": 4, "settle": 2} and card["pictures_per_step"] == 8
+    assert card["stages"] == {"detect": 4, "settle": 2} and card["images_per_step"] == 8
     for name, batch_size in (("9-faces", 8), ("9-faces-augmented", 4)):  # and a completed one for each
         of_run = json.loads((tmp_path / "runs" / f"{name}-6-seed1" / "card.json").read_text())["stages"]
         assert [stage["batch_size"] for stage in of_run] == [batch_size] * 2
-        rates = [stage["players"]["predictor"]["lr"] for stage in of_run]
+        rates = [stage["optimizers"]["predictor"]["lr"] for stage in of_run]
         assert rates == pytest.approx([1e-3, 1e-4])
     assert card["generator"]["steps"] == 1 and set(card["losses"]["all faces"]) == {"detect"}
     assert set(card["losses"]["9 faces augmented"]) == {"detect_augmented"}

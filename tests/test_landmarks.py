@@ -1,4 +1,4 @@
-"""Finding faces: dlib on pictures whose landmarks are known, and which detector is used when."""
+"""Finding faces: dlib on images whose landmarks are known, and which detector is used when."""
 
 import importlib.util
 import os
@@ -13,7 +13,7 @@ from PIL import Image
 import facecomp_lib as fc
 from facecomp_lib import weights
 from facecomp_lib.faces import landmarks
-from facecomp_lib.faces.frame import anchors
+from facecomp_lib.faces.alignment import anchors
 
 
 @pytest.fixture(scope="module")
@@ -33,34 +33,34 @@ def off(found, known):
 
 
 def test_dlib_finds_the_landmarks_that_we_ship(astronaut, dlib_here):
-    (face,) = landmarks.detect(astronaut.picture, "dlib")
-    assert off(face.landmarks, astronaut.picture_landmarks) < 0.01
+    (face,) = landmarks.detect(astronaut.photo, "dlib")
+    assert off(face.landmarks, astronaut.photo_landmarks) < 0.01
     assert face.detector == "dlib" and face.doubt < 0.03
     left, top, right, bottom = face.box
     inner = face.landmarks[17:]  # brows, eyes, nose, mouth
     assert left < inner[:, 0].min() < inner[:, 0].max() < right and top < inner[:, 1].max() < bottom
 
 
-def test_a_mirrored_picture_gives_mirrored_landmarks(astronaut, dlib_here):
-    (face,) = landmarks.detect(np.ascontiguousarray(astronaut.picture[:, ::-1]), "dlib")
+def test_a_mirrored_image_gives_mirrored_landmarks(astronaut, dlib_here):
+    (face,) = landmarks.detect(np.ascontiguousarray(astronaut.photo[:, ::-1]), "dlib")
     mirrored = face.landmarks[fc.faces.LANDMARK_MIRROR] * (-1, 1) + (511, 0)
-    assert off(mirrored, astronaut.picture_landmarks) < 0.02
+    assert off(mirrored, astronaut.photo_landmarks) < 0.02
 
 
 @pytest.mark.parametrize("side", [70, 200, 1500, 4000])
 def test_faces_are_found_and_placed_at_any_scale(side, astronaut, dlib_here):
     scale = side / 180
-    around = astronaut.picture[30:210, 130:310]
-    picture = np.asarray(Image.fromarray(around).resize((side, side), Image.Resampling.BICUBIC))
-    known = (astronaut.picture_landmarks - (130, 30) + 0.5) * scale - 0.5
-    face = landmarks.detect(picture, "dlib")[0]
+    around = astronaut.photo[30:210, 130:310]
+    image = np.asarray(Image.fromarray(around).resize((side, side), Image.Resampling.BICUBIC))
+    known = (astronaut.photo_landmarks - (130, 30) + 0.5) * scale - 0.5
+    face = landmarks.detect(image, "dlib")[0]
     assert off(face.landmarks, known) < (0.05 if side < 100 else 0.025)
 
 
-def test_a_face_that_fills_the_picture_is_found(astronaut, dlib_here):
-    tight = np.ascontiguousarray(astronaut.picture[82:182, 175:277])
+def test_a_face_that_fills_the_image_is_found(astronaut, dlib_here):
+    tight = np.ascontiguousarray(astronaut.photo[82:182, 175:277])
     face = landmarks.detect(tight, "dlib")[0]
-    assert off(face.landmarks + (175, 82), astronaut.picture_landmarks) < 0.04
+    assert off(face.landmarks + (175, 82), astronaut.photo_landmarks) < 0.04
 
 
 def test_the_largest_face_comes_first(dlib_here):
@@ -74,25 +74,25 @@ def test_the_largest_face_comes_first(dlib_here):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 400, 3), (64, 64, 3)])
-def test_pictures_without_a_face_give_an_empty_list(shape, dlib_here):
-    picture = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    assert landmarks.detect(picture, "dlib") == []
+def test_images_without_a_face_give_an_empty_list(shape, dlib_here):
+    image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    assert landmarks.detect(image, "dlib") == []
 
 
-def test_one_persons_pictures_are_near_and_no_face_is_far_from_everyone(astronaut):
+def test_one_persons_images_are_near_and_no_face_is_far_from_everyone(astronaut):
     need_dlib("dlib_embedding")
-    one = landmarks.identity_embedding(astronaut.picture, astronaut.picture_landmarks)
-    picture, points = snapshot(3, side=300)
-    other = landmarks.identity_embedding(picture, points)
+    one = landmarks.identity_embedding(astronaut.photo, astronaut.photo_landmarks)
+    image, points = snapshot(3, side=300)
+    other = landmarks.identity_embedding(image, points)
     assert one.shape == (128,) and one.dtype == np.float32
     assert 0 < np.linalg.norm(one - other) < 0.4
     upside_down = landmarks.identity_embedding(
-        np.ascontiguousarray(astronaut.picture[::-1]), astronaut.picture_landmarks
+        np.ascontiguousarray(astronaut.photo[::-1]), astronaut.photo_landmarks
     )
     assert np.linalg.norm(one - upside_down) > 0.6, "no face there: far from every person"
 
 
-def test_what_is_no_picture_is_refused(dlib_here):
+def test_what_is_no_image_is_refused(dlib_here):
     for wrong in (np.zeros((9, 9, 3)), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), [[0]]):
         with pytest.raises(ValueError, match=r"uint8 array \[H, W, 3\]"):
             landmarks.detect(wrong, "dlib")
@@ -140,7 +140,7 @@ def test_without_any_weights_the_message_says_how_to_get_them(choice):
 
 
 def test_face_alignments_networks_are_read_from_our_cache(tmp_path):
-    """With untrained networks of the real shapes: the file goes in, 68 points in the picture come out."""
+    """With untrained networks of the real shapes: the file goes in, 68 points in the image come out."""
     pytest.importorskip("numba", reason="face-alignment's numba is not installed: course.py setup")
     if importlib.util.find_spec("face_alignment") is None:
         pytest.skip("face-alignment is not installed: course.py setup")
@@ -157,10 +157,10 @@ torch.hub.download_url_to_file = None  # nothing may be fetched behind our back
 torch.save(api.FAN(4).state_dict(), weights.cache_dir() / weights.REGISTRY["fan_landmarks"].filename)
 torch.save(s3fd().state_dict(), weights.cache_dir() / weights.REGISTRY["fan_detector"].filename)
 fit = landmarks._FaceAlignment()
-picture = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
-points = fit.landmarks(picture, np.array([40.0, 40, 120, 120]))
+image = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+points = fit.landmarks(image, np.array([40.0, 40, 120, 120]))
 assert points.shape == (68, 2) and np.isfinite(points).all()
-assert all(box.shape == (4,) for box in fit.boxes(picture[:48, :48]))
+assert all(box.shape == (4,) for box in fit.boxes(image[:48, :48]))
 print("read")
 """
     command = [sys.executable, "-c", program]

@@ -15,7 +15,7 @@ def test_the_gfc_lesson_trains_under_papermill_with_the_given_parameters(tmp_pat
     card = json.loads((tmp_path / "run" / "card.json").read_text())
     assert card["seed"] == 5 and card["steps"] == 9
     assert card["finished"] == ["parsing", "reconstruct", "locally", "globally"]
-    assert list(card["stages"][-1]["players"]["generator"]["losses"]) == ["reconstruction", "local"]
+    assert list(card["stages"][-1]["optimizers"]["generator"]["losses"]) == ["reconstruction", "local"]
     (row,) = fc.training.collect(tmp_path).rows
     assert row["model"] == "M2" and row["seed"] == 5
     assert (tmp_path / "03_gfc.html").exists()
@@ -36,8 +36,8 @@ def test_the_collagan_lesson_trains_under_papermill_with_the_given_parameters(tm
     card = json.loads((tmp_path / "run" / "card.json").read_text())
     assert card["seed"] == 5 and card["steps"] == 3 and card["finished"] == ["together"]
     (stage,) = card["stages"]
-    assert list(stage["players"]) == ["image_critic", "labels_critic", "generator"]
-    assert stage["players"]["generator"]["losses"] == {
+    assert list(stage["optimizers"]) == ["image_discriminator", "labels_discriminator", "generator"]
+    assert stage["optimizers"]["generator"]["losses"] == {
         "image": 100,
         "fool_image": 0.8,
         "labels": 200,

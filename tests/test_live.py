@@ -109,7 +109,7 @@ def test_the_figure_keeps_its_size_while_moments_come():
     assert few.css_size == many.css_size
 
 
-def test_each_term_has_a_panel_and_a_players_terms_share_a_colour():
+def test_each_term_has_a_panel_and_a_optimizers_terms_share_a_colour():
     log = {name: ([0, 1, 2], [3.0, 2.0, 1.0]) for name in ("g.l1", "g.adversarial", "d.real")}
     sheet = show.training_figure(log)
     titles = {ax.get_title(loc="left"): ax.lines[1].get_color() for ax in sheet.axes}
@@ -200,7 +200,7 @@ def test_a_script_finds_the_frames_as_a_file_that_is_always_whole(tmp_path, monk
         figure.update(0, "blur", {"g.l1": 1.0})
         figure.draw()
         before = (tmp_path / "run" / "live.png").read_bytes()
-        figure.pictures(1, faces())
+        figure.images(1, faces())
     after = (tmp_path / "run" / "live.png").read_bytes()
     assert 2 * Image.open(io.BytesIO(before)).size[0] < Image.open(io.BytesIO(after)).size[0]
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.png"]
@@ -219,7 +219,7 @@ def test_a_figure_that_cannot_be_drawn_warns_once_and_the_run_goes_on(tmp_path):
 def test_only_a_few_moments_are_kept_in_memory_as_bytes():
     figure = LiveFigure()
     for step in range(40):
-        figure.pictures(step, torch.rand(4, 3, 8, 8, requires_grad=True) * 3 - 1)
+        figure.images(step, torch.rand(4, 3, 8, 8, requires_grad=True) * 3 - 1)
     assert len(figure.moments) == MOMENTS
     assert {images.dtype for images in figure.moments.values()} == {torch.uint8}
 
@@ -257,7 +257,7 @@ from facecomp_lib.training.live import LiveFigure
 with LiveFigure(stages={"blur": 4}) as figure:
     for step in range(4):
         figure.update(step, "blur", {"g.l1": 1.0 / (step + 1)})
-        figure.pictures(step, torch.full((1, 3, 8, 8), 0.5))
+        figure.images(step, torch.full((1, 3, 8, 8), 0.5))
         figure.draw()
 """
 

@@ -1,4 +1,4 @@
-"""What each family of holes hides and leaves: parts of faces, shares of pictures, the outlines of things."""
+"""What each family of holes hides and leaves: parts of faces, shares of images, the outlines of things."""
 
 import pickle
 
@@ -97,7 +97,7 @@ def test_a_hand_hides_a_part_of_nose_mouth_and_cheeks(batch):
     assert hidden.min() > 0.1 and hidden.max() < 0.9
 
 
-def test_without_landmarks_the_face_is_where_aligned_pictures_have_it(batch):
+def test_without_landmarks_the_face_is_where_aligned_images_have_it(batch):
     face = torch.from_numpy(average(128, 128).points)[None]
     assert (face - batch.landmarks).abs().mean() < 3
     for kind, hidden in HIDDEN.items():
@@ -105,7 +105,7 @@ def test_without_landmarks_the_face_is_where_aligned_pictures_have_it(batch):
 
 
 @pytest.mark.parametrize("kind", [*PARTS, *THINGS])
-def test_holes_move_and_grow_with_the_picture_of_the_face(kind, batch):
+def test_holes_move_and_grow_with_the_image_of_the_face(kind, batch):
     small = masks.make(kind, 128, 8, landmarks=batch.landmarks[:8] - 12)
     moved = masks.make(kind, 128, 8, landmarks=batch.landmarks[:8] - 12 + torch.tensor([8.0, 3]))
     assert (moved[..., 3:, 8:] != small[..., :-3, :-8]).float().mean() < 1e-4  # rounding, at most
@@ -189,8 +189,8 @@ def test_things_are_in_one_piece_and_differ_in_size_and_tilt(kind, batch):
 
 
 @pytest.mark.parametrize("kind", [*PARTS, *THINGS])
-def test_a_face_outside_the_picture_is_refused(kind, batch):
-    with pytest.raises(ValueError, match=f"face 1 put '{kind}' outside the picture of 128 x 128 px"):
+def test_a_face_outside_the_image_is_refused(kind, batch):
+    with pytest.raises(ValueError, match=f"face 1 put '{kind}' outside the image of 128 x 128 px"):
         masks.make(kind, 128, 2, landmarks=batch.landmarks[:2] + torch.tensor([0.0, 400]).view(2, 1, 1))
 
 
@@ -260,15 +260,15 @@ def test_lowest_takes_exactly_that_many_and_breaks_ties_from_the_top(levels, cou
 
 
 def stripe(height=40, width=50, share=0.25):
-    """A picture whose left `share` is light: uint8."""
-    picture = np.zeros((height, width), np.uint8)
-    picture[:, : round(share * width)] = 255
-    return picture
+    """An image whose left `share` is light: uint8."""
+    image = np.zeros((height, width), np.uint8)
+    image[:, : round(share * width)] = 255
+    return image
 
 
-def save(folder, **pictures):
-    for name, picture in pictures.items():
-        Image.fromarray(picture).save(folder / f"{name}.png")
+def save(folder, **images):
+    for name, image in images.items():
+        Image.fromarray(image).save(folder / f"{name}.png")
 
 
 def test_masks_come_from_a_folder_and_fit_the_bin(tmp_path):
@@ -294,15 +294,15 @@ def test_masks_in_a_folder_are_flipped_both_ways_and_chosen_evenly(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["1", "L", "P", "RGB", "RGBA", "I;16", "zero-one", "jpg"])
-def test_any_picture_is_a_mask(kind, tmp_path):
-    picture = Image.fromarray(stripe())
+def test_any_image_is_a_mask(kind, tmp_path):
+    image = Image.fromarray(stripe())
     if kind == "I;16":
-        picture = Image.fromarray(stripe().astype(np.uint16) * 257)
+        image = Image.fromarray(stripe().astype(np.uint16) * 257)
     elif kind == "zero-one":
-        picture = Image.fromarray(stripe() // 255)
+        image = Image.fromarray(stripe() // 255)
     elif kind != "jpg":
-        picture = picture.convert(kind)
-    picture.save(tmp_path / ("mask.jpg" if kind == "jpg" else "mask.png"))
+        image = image.convert(kind)
+    image.save(tmp_path / ("mask.jpg" if kind == "jpg" else "mask.png"))
     share = masks.hole_fraction(masks.make("irregular_20_30", (40, 50), folder=tmp_path)).item()
     assert share == pytest.approx(round(0.25 * 50) / 50)
 
@@ -325,10 +325,10 @@ def test_a_folder_without_usable_masks_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
         masks.make("irregular_10_20", 32, folder=tmp_path / "nowhere")
     (tmp_path / "mask.pkl").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match="holds no pictures itself"):
+    with pytest.raises(ValueError, match="holds no images itself"):
         masks.make("irregular_10_20", 32, folder=tmp_path)
     (tmp_path / "mask.png").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match="mask.png is not a picture"):
+    with pytest.raises(ValueError, match="mask.png is not an image"):
         masks.make("irregular_10_20", 32, folder=tmp_path)
 
 

@@ -44,7 +44,7 @@ def test_masks_are_zero_one_maps_that_leave_something_known(kind, size, n, seed)
 @pytest.mark.parametrize("kind", RECTANGLES)
 @given(size=st.tuples(st.integers(2, 15), st.integers(2, 15)), seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
-def test_rectangles_fit_the_smallest_pictures(kind, size, seed):
+def test_rectangles_fit_the_smallest_images(kind, size, seed):
     check_masks(masks.make(kind, size, 2, seed), size, 2)
 
 
@@ -147,13 +147,13 @@ def image(channels=3, **kind):
 
 
 @pytest.mark.parametrize(
-    ("picture", "mask", "message"),
+    ("image", "mask", "message"),
     [
         (image(1), None, r"RGB \[B, 3, H, W\], not \[2, 1, 8, 8\]: repeat a grey image"),
         (image(4), None, "drop the alpha channel"),
         (image()[0], None, r"not \[3, 8, 8\]"),
         (image().numpy(), None, "not ndarray"),
-        ((image() * 255).byte(), None, "divide 8-bit pictures by 255"),
+        ((image() * 255).byte(), None, "divide 8-bit images by 255"),
         (image()[:, :, :1], None, "at least 2x2 px, not 1x8"),
         (image() * 2, None, r"values outside \[0, 1\]"),
         (image() * float("nan"), None, "NaN"),
@@ -171,12 +171,12 @@ def image(channels=3, **kind):
         ),
     ],
 )
-def test_what_cannot_be_completed_is_refused(picture, mask, message):
+def test_what_cannot_be_completed_is_refused(image, mask, message):
     with pytest.raises(ValueError, match=message):
-        masks.check(picture, masks.make("center", 8, 2) if mask is None else mask)
+        masks.check(image, masks.make("center", 8, 2) if mask is None else mask)
 
 
-def test_composite_refuses_pictures_that_do_not_fit():
+def test_composite_refuses_images_that_do_not_fit():
     with pytest.raises(ValueError, match="one shape and type"):
         masks.composite(image(), image()[..., :7], masks.make("center", 8))
     with pytest.raises(ValueError, match="float64"):

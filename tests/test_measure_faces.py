@@ -11,7 +11,7 @@ SIZE = 16
 
 
 def own_positions(size=SIZE):
-    """The flow of a face whose mirror axis is the picture's middle: every pixel maps onto itself."""
+    """The flow of a face whose mirror axis is the image's middle: every pixel maps onto itself."""
     y, x = torch.meshgrid(*[torch.linspace(-1, 1, size)] * 2, indexing="ij")
     return torch.stack([x, y], -1)[None]
 
@@ -146,7 +146,7 @@ def test_a_mosaic_reads_row_by_row_and_pads_with_white():
 def test_people_are_chosen_in_order():
     identities = np.array([4, 4, 2, 9, 4, 9, 9, 2])
     assert script.one_each(identities, 2) == [0, 2]
-    assert script.several_each(identities, people=2, pictures=3) == [0, 1, 4, 3, 5, 6]
+    assert script.several_each(identities, people=2, images=3) == [0, 1, 4, 3, 5, 6]
 
 
 def test_a_data_set_is_measured_with_whatever_labels_it_has(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from facecomp_lib import masks, methods
-from facecomp_lib.methods import Method, Player, Sample, Stage, base, sample_keys, shipped, uniform
+from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, base, sample_keys, checkpoints, uniform
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,11 @@ def define(name="dots", module=__name__):
         def __init__(self, size: int = 16, grey: float = 0.5) -> None:
             super().__init__(size=size, grey=grey)
             self.painter = nn.Conv2d(3, 3, 1)
-            self.critic = nn.BatchNorm2d(3)
+            self.discriminator = nn.BatchNorm2d(3)
             nn.init.constant_(self.painter.bias, grey)
 
         def stages(self, preset):
-            return [Stage("paint", 1, {"painter": Player(("painter",), {"paint": 1.0})})]
+            return [Stage("paint", 1, {"painter": OptimizerConfig(("painter",), {"paint": 1.0})})]
 
         def draw(self, sample, stage):
             return {"raw": self.painter(sample.image)}
@@ -94,7 +94,7 @@ def test_build_gives_the_same_weights_for_the_same_seed_whatever_was_drawn_befor
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(first.painter.weight, second.painter.weight)
     assert not torch.equal(first.painter.weight, third.painter.weight)
-    assert first.config == {"size": 16, "grey": 0.5} and list(first.networks) == ["painter", "critic"]
+    assert first.config == {"size": 16, "grey": 0.5} and list(first.networks) == ["painter", "discriminator"]
 
 
 def test_the_last_definition_wins_but_an_import_does_not_displace_the_notebooks():
@@ -130,15 +130,15 @@ def test_what_is_no_size_or_width_is_refused_by_every_method(name, option, value
     ("change", "sentence"),
     [
         ({"steps": 0}, "at least 1 step"),
-        ({"players": {}}, "a player"),
+        ({"optimizers": {}}, "an optimizer"),
         ({"masks": ("square",)}, "Unknown mask kinds"),
         ({"ema": 1.0}, "ema"),
         ({"name": "a/b"}, "file names"),
-        ({"players": {"a": Player(("x",), {"t": 1}), "b": Player(("x",), {"u": 1})}}, "two players"),
+        ({"optimizers": {"a": OptimizerConfig(("x",), {"t": 1}), "b": OptimizerConfig(("x",), {"u": 1})}}, "two optimizers"),
     ],
 )
 def test_impossible_stages_are_refused(change, sentence):
-    good = {"name": "s", "steps": 1, "players": {"a": Player(("x",), {"t": 1.0})}}
+    good = {"name": "s", "steps": 1, "optimizers": {"a": OptimizerConfig(("x",), {"t": 1.0})}}
     with pytest.raises(ValueError, match=sentence):
         Stage(**{**good, **change})
 
@@ -149,21 +149,21 @@ def test_impossible_stages_are_refused(change, sentence):
         {"lr": 0},
         {"betas": (1.0, 0.9)},
         {"clip": 0},
-        {"optimiser": "sgd"},
+        {"optimizer": "sgd"},
         {"losses": {}},
         {"networks": ()},
     ],
 )
-def test_impossible_players_are_refused(change):
+def test_impossible_optimizers_are_refused(change):
     with pytest.raises(ValueError):
-        Player(**{"networks": ("x",), "losses": {"t": 1.0}, **change})
+        OptimizerConfig(**{"networks": ("x",), "losses": {"t": 1.0}, **change})
 
 
 def test_losses_are_found_by_name():
     method = build()
     from facecomp_lib.faces import FaceBatch
 
-    sample = Sample(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
+    sample = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
     drawn = method.draw(sample, method.stages("lesson")[0])
     assert set(method.losses(sample, drawn, ["paint"])) == {"paint"}
     with pytest.raises(ValueError, match="no loss 'pain'; it has paint"):
@@ -172,16 +172,16 @@ def test_losses_are_found_by_name():
 
 def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_they_were():
     method = build().train()
-    method.critic.eval()
+    method.discriminator.eval()
     image, mask = torch.rand(2, 3, 16, 16), masks.make("center", 16)
     out = method.complete(image, mask)
     assert not method.was_training and not out.raw.requires_grad
-    assert method.training and method.painter.training and not method.critic.training
+    assert method.training and method.painter.training and not method.discriminator.training
 
 
 def test_evaluating_ends_with_every_module_in_the_mode_it_was_in_even_after_an_error():
     method = build().train()
-    method.critic.eval()
+    method.discriminator.eval()
     modes = [module.training for module in method.modules()]
     with method.evaluating():
         assert not any(module.training for module in method.modules())
@@ -233,12 +233,12 @@ def test_what_cannot_be_completed_is_refused(image, mask, sentence):
 
 def test_a_checkpoint_comes_back_with_its_card(tmp_path):
     method = build(grey=0.25)
-    method.critic.running_mean.fill_(2.0)
+    method.discriminator.running_mean.fill_(2.0)
     path = methods.save(method, tmp_path / "dots-16", ["painter"], data="made up", steps=3)
-    again = shipped.load(path)
+    again = checkpoints.load(path)
     assert again.config == method.config and not again.training
     assert torch.equal(again.painter.weight, method.painter.weight.half().float())
-    assert again.critic.running_mean.eq(0).all()  # stayed at home
+    assert again.discriminator.running_mean.eq(0).all()  # stayed at home
     assert again.card["data"] == "made up" and again.card["steps"] == 3
     before = path.read_bytes()
     methods.save(method, path, ["painter"], data="made up", steps=3)
@@ -253,24 +253,24 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
 
     path.write_bytes(good_weights[:-5])
     with pytest.raises(ValueError, match="damaged"):
-        shipped.load(path)
+        checkpoints.load(path)
     path.write_bytes(good_weights)
     card.write_text("{}")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        shipped.load(path)
+        checkpoints.load(path)
     card.write_text("[1")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        shipped.load(path)
-    card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "critic"]}))
-    with pytest.raises(ValueError, match="does not fit.*critic"):
-        shipped.load(path)
+        checkpoints.load(path)
+    card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
+    with pytest.raises(ValueError, match="does not fit.*discriminator"):
+        checkpoints.load(path)
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
-        shipped.load(path)
+        checkpoints.load(path)
 
 
 def test_only_existing_networks_are_saved(tmp_path):
-    with pytest.raises(ValueError, match=r"no network \['brush'\]; it has painter, critic"):
+    with pytest.raises(ValueError, match=r"no network \['brush'\]; it has painter, discriminator"):
         methods.save(build(), tmp_path / "x", ["brush"])
     assert not list(tmp_path.iterdir())
 

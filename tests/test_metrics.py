@@ -1,4 +1,4 @@
-"""Measures of pictures agree with scikit-image's and torchmetrics', and with what one works out by hand."""
+"""Measures of images agree with scikit-image's and torchmetrics', and with what one works out by hand."""
 
 import math
 import warnings
@@ -100,7 +100,7 @@ def test_one_wrong_tenth():
     assert evaluation.l1(prediction, target).item() == pytest.approx(0.1, abs=1e-6)
 
 
-def test_ssim_of_flat_pictures_is_the_luminance_term():
+def test_ssim_of_flat_images_is_the_luminance_term():
     a, b = torch.full((1, 3, 16, 16), 0.4), torch.full((1, 3, 16, 16), 0.6)
     expected = (2 * 0.4 * 0.6 + 1e-4) / (0.4**2 + 0.6**2 + 1e-4)
     assert evaluation.ssim(a, b).item() == pytest.approx(expected, abs=1e-5)
@@ -108,7 +108,7 @@ def test_ssim_of_flat_pictures_is_the_luminance_term():
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 99))
 @settings(max_examples=20, deadline=None)
-def test_ssim_is_symmetric_at_most_one_and_one_for_equal_pictures(height, width, seed):
+def test_ssim_is_symmetric_at_most_one_and_one_for_equal_images(height, width, seed):
     a, b = noise(2, 3, height, width, seed=seed), noise(2, 3, height, width, seed=seed + 1)
     assert torch.allclose(evaluation.ssim(a, a), torch.ones(2), atol=1e-4)
     assert torch.allclose(evaluation.ssim(a, b), evaluation.ssim(b, a), atol=1e-6)
@@ -124,7 +124,7 @@ def test_psnr_prefers_blur_to_a_shift_that_eyes_hardly_see_and_ssim_and_lpips_do
     assert (evaluation.lpips(blurred, target) > evaluation.lpips(shifted, target)).all()
 
 
-def test_lpips_of_equal_pictures_is_zero_and_batches_change_nothing():
+def test_lpips_of_equal_images_is_zero_and_batches_change_nothing():
     need("lpips_alex")
     prediction, target, _ = fills(4)
     assert (evaluation.lpips(target, target) == 0).all()
@@ -155,10 +155,10 @@ def test_hole_measures_of_an_all_hole_are_the_whole_images():
     assert torch.allclose(measures["ssim"], measures["ssim_hole"])  # below 11 px: no rim is left out
 
 
-def test_equal_pictures_are_infinitely_good_and_without_a_hole_there_is_nothing_to_measure():
-    picture = noise(2, 3, 8, 8)
+def test_equal_images_are_infinitely_good_and_without_a_hole_there_is_nothing_to_measure():
+    image = noise(2, 3, 8, 8)
     mask = torch.cat([torch.ones(1, 1, 8, 8), masks.make("center", 8)])
-    measures = evaluation.score(picture, picture, mask)
+    measures = evaluation.score(image, image, mask)
     assert measures["psnr"].isinf().all() and (measures["psnr"] > 0).all()
     assert (measures["l1"] == 0).all()
     for name in ("psnr_hole", "ssim_hole", "l1_hole"):
@@ -168,8 +168,8 @@ def test_equal_pictures_are_infinitely_good_and_without_a_hole_there_is_nothing_
 
 
 def test_without_any_missing_pixel_there_are_no_hole_measures():
-    picture = noise(1, 3, 12, 12)
-    assert set(evaluation.score(picture, picture, torch.ones(1, 1, 12, 12))) == {"psnr", "ssim", "l1"}
+    image = noise(1, 3, 12, 12)
+    assert set(evaluation.score(image, image, torch.ones(1, 1, 12, 12))) == {"psnr", "ssim", "l1"}
 
 
 def test_score_gives_what_its_measures_give():
@@ -193,7 +193,7 @@ def test_any_type_of_mask_will_do(kind):
     assert all(torch.equal(measures[name], expected[name]) for name in expected)
 
 
-def test_half_precision_pictures_are_measured_in_single_precision():
+def test_half_precision_images_are_measured_in_single_precision():
     prediction, target, mask = (x.bfloat16() for x in fills(2, 64))
     measures = evaluation.score(prediction, target, mask)
     expected = evaluation.score(prediction.float(), target.float(), mask)
@@ -240,7 +240,7 @@ GOOD, ONES = noise(2, 3, 40, 40), torch.ones(2, 1, 40, 40)
         (GOOD, noise(2, 3, 40, 41), ONES, r"not \[2, 3, 40, 40\] and \[2, 3, 40, 41\]"),
         (GOOD[:1], GOOD, ONES, r"not \[1, 3, 40, 40\] and \[2, 3, 40, 40\]"),
         (GOOD[0], GOOD[0], ONES, r"prediction must be RGB, \[B, 3, H, W\], not \[3, 40, 40\]"),
-        (GOOD[:, :1], GOOD[:, :1], ONES, r"repeat a grey picture three times"),
+        (GOOD[:, :1], GOOD[:, :1], ONES, r"repeat a grey image three times"),
         (GOOD, torch.cat([GOOD, GOOD[:, :1]], 1), ONES, r"target must be RGB.*drop the alpha"),
         ((255 * GOOD).byte(), GOOD, ONES, "divide 8-bit"),
         (GOOD, (255 * GOOD).byte(), ONES, "divide 8-bit"),
@@ -261,7 +261,7 @@ def test_what_does_not_fit_is_refused(prediction, target, mask, message):
     assert "\n" not in str(caught.value)
 
 
-def test_lpips_of_tiny_pictures_and_unknown_measures_are_refused():
+def test_lpips_of_tiny_images_and_unknown_measures_are_refused():
     with pytest.raises(ValueError, match="at least 31 x 31 px, not 30 x 40"):
         evaluation.lpips(noise(1, 3, 30, 40), noise(1, 3, 30, 40))
     with pytest.raises(ValueError, match="Unknown measure 'fid': choose from psnr, ssim"):

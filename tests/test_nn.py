@@ -44,10 +44,10 @@ def name(request, networks, monkeypatch):
     vgg._layers.cache_clear()
 
 
-def by_hand(picture, network, depths):
+def by_hand(image, network, depths):
     """The output of the first ReLU of each block, counted from the list of layers."""
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 1, 3, 1, 1)
-    x, found, layers = (picture - mean) / std, [], iter(network)
+    x, found, layers = (image - mean) / std, [], iter(network)
     for depth in depths:
         for k in range(depth):
             convolution, relu = next(layers), next(layers)
@@ -61,8 +61,8 @@ def by_hand(picture, network, depths):
 
 
 def check_layers(name, network):
-    picture = noise(2, 3, 48, 32)
-    found, wanted = vgg_features(picture, name), by_hand(picture, network, DEPTHS[name])
+    image = noise(2, 3, 48, 32)
+    found, wanted = vgg_features(image, name), by_hand(image, network, DEPTHS[name])
     assert [tuple(f.shape) for f in found] == [
         (2, c, 48 >> k, 32 >> k) for k, c in enumerate(CHANNELS)
     ]  # 64 at full size ... 512 at a sixteenth
@@ -86,39 +86,39 @@ def test_vgg19_with_the_weights_themselves():
     check_layers("vgg19", weights.vgg19_features())
 
 
-def test_gradients_reach_the_picture_and_no_weight(name):
-    picture = noise(1, 3, 32, 32).requires_grad_()
-    features = vgg_features(picture, name)
+def test_gradients_reach_the_image_and_no_weight(name):
+    image = noise(1, 3, 32, 32).requires_grad_()
+    features = vgg_features(image, name)
     for one in features:
-        (gradient,) = torch.autograd.grad(one.square().sum(), picture, retain_graph=True)
+        (gradient,) = torch.autograd.grad(one.square().sum(), image, retain_graph=True)
         assert gradient.isfinite().all() and gradient.abs().sum() > 0
     layers = vgg._layers(name, "cpu")
     assert not any(weight.requires_grad for weight in layers.parameters())
     assert not any(module.training for module in layers.modules())
     with torch.no_grad():
-        again = vgg_features(picture, name)
+        again = vgg_features(image, name)
     assert all(torch.equal(a, b) for a, b in zip(features, again, strict=True)), "overwritten"
 
 
-def test_the_picture_itself_is_left_alone(name):
-    picture = noise(1, 3, 32, 32)
-    before = picture.clone()
-    vgg_features(picture, name)
-    assert torch.equal(picture, before)
+def test_the_image_itself_is_left_alone(name):
+    image = noise(1, 3, 32, 32)
+    before = image.clone()
+    vgg_features(image, name)
+    assert torch.equal(image, before)
 
 
 def test_channels_may_come_last(name):
-    picture = noise(2, 3, 32, 32)
-    last = picture.to(memory_format=torch.channels_last)
+    image = noise(2, 3, 32, 32)
+    last = image.to(memory_format=torch.channels_last)
     assert not last.is_contiguous()
-    for a, b in zip(vgg_features(picture, name), vgg_features(last, name), strict=True):
+    for a, b in zip(vgg_features(image, name), vgg_features(last, name), strict=True):
         assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
         assert torch.allclose(gram(a), gram(b), rtol=1e-3, atol=1e-6)
 
 
-def test_pictures_do_not_mix(name):
-    pictures = noise(3, 3, 32, 32)
-    together, alone = vgg_features(pictures, name), vgg_features(pictures[1:2], name)
+def test_images_do_not_mix(name):
+    images = noise(3, 3, 32, 32)
+    together, alone = vgg_features(images, name), vgg_features(images[1:2], name)
     for a, b in zip(together, alone, strict=True):
         assert torch.allclose(a[1:2], b, rtol=1e-4, atol=1e-5)
 
@@ -222,7 +222,7 @@ def test_the_style_loss_by_hand():
     assert style_loss(drawn, drawn).item() == 0
 
 
-def test_losses_are_means_over_pictures_and_sums_over_layers():
+def test_losses_are_means_over_images_and_sums_over_layers():
     rng = np.random.default_rng(0)
     drawn, true = (
         [torch.from_numpy(rng.random((3, c, s, s), dtype=np.float32)) for c, s in ((4, 8), (6, 4), (8, 2))]
@@ -241,22 +241,22 @@ def test_losses_are_means_over_pictures_and_sums_over_layers():
 
 
 def test_moving_a_face_changes_its_features_more_than_its_style(name):
-    picture = noise(1, 3, 64, 64)
-    moved, blurred = picture.roll((8, 16), (2, 3)), torch.nn.functional.avg_pool2d(picture, 9, 1, 4)
+    image = noise(1, 3, 64, 64)
+    moved, blurred = image.roll((8, 16), (2, 3)), torch.nn.functional.avg_pool2d(image, 9, 1, 4)
     with torch.no_grad():
-        base, shift, blur = (vgg_features(p, name) for p in (picture, moved, blurred))
+        base, shift, blur = (vgg_features(p, name) for p in (image, moved, blurred))
     ratio = [loss(shift, base) / loss(blur, base) for loss in (perceptual_loss, style_loss)]
     assert ratio[1] < 0.5 * ratio[0]
 
 
-def test_losses_pull_a_picture_towards_the_truth(name):
+def test_losses_pull_a_image_towards_the_truth(name):
     truth, start = noise(1, 3, 32, 32), noise(1, 3, 32, 32, seed=1)
     with torch.no_grad():
         wanted = vgg_features(truth, name)
     for loss in (perceptual_loss, style_loss):
-        picture = start.clone().requires_grad_()
-        before = loss(vgg_features(picture, name), wanted)
-        (gradient,) = torch.autograd.grad(before, picture)
+        image = start.clone().requires_grad_()
+        before = loss(vgg_features(image, name), wanted)
+        (gradient,) = torch.autograd.grad(before, image)
         step = 0.01 * gradient / gradient.norm()
         with torch.no_grad():
             assert loss(vgg_features(start - step, name), wanted) < before

@@ -1,4 +1,4 @@
-"""Photographs: any picture in, an aligned face, and back without touching the photograph's known pixels."""
+"""Photographs: any image in, an aligned face, and back without touching the photograph's known pixels."""
 
 import io
 import json
@@ -14,10 +14,10 @@ from photo_help import need_dlib
 from PIL import Image
 
 import facecomp_lib as fc
-from facecomp_lib.faces import frame
+from facecomp_lib.faces import alignment
 from facecomp_lib.faces import photo as photo_module
-from facecomp_lib.faces import picture as picture_module
-from facecomp_lib.faces.picture import read_picture
+from facecomp_lib.faces import image_io
+from facecomp_lib.faces.image_io import read_image
 
 skimage_data = pytest.importorskip("skimage.data")
 
@@ -49,7 +49,7 @@ def test_the_astronaut_lies_in_the_frame_at_any_size(size):
     face = fc.faces.astronaut(size)
     assert face.image.shape == (1, 3, size, size) and face.image.dtype == torch.float32
     assert face.image.min() >= 0 and face.image.max() <= 1
-    off = (frame.anchors(face.landmarks[0].numpy()) - frame.template(size)) / size
+    off = (alignment.anchors(face.landmarks[0].numpy()) - alignment.template(size)) / size
     assert np.abs(off).max() < 0.02, "one similarity cannot meet three points exactly, but nearly"
     assert face.detector == "given" and face.inside.min() == 1
 
@@ -59,12 +59,12 @@ def test_the_astronaut_lies_in_the_frame_at_any_size(size):
 def test_rotating_and_enlarging_the_photograph_changes_nothing_in_the_crop(degrees, zoom):
     import cv2
 
-    picture, known = skimage_data.astronaut(), fc.faces.astronaut(128)
+    image, known = skimage_data.astronaut(), fc.faces.astronaut(128)
     c, s = zoom * np.cos(np.radians(degrees)), zoom * np.sin(np.radians(degrees))
     move = np.array([[c, -s, 0], [s, c, 0]])
-    move[:, 2] = np.array([400, 400]) - move[:, :2] @ known.picture_landmarks.mean(axis=0)
-    moved = cv2.warpAffine(picture, move, (800, 800), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    face = fc.faces.from_photo(moved, 128, landmarks=frame.apply(move, known.picture_landmarks))
+    move[:, 2] = np.array([400, 400]) - move[:, :2] @ known.photo_landmarks.mean(axis=0)
+    moved = cv2.warpAffine(image, move, (800, 800), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    face = fc.faces.from_photo(moved, 128, landmarks=alignment.apply(move, known.photo_landmarks))
     torch.testing.assert_close(face.landmarks, known.landmarks, atol=1e-3, rtol=0)
     reached = (face.inside * known.inside).bool().expand_as(face.image)
     assert colour_off(face.image[reached], known.image[reached]) < 0.02
@@ -77,7 +77,7 @@ def test_shrinking_is_antialiased(points):
     assert (face.image - 0.5).abs().max() < 0.12
 
 
-def test_a_crop_that_leaves_the_picture_says_where(portrait, points):
+def test_a_crop_that_leaves_the_image_says_where(portrait, points):
     cut = portrait[90:170, 185:260]
     face = fc.faces.from_photo(cut, 128, landmarks=points - (185, 90))
     whole = fc.faces.astronaut(128)
@@ -101,9 +101,9 @@ def test_known_pixels_of_the_photograph_survive_bit_for_bit(seed, size, feather)
     y, x = rng.integers(0, size * 3 // 4, 2)
     mask[y : y + rng.integers(1, size), x : x + rng.integers(1, size)] = 0
     result = face.paste(torch.rand(1, 3, size, size), torch.from_numpy(mask)[None, None], feather=feather)
-    changed = (result != face.picture).any(axis=-1)
+    changed = (result != face.photo).any(axis=-1)
     ys, xs = np.nonzero(changed)
-    landed = frame.apply(face.matrix, np.stack([xs, ys], axis=-1))
+    landed = alignment.apply(face.matrix, np.stack([xs, ys], axis=-1))
     # every changed pixel falls into the hole; pixels exactly on its edge may be counted to either side
     edge = 0.05
     near = [
@@ -112,7 +112,7 @@ def test_known_pixels_of_the_photograph_survive_bit_for_bit(seed, size, feather)
         for dy in (-edge, edge)
     ]
     assert np.all(np.min([mask[p[:, 1], p[:, 0]] for p in near], axis=0) == 0)
-    assert result.dtype == np.uint8 and result.shape == face.picture.shape
+    assert result.dtype == np.uint8 and result.shape == face.photo.shape
 
 
 def test_the_hole_is_filled_with_the_completed_crop(portrait):
@@ -128,7 +128,7 @@ def test_the_hole_is_filled_with_the_completed_crop(portrait):
 def test_pasting_the_untouched_crop_gives_nearly_the_photograph():
     face = fc.faces.astronaut(512)  # twice finer than the photograph, so that the way back loses little
     result = face.paste(face.image, center_hole(512), feather=0)
-    off = np.abs(result.astype(int) - face.picture)
+    off = np.abs(result.astype(int) - face.photo)
     changed = off.any(axis=-1)
     assert off[changed].mean() < 3
 
@@ -170,7 +170,7 @@ def test_without_a_mask_the_whole_crop_is_put_back(portrait):
 def test_no_hole_gives_the_photograph_back(portrait):
     face = fc.faces.astronaut(64)
     result = face.paste(torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
-    assert np.array_equal(result, portrait) and result is not face.picture
+    assert np.array_equal(result, portrait) and result is not face.photo
 
 
 @pytest.mark.parametrize(
@@ -189,28 +189,28 @@ def test_what_cannot_be_pasted_is_refused_in_a_sentence(completed, mask, feather
         fc.faces.astronaut(64).paste(completed, mask, feather=feather)
 
 
-# ---------------------------------------------------------------------------------------- kinds of pictures
+# ---------------------------------------------------------------------------------------- kinds of images
 
 
-def saved(picture, file_format, **options):
+def saved(image, file_format, **options):
     file = io.BytesIO()
-    picture.save(file, file_format, **options)
+    image.save(file, file_format, **options)
     return file.getvalue()
 
 
-def test_every_kind_of_picture_reads_as_the_same_rgb(portrait):
+def test_every_kind_of_image_reads_as_the_same_rgb(portrait):
     colour = Image.fromarray(portrait)
     alpha = colour.copy()
     alpha.putalpha(255)
     for read in (
-        read_picture(portrait),
-        read_picture(colour),
-        read_picture(saved(colour, "PNG")),
-        read_picture(saved(alpha, "PNG")),
-        read_picture(portrait.astype(np.uint16) * 257),
-        read_picture((portrait / 255).astype(np.float32)),
-        read_picture(np.asarray(alpha)),
-        read_picture(saved(colour, "WEBP", lossless=True)),
+        read_image(portrait),
+        read_image(colour),
+        read_image(saved(colour, "PNG")),
+        read_image(saved(alpha, "PNG")),
+        read_image(portrait.astype(np.uint16) * 257),
+        read_image((portrait / 255).astype(np.float32)),
+        read_image(np.asarray(alpha)),
+        read_image(saved(colour, "WEBP", lossless=True)),
     ):
         assert read.dtype == np.uint8 and np.array_equal(read, portrait)
     for lossy in (
@@ -220,10 +220,10 @@ def test_every_kind_of_picture_reads_as_the_same_rgb(portrait):
         saved(colour.convert("YCbCr"), "JPEG", quality=95),
         saved(colour.quantize(256), "PNG"),
     ):
-        assert np.abs(read_picture(lossy).astype(int) - portrait).mean() < 6
+        assert np.abs(read_image(lossy).astype(int) - portrait).mean() < 6
 
 
-def test_grey_pictures_of_8_and_16_bits_read_alike(portrait):
+def test_grey_images_of_8_and_16_bits_read_alike(portrait):
     grey = Image.fromarray(portrait).convert("L")
     values = np.asarray(grey)
     sixteen = Image.fromarray(values.astype(np.uint16) * 257)
@@ -239,20 +239,20 @@ def test_grey_pictures_of_8_and_16_bits_read_alike(portrait):
         values[..., None],
         saved(Image.merge("LA", (grey, Image.new("L", grey.size, 255))), "PNG"),
     ):
-        read = read_picture(source)
+        read = read_image(source)
         assert read.shape == portrait.shape and np.array_equal(read, np.repeat(values[..., None], 3, axis=2))
-    assert set(np.unique(read_picture(Image.fromarray(values > 127)))) == {0, 255}
+    assert set(np.unique(read_image(Image.fromarray(values > 127)))) == {0, 255}
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_laid_over_white(mode):
-    picture = Image.new("RGBA", (20, 20), (200, 0, 0, 0))
+    image = Image.new("RGBA", (20, 20), (200, 0, 0, 0))
     source = (
-        saved(picture.convert("RGB").quantize(4), "PNG", transparency=0)
+        saved(image.convert("RGB").quantize(4), "PNG", transparency=0)
         if mode == "P"
-        else picture.convert(mode)
+        else image.convert(mode)
     )
-    assert (read_picture(source) == 255).all()
+    assert (read_image(source) == 255).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -266,7 +266,7 @@ def test_exif_rotation_is_applied(orientation):
         stored = stored.transpose(undo[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert np.array_equal(read_picture(saved(stored, "PNG", exif=exif)), upright)
+    assert np.array_equal(read_image(saved(stored, "PNG", exif=exif)), upright)
 
 
 def test_a_rotated_photograph_pastes_back_upright(portrait, points, tmp_path):
@@ -286,13 +286,13 @@ def test_colours_of_another_colour_space_become_srgb():
     swapped = srgb.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
     swapped = swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
     red = Image.new("RGB", (4, 4), (255, 0, 0))
-    assert read_picture(saved(red, "PNG", icc_profile=srgb))[0, 0].tolist() == [255, 0, 0]
+    assert read_image(saved(red, "PNG", icc_profile=srgb))[0, 0].tolist() == [255, 0, 0]
     assert (
-        np.abs(read_picture(saved(red, "PNG", icc_profile=swapped))[0, 0].astype(int) - (0, 255, 0)).max()
+        np.abs(read_image(saved(red, "PNG", icc_profile=swapped))[0, 0].astype(int) - (0, 255, 0)).max()
         <= 2
     )
     for damaged in (b"nonsense", swapped[:200]):
-        assert read_picture(saved(red, "PNG", icc_profile=damaged))[0, 0].tolist() == [255, 0, 0]
+        assert read_image(saved(red, "PNG", icc_profile=damaged))[0, 0].tolist() == [255, 0, 0]
 
 
 # ------------------------------------------------------------------------------------------------ bad input
@@ -326,19 +326,19 @@ def png():
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (lambda: b"", "not a picture"),
-        (lambda: b"hello, this is text\n" * 9, "not a picture"),
+        (lambda: b"", "not an image"),
+        (lambda: b"hello, this is text\n" * 9, "not an image"),
         (lambda: jpeg()[:5000], "damaged or cut off"),
         (lambda: png()[:5000], "damaged or cut off"),
         (lambda: png()[:2000] + b"\0" * 500 + png()[2500:], "damaged or cut off"),
-        (lambda: jpeg()[:12], "not a picture|damaged"),
+        (lambda: jpeg()[:12], "not an image|damaged"),
         (lambda: png_claiming(9000, 9000), "at most 50 megapixels"),
         (lambda: png_claiming(60000, 60000), "at most 50 megapixels"),
         (lambda: png_claiming(50, 50), "damaged or cut off"),
     ],
     ids=["empty", "text", "cut jpeg", "cut png", "broken png", "tiny jpeg", "81 MP", "bomb", "false header"],
 )
-def test_files_that_are_no_usable_picture_get_one_clear_sentence(content, says, tmp_path):
+def test_files_that_are_no_usable_image_get_one_clear_sentence(content, says, tmp_path):
     file = tmp_path / "me.png"
     file.write_bytes(content())
     with pytest.raises(ValueError, match=says) as caught:
@@ -368,9 +368,9 @@ def test_missing_files_folders_and_strange_sources_are_refused(tmp_path):
         (np.broadcast_to(np.uint8(0), (9000, 9000, 3)), "50 megapixels"),
     ],
 )
-def test_arrays_that_are_no_picture_are_refused(array, says):
+def test_arrays_that_are_no_image_are_refused(array, says):
     with pytest.raises(ValueError, match=says):
-        read_picture(array)
+        read_image(array)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_arrays_that_are_no_picture_are_refused(array, says):
         (np.zeros((5, 2)), "68 finite points"),
         (np.full((68, 2), np.nan), "68 finite points"),
         (np.zeros((68, 2)), "coincide"),
-        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the picture"),
+        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the image"),
     ],
 )
 def test_unusable_landmarks_are_refused(portrait, landmarks, says):
@@ -394,10 +394,10 @@ def test_sizes_out_of_range_are_refused(portrait, points, size):
 
 
 def test_fifty_megapixels_are_the_limit_and_the_message_shows_the_way(monkeypatch, portrait, points):
-    monkeypatch.setattr(picture_module, "MAX_MEGAPIXELS", portrait.shape[0] * portrait.shape[1] / 1e6)
+    monkeypatch.setattr(image_io, "MAX_MEGAPIXELS", portrait.shape[0] * portrait.shape[1] / 1e6)
     assert fc.faces.from_photo(portrait, 64, landmarks=points).size == 64
     with pytest.raises(ValueError, match=re.escape("shrink it first")):
-        read_picture(np.zeros((513, 512, 3), np.uint8))
+        read_image(np.zeros((513, 512, 3), np.uint8))
 
 
 # ----------------------------------------------------------------------------------- with dlib's detector
@@ -410,7 +410,7 @@ def test_no_face_shows_what_to_try(monkeypatch):
     monkeypatch.setattr(landmarks, "best_detector", lambda: "dlib")
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     with pytest.raises(
-        ValueError, match="No face found in the picture .300 x 200 px, searched by dlib.*upright"
+        ValueError, match="No face found in the image .300 x 200 px, searched by dlib.*upright"
     ):
         fc.faces.from_photo(noise)
 

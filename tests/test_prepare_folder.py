@@ -16,7 +16,7 @@ from photo_help import need_dlib, save_snapshots, snapshot
 from PIL import Image
 
 import facecomp_lib as fc
-from facecomp_lib.faces import frame
+from facecomp_lib.faces import alignment
 from facecomp_lib.faces import prepare as preparing
 from facecomp_lib.faces.prepare import MANIFEST, Options, prepare
 
@@ -59,7 +59,7 @@ def test_photos_become_aligned_faces_with_their_landmarks(photos, points, tmp_pa
     assert len(faces) == 7 and faces.size == 48
     batch = faces.batch(range(7))
     assert batch.image.shape == (7, 3, 48, 48)
-    off = frame.anchors(batch.landmarks.numpy()) - frame.template(48, 1.2)
+    off = alignment.anchors(batch.landmarks.numpy()) - alignment.template(48, 1.2)
     assert np.abs(off).max() < 1.5
     direct = fc.faces.photo.align(*snapshot(0), 48, zoom=1.2)
     mine = batch[list(faces.column("name")).index("00.png")]
@@ -94,10 +94,10 @@ def test_labels_give_people_attributes_and_numbers(photos, points, tmp_path):
     assert len(by_person) == 3, "one number and one split for each person"
 
 
-def test_every_rejected_picture_is_in_the_manifest_with_its_reason(photos, points, tmp_path):
+def test_every_rejected_image_is_in_the_manifest_with_its_reason(photos, points, tmp_path):
     good = np.load(points)
     (photos / "a.png").write_bytes((photos / "00.png").read_bytes())
-    (photos / "b.jpg").write_bytes(b"not a picture")
+    (photos / "b.jpg").write_bytes(b"not an image")
     (photos / "c.png").write_bytes((photos / "01.png").read_bytes()[:2000])
     for name, seed in (("d", 90), ("e", 91), ("f", 92), ("g", 93)):
         Image.fromarray(snapshot(seed)[0]).save(photos / f"{name}.png")
@@ -107,7 +107,7 @@ def test_every_rejected_picture_is_in_the_manifest_with_its_reason(photos, point
     odd = good[0].copy()
     odd[36:48, 1] += 25
     nan = np.full((68, 2), np.nan)
-    (photos / "notes.txt").write_text("no picture at all: not listed")
+    (photos / "notes.txt").write_text("no image at all: not listed")
     np.save(points, np.concatenate([good, good[:3], [edge, profile, odd, nan]]).astype(np.float32))
     counts = run(photos, tmp_path / "out", points)
     rows = manifest(tmp_path / "out")
@@ -115,12 +115,12 @@ def test_every_rejected_picture_is_in_the_manifest_with_its_reason(photos, point
     reasons = {name: row["reason"] for name, row in rows.items() if row["kept"] == "0"}
     assert reasons.pop("a.png") == "duplicate: same file as 00.png"
     assert reasons.pop("b.jpg").startswith("unreadable: ") and reasons.pop("c.png").startswith("unreadable: ")
-    assert reasons.pop("d.png") == "leaves the picture"
+    assert reasons.pop("d.png") == "leaves the image"
     assert reasons.pop("e.png") == "head turned away"
     assert reasons.pop("f.png") == "poor alignment"
     assert reasons.pop("g.png").startswith("poor landmarks: ")
     assert not reasons
-    once = ("duplicate", "leaves the picture", "head turned away", "poor alignment", "poor landmarks")
+    once = ("duplicate", "leaves the image", "head turned away", "poor alignment", "poor landmarks")
     assert counts == {"kept": 7, "unreadable": 2} | dict.fromkeys(once, 1)
     assert len(fc.faces.folder(tmp_path / "out")) == 7
 
@@ -131,7 +131,7 @@ def test_small_faces_are_rejected_unless_asked_for(photos, points, tmp_path):
     assert run(photos, tmp_path / "b", points, Options(size=400, zoom=1.2, min_face=50)) == {"kept": 7}
 
 
-def test_pictures_that_the_labels_do_not_name_are_rejected(photos, tmp_path):
+def test_images_that_the_labels_do_not_name_are_rejected(photos, tmp_path):
     (tmp_path / "labels.csv").write_text("file,age\n00.png,30\nsub/nowhere.png,31\n")
     np.save(tmp_path / "two.npy", np.load(tmp_path / "points.npy")[:2])
     counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
@@ -192,7 +192,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(stop_after, photos, po
 
 def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
     first = run(photos, tmp_path / "out", points)
-    monkeypatch.setattr(preparing, "_do_picture", None)
+    monkeypatch.setattr(preparing, "_do_image", None)
     assert run(photos, tmp_path / "out", points) == first
 
 
@@ -236,11 +236,11 @@ def _group_lives(group):
 
 
 def test_a_zip_cannot_write_outside_and_hidden_files_are_left_out(photos, tmp_path):
-    picture = (photos / "00.png").read_bytes()
+    image = (photos / "00.png").read_bytes()
     bad = ["../evil.png", "/abs.png", "a/../../up.png", "C:\\win.png"]
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         for name in [*bad, "__MACOSX/x.png", ".hidden/x.png", "._x.png"]:
-            archive.writestr(name, picture)
+            archive.writestr(name, image)
     np.save(tmp_path / "p.npy", np.repeat(np.load(tmp_path / "points.npy")[:1], 4, axis=0))
     before = contents(tmp_path)
     counts = run(tmp_path / "bad.zip", tmp_path / "made" / "out", str(tmp_path / "p.npy"))
@@ -263,7 +263,7 @@ def test_damaged_members_and_giant_members_are_rejected_not_fatal(photos, tmp_pa
     raw = bytearray((tmp_path / "p.zip").read_bytes())
     raw[place + 2000 : place + 2100] = bytes(100)
     (tmp_path / "p.zip").write_bytes(raw)
-    monkeypatch.setattr("facecomp_lib.faces.collection.MAX_FILE_MEGABYTES", 4)
+    monkeypatch.setattr("facecomp_lib.faces.sources.MAX_FILE_MEGABYTES", 4)
     np.save(tmp_path / "p.npy", np.load(tmp_path / "points.npy")[[0, 1, 2, 0]])
     assert run(tmp_path / "p.zip", tmp_path / "out", str(tmp_path / "p.npy")) == {"kept": 2, "unreadable": 2}
 
@@ -274,7 +274,7 @@ def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp
     Image.fromarray(snapshot(50)[0]).save(photos / "99.png")
     np.save(tmp_path / "more.npy", np.concatenate([np.load(points), np.load(points)[:1]]))
     for source, options, given in (
-        (photos, SMALL, str(tmp_path / "more.npy")),  # another picture
+        (photos, SMALL, str(tmp_path / "more.npy")),  # another image
         (photos, Options(size=64, zoom=1.2), str(tmp_path / "more.npy")),
     ):
         with pytest.raises(ValueError, match="fresh folder"):
@@ -291,11 +291,11 @@ def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp
     [
         (lambda p: {"source": p / "nowhere"}, "no folder or zip file"),
         (lambda p: {"source": p / "points.npy"}, "neither a folder nor a whole zip"),
-        (lambda p: {"source": _empty(p)}, "holds no pictures"),
+        (lambda p: {"source": _empty(p)}, "holds no images"),
         (lambda p: {"labels": str(p / "none.csv")}, "There is no file"),
         (lambda p: {"labels": _text(p, "name,age\n00.png,3\n")}, "column 'file'"),
         (lambda p: {"labels": _text(p, "file,age\n00.png\n")}, "equal length"),
-        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 pictures"),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 images"),
         (lambda p: {"points": _text(p, "hello")}, "not an array file"),
         (lambda p: {"points": _array(p, np.zeros((7, 5, 2)))}, r"\[N, 68, 2\]"),
         (lambda p: {"points": _array(p, np.array([{}, {}]))}, "not an array file"),
@@ -341,7 +341,7 @@ def test_the_command_prepares_reports_and_resumes(photos, points, tmp_path):
     arguments = (photos, tmp_path / "out", "--size", 48, "--zoom", 1.2, "--landmarks", points, "--workers", 1)
     result = command(*arguments)
     assert result.returncode == 0, result.stderr
-    assert "7 of 7 pictures kept" in result.stdout
+    assert "7 of 7 images kept" in result.stdout
     other = command(*arguments[:3], 64, *arguments[4:])
     assert other.returncode == 1 and "fresh folder" in other.stderr and "Traceback" not in other.stderr
 
@@ -353,6 +353,6 @@ def test_the_command_helps_with_tightly_cut_sources(photos, points, tmp_path):
     )
     assert (
         result.returncode == 1
-        and "7 rejected: leaves the picture" in result.stdout
+        and "7 rejected: leaves the image" in result.stdout
         and "--zoom" in result.stdout
     )

@@ -51,7 +51,7 @@ def test_recognition_feeds_a_comparison():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((GALLERY, PEOPLE, GALLERY, PEOPLE + 1), "no picture of person 4"),
+        ((GALLERY, PEOPLE, GALLERY, PEOPLE + 1), "no image of person 4"),
         ((GALLERY, PEOPLE, GALLERY[:, :1], PEOPLE), "not of 2 and 1 numbers"),
         ((GALLERY, PEOPLE[:4], GALLERY, PEOPLE), r"gallery_identity must be \[5\], .* not \[4\]"),
         ((GALLERY, PEOPLE, GALLERY, None), "probe_identity must be .* not NoneType"),
@@ -75,10 +75,10 @@ def test_the_embedding_is_dlibs_of_the_face_chip_that_it_cuts():
     import dlib
 
     face = fc.faces.astronaut(256)
-    picture = np.ascontiguousarray((face.image[0].permute(1, 2, 0) * 255).round().byte().numpy())
+    image = np.ascontiguousarray((face.image[0].permute(1, 2, 0) * 255).round().byte().numpy())
     points = [dlib.point(round(x), round(y)) for x, y in face.landmarks[0].tolist()]
     shape = dlib.full_object_detection(dlib.rectangle(0, 0, 255, 255), points)
-    chip = dlib.get_face_chip(picture, shape, size=150, padding=0.25)
+    chip = dlib.get_face_chip(image, shape, size=150, padding=0.25)
     network = dlib.face_recognition_model_v1(str(weights.path("dlib_embedding")))
     expected = np.array(network.compute_face_descriptor(chip))
     found = evaluation.face_embedding(face.image, face.landmarks)
@@ -91,23 +91,23 @@ def test_who_it_is_is_lost_with_the_face_and_kept_without_a_change():
     face = fc.faces.astronaut(128)
     hidden = fc.classical.complete(face.image, fc.masks.make("center", 128), "mean").composite
     brighter = (face.image * 1.1).clamp(0, 1)
-    pictures, points = torch.cat([face.image, brighter, hidden]), face.landmarks.expand(3, -1, -1)
-    distance = evaluation.identity_distance(pictures, face.image.expand(3, -1, -1, -1), points)
+    images, points = torch.cat([face.image, brighter, hidden]), face.landmarks.expand(3, -1, -1)
+    distance = evaluation.identity_distance(images, face.image.expand(3, -1, -1, -1), points)
     assert distance[0] == 0
     assert distance[1] < 0.3 < distance[2]
 
 
 def test_embedding_refuses_what_it_cannot_cut_out(monkeypatch, tmp_path):
-    picture, points = noise(1, 3, 40, 40), 40 * noise(1, 68, 2)
+    image, points = noise(1, 3, 40, 40), 40 * noise(1, 68, 2)
     with pytest.raises(ValueError, match="needs landmarks"):
-        evaluation.face_embedding(picture, None)
+        evaluation.face_embedding(image, None)
     with pytest.raises(ValueError, match=r"landmarks must be \[1, 68, 2\], not \[2, 68, 2\]"):
-        evaluation.face_embedding(picture, points.expand(2, -1, -1))
+        evaluation.face_embedding(image, points.expand(2, -1, -1))
     with pytest.raises(ValueError, match="repeat a grey"):
-        evaluation.identity_distance(picture[:, :1], picture[:, :1], points)
+        evaluation.identity_distance(image[:, :1], image[:, :1], points)
     pytest.importorskip("dlib")
     monkeypatch.setenv("FACECOMP_CACHE", str(tmp_path))
     monkeypatch.setenv("FACECOMP_OFFLINE", "1")
     landmark_module._embedder.cache_clear()
     with pytest.raises(FileNotFoundError, match="course.py setup"):
-        evaluation.face_embedding(picture, points)
+        evaluation.face_embedding(image, points)

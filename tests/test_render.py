@@ -1,4 +1,4 @@
-"""What the renderer promises: exact labels, true mirror flow, the same picture for the same seed."""
+"""What the renderer promises: exact labels, true mirror flow, the same image for the same seed."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ pytest.importorskip("warp", reason="the renderer needs the extra 'render' (warp-
 import warp as wp
 
 from data_scripts import render_faces
-from facecomp_lib.faces import frame
+from facecomp_lib.faces import alignment
 from facecomp_lib.faces.render import (
     ATTRIBUTES,
     HAIRSTYLES,
@@ -24,7 +24,7 @@ from facecomp_lib.faces.render import (
     hair,
     hairstyles,
     sample_person,
-    sample_picture,
+    sample_scene,
     skin,
 )
 from facecomp_lib.faces.render.person import direction
@@ -45,12 +45,12 @@ def renderer():
 def someone(seed, **changes):
     rng = np.random.default_rng(seed)
     person = sample_person(rng)
-    return person, replace(sample_picture(rng, person), **changes)
+    return person, replace(sample_scene(rng, person), **changes)
 
 
 def still(seed, **changes):
     """A symmetric bald person who looks straight at the camera with open eyes."""
-    person, picture = someone(seed)
+    person, image = someone(seed)
     person = replace(person, local=dict.fromkeys(person.local, 0.0), beard="none")
     plain = {
         "yaw": 0.0,
@@ -61,14 +61,14 @@ def still(seed, **changes):
         "glasses": False,
         "jitter": np.zeros((3, 2)),
     }
-    return person, replace(picture, **plain | changes)
+    return person, replace(image, **plain | changes)
 
 
 def pixels(flow):
     return (flow + 1) * 0.5 * (flow.shape[0] - 1)
 
 
-def test_the_same_seed_gives_the_same_picture(renderer):
+def test_the_same_seed_gives_the_same_image(renderer):
     first, second = renderer.render(*someone(3), SIZE), Renderer().render(*someone(3), SIZE)
     assert np.array_equal(first.image, second.image) and np.array_equal(first.parsing, second.parsing)
     assert np.array_equal(first.mirror_flow, second.mirror_flow)
@@ -76,8 +76,8 @@ def test_the_same_seed_gives_the_same_picture(renderer):
 
 @pytest.mark.parametrize("size", [64, 100, 160])
 def test_every_size_shows_the_same_scene(renderer, size):
-    person, picture = someone(4)
-    small, face = renderer.render(person, picture, 64), renderer.render(person, picture, size)
+    person, image = someone(4)
+    small, face = renderer.render(person, image, 64), renderer.render(person, image, size)
     assert face.image.shape == (size, size, 3) and face.image.dtype == np.uint8
     assert face.parsing.max() <= 10
     fraction = lambda f, s: (f.landmarks + 0.5) / s  # noqa: E731
@@ -86,10 +86,10 @@ def test_every_size_shows_the_same_scene(renderer, size):
 
 def test_faces_lie_in_the_aligned_frame(renderer):
     anchors = [
-        frame.anchors((renderer.render(*someone(k), SIZE, mirror=False).landmarks + 0.5) / SIZE)
+        alignment.anchors((renderer.render(*someone(k), SIZE, mirror=False).landmarks + 0.5) / SIZE)
         for k in range(12)
     ]
-    assert np.abs(np.mean(anchors, 0) - frame.TEMPLATE).max() < 0.012
+    assert np.abs(np.mean(anchors, 0) - alignment.TEMPLATE).max() < 0.012
     assert np.std(anchors, 0).max() < 0.03
 
 
@@ -127,7 +127,7 @@ def test_mirror_flow_leads_there_and_back(renderer):
     for seed, yaw in ((1, 0), (2, 15), (3, -22), (4, 30), (6, -30)):
         face = renderer.render(*someone(seed, yaw=float(yaw), pitch=0.0), SIZE)
         x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)
-        x = SIZE - 1 - x  # in the picture itself
+        x = SIZE - 1 - x  # in the image itself
         sure = face.mirror_valid & (sample(face.mirror_valid, x, y) > 0.999)
         own = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1)
         trip = np.hypot(sample(x, x, y) - own[..., 0], sample(y, x, y) - own[..., 1])[sure]
@@ -140,7 +140,7 @@ def test_light_ratio_relights_the_mirrored_side(renderer):
     face = renderer.render(*still(8, lamps=lamps), SIZE)
     x, y = np.moveaxis(pixels(face.mirror_flow).astype(np.float32), -1, 0)
     mirrored = cv2.remap(face.image[:, ::-1].astype(np.float32), x, y, cv2.INTER_LINEAR)
-    error = lambda picture: np.abs(picture - face.image)[face.mirror_valid].mean()  # noqa: E731
+    error = lambda image: np.abs(image - face.image)[face.mirror_valid].mean()  # noqa: E731
     assert error(mirrored * face.light_ratio) < 0.4 * error(mirrored)
 
 
@@ -156,18 +156,18 @@ def test_the_lit_side_is_the_brighter_one(renderer):
 
 
 def test_hair_hides_what_it_covers(renderer):
-    person, picture = still(10)
-    bald = renderer.render(person, picture, SIZE)
-    fringe = renderer.render(person, replace(picture, hairstyle="fringe"), SIZE)
+    person, image = still(10)
+    bald = renderer.render(person, image, SIZE)
+    fringe = renderer.render(person, replace(image, hairstyle="fringe"), SIZE)
     assert (fringe.parsing == 10).mean() > (bald.parsing == 10).mean() + 0.15
     assert fringe.mirror_valid.sum() < bald.mirror_valid.sum()
 
 
 def test_every_hairstyle_grows(renderer):
-    person, picture = someone(11)
+    person, image = someone(11)
     for name in HAIRSTYLES:
         face = renderer.render(
-            replace(person, thinning=0.0), replace(picture, hairstyle=name), 64, mirror=False
+            replace(person, thinning=0.0), replace(image, hairstyle=name), 64, mirror=False
         )
         assert ((face.parsing == 10).mean() > 0.02) == (name != "bald"), name
 
@@ -215,11 +215,11 @@ def test_every_hairstyle_stays_in_its_ranges():
 
 
 def test_wrong_input_is_refused_in_one_sentence(renderer):
-    person, picture = someone(12)
+    person, image = someone(12)
     with pytest.raises(ValueError, match="Unknown hairstyle 'mullet'; choose one of: buzz, crop"):
-        renderer.render(person, replace(picture, hairstyle="mullet"), SIZE)
+        renderer.render(person, replace(image, hairstyle="mullet"), SIZE)
     with pytest.raises(ValueError, match="at least 16 pixels a side, not 15"):
-        renderer.render(person, picture, 15)
+        renderer.render(person, image, 15)
     with pytest.raises(ValueError, match="No device 'cuda:99' to render on; this machine has: cpu"):
         Renderer("cuda:99")
 
@@ -232,10 +232,10 @@ def test_without_warp_the_import_says_what_to_install():
 
 def test_people_are_adults_and_attributes_complete():
     for seed in range(200):
-        person, picture = someone(seed)
+        person, image = someone(seed)
         assert 0.5 <= person.age <= 1.0
-        assert tuple(attributes(person, picture)) == ATTRIBUTES
-        assert not (picture.makeup and person.male)
+        assert tuple(attributes(person, image)) == ATTRIBUTES
+        assert not (image.makeup and person.male)
 
 
 def test_a_plan_gives_exact_counts_of_whole_people():

@@ -80,7 +80,7 @@ def test_mirrored_landmarks_lie_on_the_mirrored_pixels_of_their_partners():
     assert torch.equal((mirrored.image[0, 0, y, x] * 68).round().long(), torch.as_tensor(LANDMARK_MIRROR))
 
 
-def test_the_mirrored_flow_puts_the_mirrored_side_over_this_side_of_the_mirrored_picture():
+def test_the_mirrored_flow_puts_the_mirrored_side_over_this_side_of_the_mirrored_image():
     batch = symmetric_faces()
     for faces in (batch, batch.mirror()):
         moved = F.grid_sample(faces.image.flip(-1), faces.mirror_flow, align_corners=True)
@@ -144,7 +144,7 @@ def test_to_moves_every_tensor():
     [
         ({"image": torch.rand(3, 6, 8)}, r"image must have the shape \[B, 3, H, W\]"),
         ({"image": torch.rand(3, 1, 6, 8)}, "image must have the shape"),
-        ({"image": torch.zeros(3, 3, 6, 8, dtype=torch.uint8)}, "divide 8-bit pictures by 255"),
+        ({"image": torch.zeros(3, 3, 6, 8, dtype=torch.uint8)}, "divide 8-bit images by 255"),
         ({"image": None}, "image must be a tensor"),
         ({"landmarks": torch.rand(3, 67, 2)}, r"landmarks must have the shape \[3, 68, 2\]"),
         ({"landmarks": torch.rand(2, 68, 2)}, r"landmarks must have the shape \[3, 68, 2\]"),

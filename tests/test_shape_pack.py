@@ -194,8 +194,8 @@ def test_islands_are_told_apart_whatever_the_order_of_triangles():
 
 
 def test_textures_are_read_with_v_up():
-    picture = np.array([[0, 255], [51, 102]], np.uint8)
-    at = script.sample_texture(picture, np.array([[0.1, 0.9], [0.9, 0.9], [0.1, 0.1], [1.0, 0.0]]))
+    image = np.array([[0, 255], [51, 102]], np.uint8)
+    at = script.sample_texture(image, np.array([[0.1, 0.9], [0.9, 0.9], [0.1, 0.1], [1.0, 0.0]]))
     np.testing.assert_allclose(at, [0, 1, 0.2, 0.4])
 
 

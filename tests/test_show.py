@@ -46,12 +46,12 @@ def faces(images: torch.Tensor) -> FaceBatch:
 
 
 def pixels(png: bytes) -> np.ndarray:
-    """The picture [H, W, 3] in a PNG."""
+    """The image [H, W, 3] in a PNG."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def cell(sheet: show.Sheet, index: int, size: int = SIZE) -> np.ndarray:
-    """Picture number `index` of a sheet, [size, size, 3]: one sample for each of its data pixels."""
+    """Image number `index` of a sheet, [size, size, 3]: one sample for each of its data pixels."""
     drawn = pixels(sheet.png())
     box = sheet.axes[index].get_position()
     height, width = drawn.shape[:2]
@@ -65,7 +65,7 @@ def levels(image: torch.Tensor) -> np.ndarray:
     return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-def test_a_contact_sheet_holds_every_pixel_of_every_picture(images: torch.Tensor) -> None:
+def test_a_contact_sheet_holds_every_pixel_of_every_image(images: torch.Tensor) -> None:
     sheet = show.contact_sheet(images, [f"face {i}" for i in range(5)], columns=3)
     for index, image in enumerate(images):
         off = np.abs(cell(sheet, index).astype(int) - levels(image))
@@ -125,7 +125,7 @@ def test_the_last_column_of_a_completion_marks_the_hole_and_nothing_else(images:
     assert "hole 25%" in words and "25%" in words
 
 
-def test_an_unchanged_picture_is_called_identical(images: torch.Tensor) -> None:
+def test_an_unchanged_image_is_called_identical(images: torch.Tensor) -> None:
     sheet = show.completion(images[:1], masks.make("center", size=SIZE), images[:1], images[:1])
     assert [text.get_text() for text in sheet.axes[4].texts] == ["identical"]
     assert (cell(sheet, 5) == 255).all()
@@ -211,7 +211,7 @@ def test_landmarks_as_lines_have_the_colour_of_their_part_and_lie_over_the_white
     )  # white only at the rim
 
 
-def test_the_persons_right_is_marked_on_the_left_of_the_picture(faces: FaceBatch) -> None:
+def test_the_persons_right_is_marked_on_the_left_of_the_image(faces: FaceBatch) -> None:
     landmarks = faces.landmarks[:1].clone()
     landmarks[0, 1, 0], landmarks[0, 15, 0] = 4, SIZE - 5
     sheet = show.overlay_landmarks(faces.image[:1], landmarks)
@@ -282,7 +282,7 @@ def test_photos_are_averaged_down_not_skipped_over() -> None:
     assert np.abs(drawn.astype(int) - 127).max() <= 1
 
 
-def test_a_picture_of_another_shape_is_refused() -> None:
+def test_a_image_of_another_shape_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[2, 8, 8\]"):
         show.contact_sheet(torch.zeros(1, 2, 8, 8))
     with pytest.raises(ValueError, match="at least one"):
@@ -387,7 +387,7 @@ def test_a_duel_marks_the_better_value_whichever_way_better_is(images: torch.Ten
     assert np.abs(cell(sheet, 1).astype(int) - levels(images[1])).max() <= 1
 
 
-def test_rows_hold_every_picture_under_its_column(images: torch.Tensor) -> None:
+def test_rows_hold_every_image_under_its_column(images: torch.Tensor) -> None:
     sheet = show.rows({"one": images[:2], "two": images[2:4]}, ("a", "b"), {"two": ["x", "y"]})
     assert texts(sheet) == ["a", "one", "b", "x", "two", "y"]
     for place in range(4):

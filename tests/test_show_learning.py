@@ -9,7 +9,7 @@ from facecomp_lib.evaluation import Estimate
 
 
 def images(sheet):
-    """The pictures on a sheet, in the order in which they were drawn: arrays [H, W, 3 or 4]."""
+    """The images on a sheet, in the order in which they were drawn: arrays [H, W, 3 or 4]."""
     return [np.asarray(image.get_array()) for ax in sheet.axes for image in ax.images]
 
 
@@ -53,7 +53,7 @@ def test_bars_are_as_long_as_their_parts_and_say_their_sum():
 
 
 def test_each_class_of_a_parsing_map_has_a_colour_of_its_own():
-    colours = show.parsing_picture(torch.arange(11)[None])
+    colours = show.parsing_image(torch.arange(11)[None])
     assert len(np.unique(colours.reshape(-1, 3), axis=0)) == 11
 
 

@@ -225,8 +225,8 @@ def test_columns_of_another_type_are_refused(tmp_path):
         Store(folder)
 
 
-def other_picture(data):
-    """A part whose second picture is replaced by these bytes."""
+def other_image(data):
+    """A part whose second image is replaced by these bytes."""
 
     def make(folder):
         writer = Writer(folder, "tiny", SIZE, ATTRIBUTES, SCALARS)
@@ -235,9 +235,9 @@ def other_picture(data):
         writer.finish()
         path = folder / "part-00000.arrow"
         table = pa.ipc.open_file(pa.OSFile(str(path))).read_all()
-        pictures = [table.column("image")[0].as_py(), data]
+        images = [table.column("image")[0].as_py(), data]
         table = table.set_column(
-            table.schema.get_field_index("image"), "image", pa.array(pictures, pa.binary())
+            table.schema.get_field_index("image"), "image", pa.array(images, pa.binary())
         )
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table)
@@ -263,8 +263,8 @@ def huge_png():
         (codec.encode_record(record(0), "jpeg")["image"][:30], "damaged"),
     ],
 )
-def test_a_picture_that_cannot_be_decoded_is_named_with_file_and_row(tmp_path, data, message):
-    store = Store(other_picture(data)(tmp_path / "set"))
+def test_a_image_that_cannot_be_decoded_is_named_with_file_and_row(tmp_path, data, message):
+    store = Store(other_image(data)(tmp_path / "set"))
     assert store.image(0, SIZE).shape == (SIZE, SIZE, 3)
     with pytest.raises(ValueError, match=rf"image of .*part-00000.arrow, row 1 \(face 3\): .*{message}"):
         store.image(1, SIZE)

@@ -1,4 +1,4 @@
-"""The trainer, in one process: what it promises about stages, players, files and mistakes."""
+"""The trainer, in one process: what it promises about stages, optimizers, files and mistakes."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from facecomp_lib.faces.augment import Augment
-from facecomp_lib.methods import Player, Stage, sample_keys
+from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
 from facecomp_lib.training import fit, rundir, state
 
 
@@ -56,14 +56,14 @@ class Note:
         if step == self.at:
             self.do()
 
-    def pictures(self, step, images):
+    def images(self, step, images):
         self.seen.append((step, tuple(images.shape)))
 
     def close(self):
         self.closed += 1
 
 
-# ---- stages and players
+# ---- stages and optimizers
 
 
 def test_training_lowers_the_loss(train):
@@ -75,16 +75,16 @@ def test_stages_follow_one_another_and_the_log_has_a_row_per_step(train):
     log = train().log
     assert log["step"].tolist() == list(range(8))
     assert log["stage"].tolist() == ["alone"] * 4 + ["against"] * 4
-    assert np.isnan(log["critic.gap"][:4]).all() and np.isfinite(log["critic.gap"][4:]).all()
+    assert np.isnan(log["discriminator.gap"][:4]).all() and np.isfinite(log["discriminator.gap"][4:]).all()
 
 
-def test_in_a_stage_only_its_players_learn(train):
+def test_in_a_stage_only_its_optimizers_learn(train):
     before, method = tiny_method.build(), tiny_method.build()
     train(method, until="alone")
     assert not same(before.painter, method.painter)
-    assert same(before.critic, method.critic) and same(before.scale, method.scale)
+    assert same(before.discriminator, method.discriminator) and same(before.scale, method.scale)
     train(method)
-    assert not same(before.critic, method.critic) and same(before.scale, method.scale)
+    assert not same(before.discriminator, method.discriminator) and same(before.scale, method.scale)
 
 
 def test_stage_by_stage_is_the_same_as_all_at_once(train, tmp_path):
@@ -135,10 +135,10 @@ def test_training_leaves_the_programs_random_state_and_the_methods_flags_alone(t
     assert all(p.grad is None for p in method.parameters())
 
 
-def test_networks_of_no_player_are_in_eval_mode_and_those_of_players_in_train_mode(train):
+def test_networks_of_no_optimizer_are_in_eval_mode_and_those_of_optimizers_in_train_mode(train):
     method = tiny_method.build()
     modes = []
-    note = Note(0, lambda: modes.append((method.painter.training, method.critic.training)))
+    note = Note(0, lambda: modes.append((method.painter.training, method.discriminator.training)))
     train(method, until="alone", show=[note])
     assert modes == [(True, False)]
 
@@ -160,8 +160,8 @@ def first_update(train, run_dir, **changes):
     method = tiny_method.build()
     before = [p.detach().clone() for p in method.painter.parameters()]
     stage = method.stages("smoke")[0]
-    learner = replace(stage.players["painter"], **changes)
-    stage = replace(stage, steps=1, players={"painter": learner})
+    learner = replace(stage.optimizers["painter"], **changes)
+    stage = replace(stage, steps=1, optimizers={"painter": learner})
     run = train(method, run_dir=run_dir, stages=[stage])
     return run, max(
         float((p - b).detach().abs().max()) for p, b in zip(method.painter.parameters(), before, strict=True)
@@ -170,17 +170,17 @@ def first_update(train, run_dir, **changes):
 
 def test_clipping_limits_the_gradient_and_the_log_shows_it_unclipped(train, tmp_path):
     # RMSprop's first step is lr * g / (0.1 |g| + eps): with a tiny g the eps counts
-    plain, moved = first_update(train, tmp_path / "a", optimiser="rmsprop")
-    clipped, moved_less = first_update(train, tmp_path / "b", optimiser="rmsprop", clip=1e-8)
+    plain, moved = first_update(train, tmp_path / "a", optimizer="rmsprop")
+    clipped, moved_less = first_update(train, tmp_path / "b", optimizer="rmsprop", clip=1e-8)
     assert plain.log["painter.gradient"][0] == clipped.log["painter.gradient"][0] > 1e-3
     assert moved_less < 0.6 * moved
 
 
-def test_a_player_sits_out_while_its_objective_is_low(train, tmp_path):
-    run, moved = first_update(train, tmp_path / "a", pause_below=1e6)
+def test_a_optimizer_sits_out_while_its_objective_is_low(train, tmp_path):
+    run, moved = first_update(train, tmp_path / "a", skip_below=1e6)
     assert moved == 0 and np.isnan(run.log["painter.gradient"][0])
     assert np.isfinite(run.log["painter.reconstruction"][0])
-    _, moved = first_update(train, tmp_path / "b", pause_below=0.0)
+    _, moved = first_update(train, tmp_path / "b", skip_below=0.0)
     assert moved > 0
 
 
@@ -221,7 +221,7 @@ def test_what_a_sample_is_given_depends_on_seed_step_and_number_alone(train, tmp
 
 
 def test_dropout_is_new_in_every_step_and_the_same_in_every_run(train, tmp_path):
-    learner = Player(("painter",), {"reconstruction": 1.0}, lr=1e-12)
+    learner = OptimizerConfig(("painter",), {"reconstruction": 1.0}, lr=1e-12)
     stage = tiny_method.steady(Stage("still", 3, {"painter": learner}, batch_size=10, masks=()))
     losses = [
         train(tiny_method.build(dropout=0.5), tmp_path / str(k), stages=[stage]).log["painter.reconstruction"]
@@ -231,16 +231,16 @@ def test_dropout_is_new_in_every_step_and_the_same_in_every_run(train, tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_gradient_penalty_reaches_the_critic_in_every_precision(train, precision):
+def test_a_gradient_penalty_reaches_the_discriminator_in_every_precision(train, precision):
     method, before = tiny_method.build(), tiny_method.build()
-    critic = Player(("critic",), {"penalty": 1.0}, lr=1e-2)
-    painter = Player(("painter",), {"reconstruction": 1.0})
+    discriminator = OptimizerConfig(("discriminator",), {"penalty": 1.0}, lr=1e-2)
+    painter = OptimizerConfig(("painter",), {"reconstruction": 1.0})
     run = train(
-        method, stages=[Stage("only", 12, {"critic": critic, "painter": painter})], precision=precision
+        method, stages=[Stage("only", 12, {"discriminator": discriminator, "painter": painter})], precision=precision
     )
-    loss = run.log["critic.penalty"]
-    assert loss[-1] < 0.9 * loss[0] and not same(before.critic, method.critic)
-    assert method.critic[0].weight.dtype == torch.float32
+    loss = run.log["discriminator.penalty"]
+    assert loss[-1] < 0.9 * loss[0] and not same(before.discriminator, method.discriminator)
+    assert method.discriminator[0].weight.dtype == torch.float32
 
 
 def test_half_precision_comes_close_to_full(train, tmp_path):
@@ -268,7 +268,7 @@ def test_the_folder_tells_the_whole_story(train):
     assert config["fingerprint"] == card["fingerprint"] and card["preset"] == "smoke"
     assert config["method"] == card["method"] == "tiny" and config["data"]["faces"] == 10
     assert card["finished"] == ["alone", "against"] and card["steps"] == 8 and card["samples"] == 32
-    assert card["final"]["critic.gap"] == pytest.approx(np.mean(run.log["critic.gap"][4:]))
+    assert card["final"]["discriminator.gap"] == pytest.approx(np.mean(run.log["discriminator.gap"][4:]))
     assert card["seconds"] > 0 and card["parameters"]["scale"] == 12
     assert list((run.run_dir / "tensorboard").glob("events*"))
     assert not list(run.run_dir.rglob("*.part"))
@@ -281,14 +281,14 @@ def test_fixed_faces_are_drawn_in_every_stage(train):
     run = train(show=[note], watch=3)
     steps = list(range(1, 9))
     assert note.seen == [(step, (3, 3, 16, 16)) for step in steps]
-    assert sorted(p.name for p in (run.run_dir / "pictures").iterdir()) == [f"{s:08d}.webp" for s in steps]
+    assert sorted(p.name for p in (run.run_dir / "images").iterdir()) == [f"{s:08d}.webp" for s in steps]
 
 
 def test_watched_faces_are_always_the_same_with_the_same_holes(train, monkeypatch):
     from facecomp_lib.training import report
 
     rows = []
-    monkeypatch.setattr(report, "write_picture", lambda path, pictures: rows.append(pictures))
+    monkeypatch.setattr(report, "write_image", lambda path, images: rows.append(images))
     train(until="alone", watch=4)
     damaged, completed, true = zip(*rows, strict=True)
     assert all(torch.equal(d, damaged[0]) for d in damaged) and all(torch.equal(t, true[0]) for t in true)
@@ -314,10 +314,10 @@ def test_another_run_is_refused_and_the_difference_named(train, tmp_path):
     stages = tiny_method.build().stages("smoke")
     with pytest.raises(ValueError, match=r"stages\.1\.steps \(4 there, 9 here\)"):
         train(stages=[stages[0], replace(stages[1], steps=9)])
-    with pytest.raises(ValueError, match=r"stages\.0\.players\.painter\.lr"):
+    with pytest.raises(ValueError, match=r"stages\.0\.optimizers\.painter\.lr"):
         train(
             stages=[
-                replace(stages[0], players={"painter": replace(stages[0].players["painter"], lr=1.0)}),
+                replace(stages[0], optimizers={"painter": replace(stages[0].optimizers["painter"], lr=1.0)}),
                 stages[1],
             ]
         )
@@ -371,9 +371,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(train, tmp_p
     class Breaks(tiny_method.Tiny):
         name = ""
 
-        def loss_fool(self, sample, drawn):
+        def loss_adversarial(self, sample, drawn):
             broken = float("nan") if self.broken else 1.0
-            return super().loss_fool(sample, drawn) * broken
+            return super().loss_adversarial(sample, drawn) * broken
 
     method = Breaks()
     method.broken = False
@@ -487,8 +487,8 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(train, tmp_path, monkeypat
 # ---- what cannot work is refused before anything is written
 
 
-def player(**changes):
-    return Player(**{"networks": ("painter",), "losses": {"reconstruction": 1.0}, **changes})
+def optimizer(**changes):
+    return OptimizerConfig(**{"networks": ("painter",), "losses": {"reconstruction": 1.0}, **changes})
 
 
 @pytest.mark.parametrize(
@@ -500,19 +500,19 @@ def player(**changes):
         ({"devices": 2}, "torchrun --nproc-per-node 2"),
         ({"seed": -1}, "seed and watch must be 0 or more"),
         ({"stages": []}, "at least one stage"),
-        ({"stages": [Stage("a", 1, {"p": player()})] * 2}, r"name of its own for each, not \['a', 'a'\]"),
+        ({"stages": [Stage("a", 1, {"p": optimizer()})] * 2}, r"name of its own for each, not \['a', 'a'\]"),
         (
-            {"stages": [Stage("a", 1, {"p": player(networks=("pianist",))})]},
-            "Player 'p' of stage 'a': tiny has no network 'pianist'; it has painter, critic, scale",
+            {"stages": [Stage("a", 1, {"p": optimizer(networks=("pianist",))})]},
+            "Optimizer 'p' of stage 'a': tiny has no network 'pianist'; it has painter, discriminator, scale",
         ),
         (
-            {"stages": [Stage("a", 1, {"p": player(losses={"beauty": 1.0})})]},
+            {"stages": [Stage("a", 1, {"p": optimizer(losses={"beauty": 1.0})})]},
             "tiny has no loss 'beauty'; it has",
         ),
-        ({"stages": [Stage("a", 1, {"p p": player()})]}, "player's name"),
+        ({"stages": [Stage("a", 1, {"p p": optimizer()})]}, "optimizer's name"),
         (
-            {"stages": [Stage("a", 1, {"p": player()}, augment=Augment(crop=8))]},
-            "pictures of 8 px.* built for 16 px",
+            {"stages": [Stage("a", 1, {"p": optimizer()}, augment=Augment(crop=8))]},
+            "images of 8 px.* built for 16 px",
         ),
     ],
 )
@@ -522,8 +522,8 @@ def test_what_cannot_work_is_refused_before_anything_is_written(train, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_method_of_another_size_or_with_a_frozen_player_is_refused(train):
-    with pytest.raises(ValueError, match="pictures of 16 px.* built for 32 px"):
+def test_a_method_of_another_size_or_with_a_frozen_optimizer_is_refused(train):
+    with pytest.raises(ValueError, match="images of 16 px.* built for 32 px"):
         train(tiny_method.build(size=32))
     frozen = tiny_method.build()
     frozen.painter.requires_grad_(False)
@@ -549,9 +549,9 @@ class Wrong(tiny_method.Tiny):
 
 def test_losses_of_the_wrong_kind_are_explained(train, tmp_path):
     with pytest.raises(ValueError, match=r"loss_many must return one number, not a tensor \[16\]"):
-        train(Wrong(), tmp_path / "a", stages=[Stage("a", 1, {"p": player(losses={"many": 1.0})})])
+        train(Wrong(), tmp_path / "a", stages=[Stage("a", 1, {"p": optimizer(losses={"many": 1.0})})])
     with pytest.raises(ValueError, match=r"'p' of stage 'a' cannot learn: none of its losses \(none\)"):
-        train(Wrong(), tmp_path / "b", stages=[Stage("a", 1, {"p": player(losses={"none": 1.0})})])
+        train(Wrong(), tmp_path / "b", stages=[Stage("a", 1, {"p": optimizer(losses={"none": 1.0})})])
 
 
 def test_weights_that_two_layers_share_are_kept(train):

@@ -289,9 +289,9 @@ def noise(seed, size=64):
 
 
 def astronaut(size=256):
-    from skimage.data import astronaut as picture
+    from skimage.data import astronaut as image
 
-    image = torch.from_numpy(picture()).permute(2, 0, 1)[None].float() / 255
+    image = torch.from_numpy(image()).permute(2, 0, 1)[None].float() / 255
     return F.interpolate(image, size=(size, size), mode="area")
 
 

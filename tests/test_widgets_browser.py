@@ -1,4 +1,4 @@
-"""The widgets in a real browser: JupyterLab, Chromium, a hand on a widget, another picture, Python told."""
+"""The widgets in a real browser: JupyterLab, Chromium, a hand on a widget, another image, Python told."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ EDITOR = """
 from facecomp_lib import faces
 people = faces.embedded("test", size=64).batch([0, 5])
 def dots(landmarks):
-    picture = torch.zeros(3, 64, 64)
+    image = torch.zeros(3, 64, 64)
     x, y = landmarks[0].round().long().clamp(0, 63).T
-    picture[:, y, x] = 1
-    return picture
+    image[:, y, x] = 1
+    return image
 editor = show.LandmarkEditor(people.image[:1], people.landmarks[:1], dots, description="editor",
                              others={"another": people.landmarks[1:]})
 editor
@@ -54,7 +54,7 @@ switch
 """
 CELLS = [SLIDER, PAINTER, ATTENTION, FLOW, EDITOR, SWITCH]
 
-# the colour of one pixel of a picture: "red,green,blue", or nothing as long as there is no picture
+# the colour of one pixel of an image: "red,green,blue", or nothing as long as there is no image
 COLOUR = """([image, x, y]) => {
     if (!image?.complete || !image.naturalWidth) return '';
     const canvas = document.createElement('canvas');
@@ -78,20 +78,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 class Widget:
-    """One widget on the page: its pictures by number, places on them as shares of their sides."""
+    """One widget on the page: its images by number, places on them as shares of their sides."""
 
     def __init__(self, page: Any, selector: str) -> None:
         self.page, self.box = page, page.locator(selector)
 
-    def shows(self, colour: str, x: float = 0.5, y: float = 0.5, picture: int = 0) -> None:
-        """Wait until a picture has this colour at a place."""
-        image = self.box.locator("img").nth(picture).element_handle()
+    def shows(self, colour: str, x: float = 0.5, y: float = 0.5, image: int = 0) -> None:
+        """Wait until an image has this colour at a place."""
+        image = self.box.locator("img").nth(image).element_handle()
         self.page.wait_for_function(
             f"wanted => ({COLOUR})(wanted) === wanted[3]", arg=[image, x, y, colour], polling=50
         )
 
     def point(self, x: float, y: float, frame: int = 0) -> None:
-        """Move the pointer to a place on a picture that hands work on."""
+        """Move the pointer to a place on an image that hands work on."""
         self.box.locator(".frame").nth(frame).scroll_into_view_if_needed()
         box = self.box.locator(".frame").nth(frame).bounding_box()
         self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
@@ -125,7 +125,7 @@ class Widget:
         raise AssertionError(f"{expression} is {found}, not {value}")
 
 
-def test_a_moved_slider_changes_the_picture(page: Any) -> None:
+def test_a_moved_slider_changes_the_image(page: Any) -> None:
     panel = Widget(page, ".facecomp-panel")
     panel.shows("0,102,0")
     red, blue = panel.box.locator("input[type=range]").all()
@@ -139,19 +139,19 @@ def test_a_moved_slider_changes_the_picture(page: Any) -> None:
 
 def test_a_stroke_is_completed_and_reaches_python(page: Any) -> None:
     painter = Widget(page, "[aria-label=painter]")
-    painter.shows("102,102,102", picture=1)
+    painter.shows("102,102,102", image=1)
     painter.drag((0.25, 0.5), (0.75, 0.5))  # a brush of 4 px, from x = 3.5 to 11.5, at y = 7.5
-    painter.shows("255,255,255", picture=1)
-    painter.shows("102,102,102", y=0.2, picture=1)
+    painter.shows("255,255,255", image=1)
+    painter.shows("102,102,102", y=0.2, image=1)
     row = "painter.mask[0, 0, 7].int().tolist()"
     assert painter.python(row) == str([1] * 2 + [0] * 12 + [1] * 2)
 
     painter.box.get_by_role("button", name="Eraser").click()
     painter.drag((0.25, 0.5), (0.5, 0.5))
-    painter.shows("102,102,102", x=0.3, picture=1)
-    painter.shows("255,255,255", x=0.75, picture=1)
+    painter.shows("102,102,102", x=0.3, image=1)
+    painter.shows("255,255,255", x=0.75, image=1)
     painter.press("Control+z")
-    painter.shows("255,255,255", x=0.3, picture=1)
+    painter.shows("255,255,255", x=0.3, image=1)
     assert painter.python(row) == str([1] * 2 + [0] * 12 + [1] * 2)
     painter.press("Delete")
     painter.says("Nothing is missing")
@@ -167,7 +167,7 @@ def test_keys_paint_too_and_a_mask_from_python_is_shown(page: Any) -> None:
     page.keyboard.down("Enter")
     painter.press("ArrowRight")
     page.keyboard.up("Enter")
-    painter.shows("255,255,255", x=0, y=0, picture=1)
+    painter.shows("255,255,255", x=0, y=0, image=1)
     assert painter.python("(painter.mask == 0).nonzero()[:, 2:].tolist()") == "[[0, 0], [0, 1], [0, 2]]"
     painter.python("setattr(painter, 'mask', 0 * painter.mask)")
     painter.says("Everything is missing")
@@ -189,7 +189,7 @@ def test_a_finger_paints_and_does_not_scroll_the_page(page: Any) -> None:
         place = {"x": before["x"] + before["width"] / 2, "y": before["y"] + (y or 0) * before["height"]}
         points = [] if y is None else [place]
         finger.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
-    painter.shows("255,255,255", x=0.5, y=0.5, picture=1)
+    painter.shows("255,255,255", x=0.5, y=0.5, image=1)
     assert frame.bounding_box() == before
     column = "(painter.mask[0, 0] == 0).any(1).nonzero().flatten().tolist()"
     assert painter.python(column) == str(list(range(1, 15)))  # from y = 2.7 to 12.3, and 2 px more
@@ -198,10 +198,10 @@ def test_a_finger_paints_and_does_not_scroll_the_page(page: Any) -> None:
 def test_pointing_shows_where_a_position_looks(page: Any) -> None:
     attention = Widget(page, "[aria-label=attention]")
     attention.point(0.6, 0.4)  # row 1, column 2 of 4 x 4
-    attention.shows("252,255,164", x=0.6, y=0.4, picture=1)
+    attention.shows("252,255,164", x=0.6, y=0.4, image=1)
     assert attention.python("attention.query, attention.weights.argmax().item()") == "[1, 2] 6"
     attention.box.get_by_label("next").check()
-    attention.shows("252,255,164", x=0.9, y=0.4, picture=1)
+    attention.shows("252,255,164", x=0.9, y=0.4, image=1)
     attention.point(0.9, 0.4, frame=1)
     attention.says("row 1, column 3: weight 1.000")
     attention.point(0.1, 0.1)
@@ -209,13 +209,13 @@ def test_pointing_shows_where_a_position_looks(page: Any) -> None:
     page.mouse.up()
     attention.point(0.9, 0.9)
     attention.press("ArrowDown", "-")
-    attention.shows("252,255,164", x=0.1, y=0.4, picture=1)
+    attention.shows("252,255,164", x=0.1, y=0.4, image=1)
     assert attention.python("attention.query, attention.chosen") == "[1, 0] 0"
 
 
 def test_a_clicked_pixel_is_followed_by_the_flow(page: Any) -> None:
     flow = Widget(page, "[aria-label=flow]")
-    flow.shows("255,255,255", x=0.4, picture=1)  # the flipped face: white, then black
+    flow.shows("255,255,255", x=0.4, image=1)  # the flipped face: white, then black
     flow.point(9.5 / 16, 2.5 / 16)
     page.mouse.down()
     page.mouse.up()
@@ -228,14 +228,14 @@ def test_a_clicked_pixel_is_followed_by_the_flow(page: Any) -> None:
 
     slider = flow.box.get_by_role("slider")
     slider.press("End")
-    flow.shows("255,255,255", x=0.6, picture=1)  # carried along, by 4 px
-    flow.shows("0,0,0", x=0.9, picture=1)
+    flow.shows("255,255,255", x=0.6, image=1)  # carried along, by 4 px
+    flow.shows("0,0,0", x=0.9, image=1)
     slider.press("ArrowLeft")
     assert flow.python("round(flow.share, 3)") == "0.98"
     flow.box.get_by_label("colours").check()
-    flow.shows("0,255,255", x=0.2, picture=1)  # to the left
+    flow.shows("0,255,255", x=0.2, image=1)  # to the left
     flow.box.get_by_label("arrows").check()
-    flow.shows("0,0,0", x=0.01, y=0.01, picture=1)
+    flow.shows("0,0,0", x=0.01, y=0.01, image=1)
     assert flow.python("flow.view") == "2"
 
 
@@ -247,22 +247,22 @@ def test_a_dragged_point_is_drawn_where_it_is_let_go(page: Any) -> None:
         return (x + 0.5) / 64, (y + 0.5) / 64
 
     x, y = at(8)  # the chin
-    editor.shows("255,255,255", x, y, picture=1)
+    editor.shows("255,255,255", x, y, image=1)
     editor.drag((x, y), (x - 0.1, y), (x - 0.25, y))
     editor.says("1 point moved, by up to 16.0 px")
-    editor.shows("255,255,255", x - 0.25, y, picture=1)
-    editor.shows("0,0,0", x, y, picture=1)
+    editor.shows("255,255,255", x - 0.25, y, image=1)
+    editor.shows("0,0,0", x, y, image=1)
     assert abs(at(8)[0] - (x - 0.25)) < 0.02
 
     editor.box.get_by_role("button", name="Undo").click()
-    editor.shows("255,255,255", x, y, picture=1)
+    editor.shows("255,255,255", x, y, image=1)
     editor.box.get_by_label("whole parts").check()
     editor.drag((x, y), (x, y - 0.2))
     editor.says("17 points moved")
     editor.press("+", "Shift+ArrowUp")  # a brow
     editor.says("22 points moved")
     editor.press("Delete")
-    editor.shows("255,255,255", x, y, picture=1)
+    editor.shows("255,255,255", x, y, image=1)
     assert editor.python("torch.equal(editor.landmarks, people.landmarks[:1])") == "True"
 
 
@@ -282,15 +282,15 @@ def test_sliders_and_other_faces_change_the_expression(page: Any) -> None:
     assert editor.box.locator("output").first.inner_text() == "0.00"
 
 
-def test_the_line_between_two_pictures_follows_hand_and_keys(page: Any) -> None:
+def test_the_line_between_two_images_follows_hand_and_keys(page: Any) -> None:
     switch = Widget(page, "[aria-label=switch]")
-    switch.shows("255,255,255", picture=1)
+    switch.shows("255,255,255", image=1)
     switch.drag((0.5, 0.5), (0.25, 0.5))
     switch.reaches("round(switch.position, 2)", "0.25")
     clip = switch.box.locator("img").nth(1).evaluate("image => image.style.clipPath")
     assert clip.startswith("inset(0px 0px 0px 2")
     switch.press("End", "Shift+ArrowLeft", "+")
-    switch.shows("0,0,0", picture=1)
+    switch.shows("0,0,0", image=1)
     switch.says("black: computed in")
     assert switch.python("round(switch.position, 3), switch.chosen") == "0.9 1"
 

@@ -49,7 +49,7 @@ def write(folder, numbers=range(6), part=4, size=SIZE, **options):
 
 
 def symmetric_faces(size=64, axes=(30.0, 34.5, 27.0), seed=0):
-    """Smooth pictures, mirror-symmetric about x = axis, with the flow and landmarks that follow from it."""
+    """Smooth images, mirror-symmetric about x = axis, with the flow and landmarks that follow from it."""
     rng = np.random.default_rng(seed)
     images, flows, points = [], [], []
     y, x = np.mgrid[:size, :size].astype(np.float64)
@@ -61,7 +61,7 @@ def symmetric_faces(size=64, axes=(30.0, 34.5, 27.0), seed=0):
                 for _ in range(3)
             ]
         )
-        target = size - 1 - (2 * axis - x)  # the partner's column, seen in the flipped picture
+        target = size - 1 - (2 * axis - x)  # the partner's column, seen in the flipped image
         flows.append(np.stack([2 * target / (size - 1) - 1, 2 * y / (size - 1) - 1], -1))
         half = np.stack([rng.uniform(2, 20, 68), rng.uniform(4, size - 5, 68)], -1)
         partner = LANDMARK_MIRROR

@@ -1,4 +1,4 @@
-"""A method that trains in no time: a painter and a critic with a gradient penalty, no batch norm, and faces
+"""A method that trains in no time: a painter and a discriminator with a gradient penalty, no batch norm, and faces
 for it."""
 
 from dataclasses import replace
@@ -9,13 +9,13 @@ from torch import nn
 
 from facecomp_lib import faces, methods
 from facecomp_lib.faces.augment import Augment
-from facecomp_lib.methods import Player, Stage
+from facecomp_lib.methods import OptimizerConfig, Stage
 
 SIZE = 16
 
 
 class Tiny(methods.Method):
-    """Two stages: the painter alone, then the painter against the critic."""
+    """Two stages: the painter alone, then the painter against the discriminator."""
 
     name = "tiny"
 
@@ -23,17 +23,17 @@ class Tiny(methods.Method):
         super().__init__(size=size, width=width, dropout=dropout)
         inner, outer = nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 3, 3, padding=1)
         self.painter = nn.Sequential(inner, nn.Tanh(), nn.Dropout(dropout), outer)
-        self.critic = nn.Sequential(nn.Conv2d(3, width, 4, 2), nn.Tanh(), nn.Conv2d(width, 1, 3))
-        self.scale = nn.Conv2d(3, 3, 1)  # of no player
+        self.discriminator = nn.Sequential(nn.Conv2d(3, width, 4, 2), nn.Tanh(), nn.Conv2d(width, 1, 3))
+        self.scale = nn.Conv2d(3, 3, 1)  # of no optimizer
 
     def stages(self, preset):
         steps = {"smoke": 4, "lesson": 12, "full": 1000}[preset]
-        painter = Player(("painter",), {"reconstruction": 1.0}, lr=1e-2)
-        critic = Player(("critic",), {"gap": 1.0, "penalty": 10.0}, optimiser="rmsprop", clip=1.0)
-        both = replace(painter, losses={"reconstruction": 1.0, "fool": 0.1})
+        painter = OptimizerConfig(("painter",), {"reconstruction": 1.0}, lr=1e-2)
+        discriminator = OptimizerConfig(("discriminator",), {"gap": 1.0, "penalty": 10.0}, optimizer="rmsprop", clip=1.0)
+        both = replace(painter, losses={"reconstruction": 1.0, "adversarial": 0.1})
         return [
             Stage("alone", steps, {"painter": painter}, batch_size=4),
-            Stage("against", steps, {"critic": critic, "painter": both}, 4, ("center", "noise"), ema=0.9),
+            Stage("against", steps, {"discriminator": discriminator, "painter": both}, 4, ("center", "noise"), ema=0.9),
         ]
 
     def draw(self, sample, stage):
@@ -44,17 +44,17 @@ class Tiny(methods.Method):
         return (drawn["raw"].float() - sample.image).square().mean()
 
     def loss_gap(self, sample, drawn):
-        return (self.critic(drawn["raw"].detach()) - self.critic(sample.image)).float().mean()
+        return (self.discriminator(drawn["raw"].detach()) - self.discriminator(sample.image)).float().mean()
 
     def loss_penalty(self, sample, drawn):
         share = sample.uniform((1, 1, 1), "between")
         between = torch.lerp(sample.image, drawn["raw"].detach().float(), share)
         between.requires_grad_(True)
-        (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
+        (slope,) = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
-    def loss_fool(self, sample, drawn):
-        return -self.critic(drawn["raw"]).float().mean()
+    def loss_adversarial(self, sample, drawn):
+        return -self.discriminator(drawn["raw"]).float().mean()
 
     def generate(self, image, mask, seed):
         return self.painter(image), {}

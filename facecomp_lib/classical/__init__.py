@@ -17,41 +17,41 @@ from facecomp_lib.completion import Completion
 
 __all__ = ["KINDS", "complete", "poisson_blend"]
 
-Picture = NDArray[Any]  # float64 [H, W, 3] in [0, 1], missing pixels 0
+ImageArray = NDArray[Any]  # float64 [H, W, 3] in [0, 1], missing pixels 0
 Hole = NDArray[np.bool_]  # [H, W], True = missing
 
 
-def _mean(picture: Picture, hole: Hole) -> Picture:
+def _mean(image: ImageArray, hole: Hole) -> ImageArray:
     """The mean colour of the known pixels."""
-    return np.broadcast_to(picture[~hole].mean(0), picture.shape)
+    return np.broadcast_to(image[~hole].mean(0), image.shape)
 
 
-def _telea(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
+def _telea(image: ImageArray, hole: Hole, radius: float = 3.0) -> ImageArray:
     """Fast marching inwards from the rim (Telea 2004), by OpenCV, in 8 bits: the fill has 256 levels.
 
     ``radius``: pixels around a missing one that it averages over.
     """
-    return _opencv(picture, hole, radius, "INPAINT_TELEA")
+    return _opencv(image, hole, radius, "INPAINT_TELEA")
 
 
-def _navier_stokes(picture: Picture, hole: Hole, radius: float = 3.0) -> Picture:
+def _navier_stokes(image: ImageArray, hole: Hole, radius: float = 3.0) -> ImageArray:
     """Lines of equal brightness flow on into the hole (Bertalmio and others 2001), by OpenCV, in 8 bits.
 
     ``radius``: pixels around a missing one that it looks at.
     """
-    return _opencv(picture, hole, radius, "INPAINT_NS")
+    return _opencv(image, hole, radius, "INPAINT_NS")
 
 
-def _opencv(picture: Picture, hole: Hole, radius: float, method: str) -> Picture:
+def _opencv(image: ImageArray, hole: Hole, radius: float, method: str) -> ImageArray:
     import cv2
 
     if not 1 <= radius <= 100:
         raise ValueError(f"radius must lie in 1 ... 100 px, not {radius}.")
-    levels = np.round(picture * 255).astype(np.uint8)
+    levels = np.round(image * 255).astype(np.uint8)
     return cv2.inpaint(levels, hole.astype(np.uint8), radius, getattr(cv2, method)) / 255.0
 
 
-def _patchmatch(picture: Picture, hole: Hole, patch: int = 7, seed: int = 0) -> Picture:
+def _patchmatch(image: ImageArray, hole: Hole, patch: int = 7, seed: int = 0) -> ImageArray:
     """Pixels copied from known places whose surroundings look alike (Barnes and others 2009): sharp, and
     wrong wherever nothing like the missing part is known.
 
@@ -59,11 +59,11 @@ def _patchmatch(picture: Picture, hole: Hole, patch: int = 7, seed: int = 0) -> 
     """
     from facecomp_lib.classical.patchmatch import copy_map
 
-    source = copy_map(picture, hole, patch, seed)
-    return picture[source[..., 0], source[..., 1]]
+    source = copy_map(image, hole, patch, seed)
+    return image[source[..., 0], source[..., 1]]
 
 
-def _biharmonic(picture: Picture, hole: Hole) -> Picture:
+def _biharmonic(image: ImageArray, hole: Hole) -> ImageArray:
     """The smoothest surface through the known pixels (squared Laplacian 0 in the hole), by scikit-image.
 
     One sparse linear system with an unknown per missing pixel; holes of more than about 256 x 256 px take
@@ -71,10 +71,10 @@ def _biharmonic(picture: Picture, hole: Hole) -> Picture:
     """
     from skimage.restoration import inpaint_biharmonic
 
-    return inpaint_biharmonic(picture, hole, channel_axis=-1)
+    return inpaint_biharmonic(image, hole, channel_axis=-1)
 
 
-_FILLS: dict[str, Callable[..., Picture]] = {
+_FILLS: dict[str, Callable[..., ImageArray]] = {
     "mean": _mean,
     "telea": _telea,
     "navier_stokes": _navier_stokes,
@@ -113,11 +113,11 @@ def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -
 
 
 def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) -> Tensor:
-    """One picture ``[3, H, W]`` with mask ``[1, H, W]``."""
+    """One image ``[3, H, W]`` with mask ``[1, H, W]``."""
     hole = known[0].cpu().numpy() < 0.5
     if not hole.any():
         return image
-    picture = image.detach().permute(1, 2, 0).double().cpu().numpy()
-    picture = np.where(hole[..., None], 0.0, picture)
-    filled = np.clip(_FILLS[kind](picture, hole, **options), 0, 1)
+    image = image.detach().permute(1, 2, 0).double().cpu().numpy()
+    image = np.where(hole[..., None], 0.0, image)
+    filled = np.clip(_FILLS[kind](image, hole, **options), 0, 1)
     return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1))).to(image)

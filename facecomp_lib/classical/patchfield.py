@@ -1,6 +1,6 @@
-"""The loops of PatchMatch: patches of a picture search for patches like them, and vote on missing pixels.
+"""The loops of PatchMatch: patches of an image search for patches like them, and vote on missing pixels.
 
-A patch is named by its centre; with radius r it is 2 r + 1 pixels wide and lies wholly inside the picture.
+A patch is named by its centre; with radius r it is 2 r + 1 pixels wide and lies wholly inside the image.
 The field ``[H, W, 2]`` holds, for each target (a patch that touches the hole), the centre (y, x) of its
 source (a patch without a missing pixel). ``places`` ``[N, 2]`` lists the targets row by row. numba compiles
 these functions when they first run; with ``NUMBA_DISABLE_JIT=1`` they are plain Python, and slow.
@@ -26,13 +26,13 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_compiled
-def _distance(picture, y, x, source_y, source_x, radius, most):
+def _distance(image, y, x, source_y, source_x, radius, most):
     """Sum of squared differences of two patches; given up, with what there is so far, at ``most``."""
     total = 0.0
     for dy in range(-radius, radius + 1):
         for dx in range(-radius, radius + 1):
             for c in range(3):
-                difference = picture[y + dy, x + dx, c] - picture[source_y + dy, source_x + dx, c]
+                difference = image[y + dy, x + dx, c] - image[source_y + dy, source_x + dx, c]
                 total += difference * difference
         if total >= most:
             break
@@ -40,11 +40,11 @@ def _distance(picture, y, x, source_y, source_x, radius, most):
 
 
 @_compiled
-def _offer(picture, usable, field, cost, y, x, source_y, source_x, radius):
+def _offer(image, usable, field, cost, y, x, source_y, source_x, radius):
     """Let the target (y, x) take this source, if it is one and more like the target than the present."""
     height, width = usable.shape
     if 0 <= source_y < height and 0 <= source_x < width and usable[source_y, source_x]:
-        found = _distance(picture, y, x, source_y, source_x, radius, cost[y, x])
+        found = _distance(image, y, x, source_y, source_x, radius, cost[y, x])
         if found < cost[y, x]:
             cost[y, x] = found
             field[y, x, 0] = source_y
@@ -52,48 +52,48 @@ def _offer(picture, usable, field, cost, y, x, source_y, source_x, radius):
 
 
 @_compiled
-def _spread(picture, usable, target, field, cost, y, x, step, radius):
+def _spread(image, usable, target, field, cost, y, x, step, radius):
     """What suits a neighbour suits me, shifted: offer the sources of the neighbours visited before."""
     height, width = usable.shape
     if 0 <= y - step < height and target[y - step, x]:
         source_y, source_x = field[y - step, x]
-        _offer(picture, usable, field, cost, y, x, source_y + step, source_x, radius)
+        _offer(image, usable, field, cost, y, x, source_y + step, source_x, radius)
     if 0 <= x - step < width and target[y, x - step]:
         source_y, source_x = field[y, x - step]
-        _offer(picture, usable, field, cost, y, x, source_y, source_x + step, radius)
+        _offer(image, usable, field, cost, y, x, source_y, source_x + step, radius)
 
 
 @_compiled
-def _explore(picture, usable, field, cost, y, x, random, radius):
-    """Offer random sources around the present one, within the whole picture, half of it, a quarter, ..."""
+def _explore(image, usable, field, cost, y, x, random, radius):
+    """Offer random sources around the present one, within the whole image, half of it, a quarter, ..."""
     reach = max(usable.shape)
     while reach >= 1:
         source_y = field[y, x, 0] + random.integers(-reach, reach + 1)
         source_x = field[y, x, 1] + random.integers(-reach, reach + 1)
-        _offer(picture, usable, field, cost, y, x, source_y, source_x, radius)
+        _offer(image, usable, field, cost, y, x, source_y, source_x, radius)
         reach //= 2
 
 
 @_compiled
-def search(picture, usable, target, places, field, cost, radius, random, sweeps):
+def search(image, usable, target, places, field, cost, radius, random, sweeps):
     """Improve the field, and its cost ``[H, W]`` (squared patch distance), in place.
 
     Sweeps go forth and back by turns, so that a good source found anywhere spreads everywhere (Barnes and
     others 2009, section 3.2).
     """
-    for y, x in places:  # since the last search, the picture has changed
-        cost[y, x] = _distance(picture, y, x, field[y, x, 0], field[y, x, 1], radius, np.inf)
+    for y, x in places:  # since the last search, the image has changed
+        cost[y, x] = _distance(image, y, x, field[y, x, 0], field[y, x, 1], radius, np.inf)
     for sweep in range(sweeps):
         step = 1 if sweep % 2 == 0 else -1
         for y, x in places[::step]:
-            _spread(picture, usable, target, field, cost, y, x, step, radius)
-            _explore(picture, usable, field, cost, y, x, random, radius)
+            _spread(image, usable, target, field, cost, y, x, step, radius)
+            _explore(image, usable, field, cost, y, x, random, radius)
 
 
 @_compiled
-def vote(picture, hole, places, field, weight, radius):
+def vote(image, hole, places, field, weight, radius):
     """Every missing pixel becomes the weighted mean of what the targets over it would copy, in place."""
-    votes = np.zeros(picture.shape)
+    votes = np.zeros(image.shape)
     total = np.zeros(hole.shape)
     for y, x in places:
         source_y, source_x = field[y, x]
@@ -102,11 +102,11 @@ def vote(picture, hole, places, field, weight, radius):
                 if hole[y + dy, x + dx]:
                     total[y + dy, x + dx] += weight[y, x]
                     for c in range(3):
-                        colour = picture[source_y + dy, source_x + dx, c]
+                        colour = image[source_y + dy, source_x + dx, c]
                         votes[y + dy, x + dx, c] += weight[y, x] * colour
     for y, x in np.argwhere(hole):
         for c in range(3):
-            picture[y, x, c] = votes[y, x, c] / total[y, x]
+            image[y, x, c] = votes[y, x, c] / total[y, x]
 
 
 @_compiled

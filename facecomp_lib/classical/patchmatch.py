@@ -1,11 +1,11 @@
 """Completion by example: every missing pixel is copied from a known one whose surroundings look alike.
 
-The picture is completed from coarse to fine (Wexler, Shechtman, Irani 2007). On each scale two steps take
+The image is completed from coarse to fine (Wexler, Shechtman, Irani 2007). On each scale two steps take
 turns: every patch that touches the hole searches for the known patch most like it (PatchMatch: Barnes,
 Shechtman, Finkelstein, Goldman 2009), then every missing pixel becomes what those known patches vote for.
 In the end each missing pixel copies one known pixel.
 
-What it is good at: texture, and thin holes. Where it breaks: it knows only what this picture shows. A hole
+What it is good at: texture, and thin holes. Where it breaks: it knows only what this image shows. A hole
 over a face's middle becomes skin, hair or background, whichever fits at the rim; half a face becomes the
 other half again, shifted but never mirrored. Copies never change their brightness, so shading has steps.
 Among scattered known pixels there are no patches to compare, and the nearest pixel is copied.
@@ -36,9 +36,9 @@ TRUST = 1.3  # a patch's vote weighs this much less with every pixel of its dist
 
 @dataclass(frozen=True)
 class Scale:
-    """The picture ``[h, w, 3]`` at one size, and which patches, named by their centres, may copy which."""
+    """The image ``[h, w, 3]`` at one size, and which patches, named by their centres, may copy which."""
 
-    picture: NDArray[np.float64]
+    image: NDArray[np.float64]
     hole: Hole
     radius: int
     usable: Hole  # patches to copy from: not a pixel missing
@@ -50,13 +50,13 @@ class Scale:
         return np.argwhere(self.target)
 
 
-def copy_map(picture: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -> Field:
+def copy_map(image: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -> Field:
     """Where PatchMatch copies every pixel from: positions (y, x), ``[H, W, 2]``.
 
     Known pixels stay where they are, missing ones come from known ones. The same for the same seed.
 
     Args:
-        picture: ``[H, W, 3]``; what lies under the hole does not matter.
+        image: ``[H, W, 3]``; what lies under the hole does not matter.
         hole: ``[H, W]``, True = missing; a pixel at least is known.
         patch: side of the patches that are compared, px, odd. Where too few of that size are known, smaller
             ones are compared; if not even 3 x 3 px are known anywhere, as among scattered known pixels, each
@@ -73,17 +73,17 @@ def copy_map(picture: NDArray[Any], hole: Hole, patch: int = 7, seed: int = 0) -
         return source
     random = np.random.default_rng(seed)
     hole = np.ascontiguousarray(hole)
-    scales = _scales(np.ascontiguousarray(np.where(hole[..., None], 0.0, picture), float), hole, patch)
+    scales = _scales(np.ascontiguousarray(np.where(hole[..., None], 0.0, image), float), hole, patch)
     if not scales:
         nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
         return np.stack(nearest, -1).astype(np.int64)
     scale = scales[-1]
-    painted = poisson.solve(scale.picture, np.zeros_like(scale.picture), scale.hole)
+    painted = poisson.solve(scale.image, np.zeros_like(scale.image), scale.hole)
     field = _scattered(scale, random)
     weight = _complete(scale, painted, field, random, FIRST_ROUNDS)
     for finer in scales[-2::-1]:
         field = _enlarged(field, scale, finer, random)
-        scale, painted = finer, finer.picture.copy()
+        scale, painted = finer, finer.image.copy()
         patchfield.vote(painted, scale.hole, scale.places, field, np.ones(scale.hole.shape), scale.radius)
         weight = _complete(scale, painted, field, random, ROUNDS)
     patchfield.best_votes(source, hole, scale.places, field, weight, scale.radius)
@@ -106,19 +106,19 @@ def _complete(
     return weight
 
 
-def _scales(picture: NDArray[np.float64], hole: Hole, patch: int) -> list[Scale]:
-    """The picture, its half, its quarter, ... until the hole is two patches wide or no patch is known."""
+def _scales(image: NDArray[np.float64], hole: Hole, patch: int) -> list[Scale]:
+    """The image, its half, its quarter, ... until the hole is two patches wide or no patch is known."""
     scales = []
-    scale = _scale(picture, hole, patch)
+    scale = _scale(image, hole, patch)
     while scale.radius > 0:
         scales.append(scale)
         if ndimage.distance_transform_cdt(scale.hole).max() <= COARSEST:
             break
-        scale = _scale(*_halved(scale.picture, scale.hole), patch)
+        scale = _scale(*_halved(scale.image, scale.hole), patch)
     return scales
 
 
-def _scale(picture: NDArray[np.float64], hole: Hole, patch: int) -> Scale:
+def _scale(image: NDArray[np.float64], hole: Hole, patch: int) -> Scale:
     """With patches as wide as ``patch`` px if enough of them are known; down to single pixels (radius 0)."""
     for radius in range((min(patch, *hole.shape) - 1) // 2, -1, -1):
         touched = ndimage.maximum_filter(hole, 2 * radius + 1)
@@ -126,17 +126,17 @@ def _scale(picture: NDArray[np.float64], hole: Hole, patch: int) -> Scale:
         usable, target = inside & ~touched, inside & touched
         if usable.sum() >= FEWEST * target.sum():
             break
-    return Scale(picture, hole, radius, usable, target)
+    return Scale(image, hole, radius, usable, target)
 
 
-def _halved(picture: NDArray[np.float64], hole: Hole) -> tuple[NDArray[np.float64], Hole]:
+def _halved(image: NDArray[np.float64], hole: Hole) -> tuple[NDArray[np.float64], Hole]:
     """Each pixel is the mean of the known among 2 x 2, and missing where there are none."""
     height, width = hole.shape
     room = ((0, height % 2), (0, width % 2), (0, 0))
     known = np.pad(~hole[..., None], room).astype(float)
     sums = [
         np.add.reduceat(np.add.reduceat(each, range(0, len(known), 2), 0), range(0, known.shape[1], 2), 1)
-        for each in (np.pad(picture, room) * known, known)
+        for each in (np.pad(image, room) * known, known)
     ]
     return sums[0] / np.maximum(sums[1], 1), sums[1][..., 0] == 0
 

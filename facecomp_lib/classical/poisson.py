@@ -27,7 +27,7 @@ def poisson_blend(image: Tensor, raw: Tensor, mask: Tensor) -> Tensor:
     of which at least one is missing, with ``u = image`` at known pixels. Pairs across the rim of the hole
     count, so ``raw`` must be drawn there too, as the networks draw it: one that equals ``image`` at all known
     pixels, as after :func:`masks.composite`, comes back unchanged, seams and all. Where the hole reaches the
-    picture's border, nothing holds the result there but its gradients (the natural boundary condition).
+    image's border, nothing holds the result there but its gradients (the natural boundary condition).
 
     Colours can bleed: where ``raw`` and ``image`` disagree at the rim about what is there (hair against
     skin), the disagreement spreads into the hole.
@@ -56,14 +56,14 @@ def poisson_blend(image: Tensor, raw: Tensor, mask: Tensor) -> Tensor:
             same = which == k
             known = _columns(torch.where(hole, 0, image[same]))
             drawn = solve(known, _columns(raw[same]), hole.cpu().numpy())
-            blended[same] = _pictures(drawn, raw[same]).clamp(0, 1)
+            blended[same] = _images(drawn, raw[same]).clamp(0, 1)
     return masks.composite(image, blended, mask)
 
 
 def solve(known: NDArray[Any], guide: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[np.float64]:
     """``known`` ``[H, W, C]``, its hole ``[H, W]`` (True = missing) filled after the gradients of ``guide``.
 
-    One equation per missing pixel p, over its neighbours q inside the picture:
+    One equation per missing pixel p, over its neighbours q inside the image:
     ``sum_q (u_p - u_q) = sum_q (guide_p - guide_q)``. A guide of zeros gives the membrane: the smoothest
     surface in the hole that meets the known pixels. At least one pixel must be known.
     """
@@ -100,11 +100,11 @@ def _overlap(shape: tuple[int, ...], dy: int, dx: int) -> tuple[tuple[slice, sli
     return here, there
 
 
-def _columns(pictures: Tensor) -> NDArray[np.float64]:
+def _columns(images: Tensor) -> NDArray[np.float64]:
     """``[N, 3, H, W] -> [H, W, 3 N]``."""
-    return pictures.detach().double().cpu().permute(2, 3, 0, 1).flatten(2).numpy()
+    return images.detach().double().cpu().permute(2, 3, 0, 1).flatten(2).numpy()
 
 
-def _pictures(columns: NDArray[np.float64], like: Tensor) -> Tensor:
+def _images(columns: NDArray[np.float64], like: Tensor) -> Tensor:
     """The way back, in the type and on the device of ``like``."""
     return torch.from_numpy(columns).unflatten(2, (-1, 3)).permute(2, 3, 0, 1).to(like)

@@ -1,6 +1,6 @@
 """Measuring completions. Lesson 02 builds the measures.
 
-How near to the true picture (:mod:`metrics`, :mod:`ssim`), how alike as sets (:mod:`distributions`), whether
+How near to the true image (:mod:`metrics`, :mod:`ssim`), how alike as sets (:mod:`distributions`), whether
 it is still the same person (:mod:`recognition`), how well labels are found (:mod:`labels`); and comparing
 methods by them, with intervals (:mod:`comparison`, :mod:`protocol`), in experiments that papers share
 (:mod:`experiments`), until a paper's claim is judged over several training runs (:mod:`claims`).

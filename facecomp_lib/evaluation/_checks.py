@@ -1,4 +1,4 @@
-"""What every measure asks of its pictures."""
+"""What every measure asks of its images."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["check_mask", "check_pair", "check_pictures", "widened"]
+__all__ = ["check_mask", "check_pair", "check_images", "widened"]
 
 _SLACK = 1e-3  # resizing and rounding may leave [0, 1] by a hair
 
 
-def check_pictures(image: Any, name: str) -> None:
-    """Refuse what is not a batch of RGB pictures, float ``[B, 3, H, W]``, finite, in [0, 1]."""
+def check_images(image: Any, name: str) -> None:
+    """Refuse what is not a batch of RGB images, float ``[B, 3, H, W]``, finite, in [0, 1]."""
     _check_kind(image, name)
     _check_values(image, name)
 
 
 def check_pair(prediction: Any, target: Any) -> None:
-    """Refuse pictures that cannot be compared: the target must be a picture, the prediction a finite one."""
+    """Refuse images that cannot be compared: the target must be an image, the prediction a finite one."""
     _check_kind(prediction, "prediction")
     _check_kind(target, "target")
     if prediction.shape != target.shape:
@@ -46,7 +46,7 @@ def check_mask(mask: Any, target: Tensor) -> None:
 
 
 def widened(image: Tensor) -> Tensor:
-    """At least single precision: sums over a picture in half precision would be worth two digits."""
+    """At least single precision: sums over an image in half precision would be worth two digits."""
     return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
@@ -54,12 +54,12 @@ def _check_kind(image: Any, name: str) -> None:
     if not isinstance(image, Tensor):
         raise ValueError(f"{name} must be a float tensor [B, 3, H, W], not {type(image).__name__}.")
     if image.ndim != 4 or image.shape[1] != 3:
-        hint = {1: " (repeat a grey picture three times)", 4: " (drop the alpha channel)"}
+        hint = {1: " (repeat a grey image three times)", 4: " (drop the alpha channel)"}
         reason = hint.get(image.shape[1], "") if image.ndim == 4 else ""
         raise ValueError(f"{name} must be RGB, [B, 3, H, W], not {list(image.shape)}{reason}.")
     if not image.is_floating_point():
         kind = str(image.dtype).removeprefix("torch.")
-        raise ValueError(f"{name} must be float in [0, 1], not {kind}: divide 8-bit pictures by 255.")
+        raise ValueError(f"{name} must be float in [0, 1], not {kind}: divide 8-bit images by 255.")
 
 
 def _check_values(image: Tensor, name: str, in_range: bool = True) -> None:

@@ -1,6 +1,6 @@
-"""A comparison as a CSV file: a row per picture, a column per measure.
+"""A comparison as a CSV file: a row per image, a column per measure.
 
-Numbers of a whole set stand in a row without a picture; what was not measured is empty.
+Numbers of a whole set stand in a row without an image; what was not measured is empty.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from facecomp_lib import _fetch
 __all__ = ["read", "write"]
 
 KEYS = ("method", "hole", "picture")
-Row = tuple[str, str, str, list[float]]  # method, hole, picture's number or "", one number per measure
+Row = tuple[str, str, str, list[float]]  # method, hole, image's number or "", one number per measure
 
 
 def write(path: str | os.PathLike[str], measures: Sequence[str], rows: Iterable[Row]) -> None:
@@ -52,11 +52,11 @@ def read(path: str | os.PathLike[str]) -> tuple[list[str], list[Row]]:
 
 def _row(row: list[str], measures: list[str], place: str) -> Row:
     try:
-        method, hole, picture, *texts = row
+        method, hole, image, *texts = row
         if len(texts) != len(measures) or not method or not hole:
             raise ValueError
-        return method, hole, picture, [float(text) if text else np.nan for text in texts]
+        return method, hole, image, [float(text) if text else np.nan for text in texts]
     except ValueError:
         raise ValueError(
-            f"{place} is damaged: method, hole, picture and {len(measures)} numbers are needed."
+            f"{place} is damaged: method, hole, image and {len(measures)} numbers are needed."
         ) from None

@@ -1,8 +1,8 @@
-"""How sure is a mean over pictures? Percentile bootstrap. Lesson 02 explains it.
+"""How sure is a mean over images? Percentile bootstrap. Lesson 02 explains it.
 
-Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: draw as many pictures as there are,
-with replacement, many times, and look at how the mean scatters. Pictures count as independent, unless groups
-are given: where several pictures show one person, whole people are drawn, and the interval is a little wider.
+Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: draw as many images as there are,
+with replacement, many times, and look at how the mean scatters. Images count as independent, unless groups
+are given: where several images show one person, whole people are drawn, and the interval is a little wider.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _AT_ONCE = 2**21  # draws held in memory
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over pictures with its interval.
+    """A mean over images with its interval.
 
     Attributes:
         mean: NaN if nothing was measured.
-        low, high: the interval; NaN for fewer than two pictures.
-        n: pictures that were measured.
+        low, high: the interval; NaN for fewer than two images.
+        n: images that were measured.
     """
 
     mean: float
@@ -52,8 +52,8 @@ def bootstrap(
 ) -> Estimate:
     """The mean of ``values [N]`` and the interval that holds ``level`` of the resampled means.
 
-    NaN counts as not measured. Equal N and seed draw the same pictures, so that methods are treated alike.
-    ``groups [N]`` says which pictures belong together (to one person): they are drawn together or not at all.
+    NaN counts as not measured. Equal N and seed draw the same images, so that methods are treated alike.
+    ``groups [N]`` says which images belong together (to one person): they are drawn together or not at all.
 
     Raises:
         ValueError: not a flat list of numbers, groups of another length, or a level or number of resamples
@@ -75,15 +75,15 @@ def bootstrap(
         rows = min(step, resamples - first)
         drawn = random.integers(units, size=(rows, units))
         means[first : first + rows] = sums[drawn].sum(1) / counts[drawn].sum(1)
-    # no interpolation between neighbours: one of them may be infinite (the PSNR of equal pictures)
+    # no interpolation between neighbours: one of them may be infinite (the PSNR of equal images)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
     return Estimate(mean, float(low), float(high), n)
 
 
 def difference(values: ArrayLike, others: ArrayLike, **options: Any) -> Estimate:
-    """The mean of ``values - others``, paired picture by picture, with its interval.
+    """The mean of ``values - others``, paired image by image, with its interval.
 
-    Much narrower than two intervals side by side suggest, because hard pictures are hard for both. Options as
+    Much narrower than two intervals side by side suggest, because hard images are hard for both. Options as
     for :func:`bootstrap`.
 
     Raises:
@@ -91,7 +91,7 @@ def difference(values: ArrayLike, others: ArrayLike, **options: Any) -> Estimate
     """
     one, other = _flat(values), _flat(others)
     if len(one) != len(other):
-        raise ValueError(f"A paired difference needs the same pictures twice: {len(one)} and {len(other)}.")
+        raise ValueError(f"A paired difference needs the same images twice: {len(one)} and {len(other)}.")
     with np.errstate(invalid="ignore"):  # two infinite values have no difference: not measured
         return bootstrap(one - other, **options)
 
@@ -114,5 +114,5 @@ def grouped(
 def _flat(values: ArrayLike) -> NDArray[np.float64]:
     numbers = np.asarray(values, np.float64)
     if numbers.ndim != 1:
-        raise ValueError(f"A flat list is needed, one number per picture, not {list(numbers.shape)}.")
+        raise ValueError(f"A flat list is needed, one number per image, not {list(numbers.shape)}.")
     return numbers

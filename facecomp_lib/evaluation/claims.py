@@ -1,7 +1,7 @@
 """Does a paper's claim hold here? Models trained several times, compared face by face. Lesson 03 uses it.
 
 A difference between two models has two sources of chance: which faces were measured, and the seeds that the
-models were trained with. The bootstrap here draws both again: people (or pictures), and training runs. All
+models were trained with. The bootstrap here draws both again: people (or images), and training runs. All
 runs see the same faces, so one draw of people serves all runs (Owen, The Pigeonhole Bootstrap, 2007).
 Drawing anew among three seeds says too little about the seeds that one did not try: they are spread out as
 Student's t asks for so few (Hesterberg, What Teachers Should Know About the Bootstrap, 2015, section 5).
@@ -202,24 +202,24 @@ def over_runs(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of ``values [runs, N]`` and its interval, with chance in both: in runs and in pictures.
+    """The mean of ``values [runs, N]`` and its interval, with chance in both: in runs and in images.
 
-    A picture that a run lacks (its number is not finite) does not count in any.
+    An image that a run lacks (its number is not finite) does not count in any.
 
     Args:
-        values: one number per training run and picture; the same pictures in all runs.
-        groups: ``[N]``, pictures that belong together; by default each is its own.
+        values: one number per training run and image; the same images in all runs.
+        groups: ``[N]``, images that belong together; by default each is its own.
         level, resamples, seed: of the bootstrap.
 
     Returns:
-        Estimate: ``n`` counts pictures; limits are NaN for fewer than two runs or two groups.
+        Estimate: ``n`` counts images; limits are NaN for fewer than two runs or two groups.
 
     Raises:
         ValueError: another shape, or a level or number of resamples that makes no sense.
     """
     table = np.asarray(values, np.float64)
     if table.ndim != 2 or not table.size:
-        raise ValueError(f"values must be [runs, pictures], not {list(table.shape)}.")
+        raise ValueError(f"values must be [runs, images], not {list(table.shape)}.")
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"An interval needs 0 < level < 1 and resamples >= 1, not {level} and {resamples}.")
     known = np.asarray(np.isfinite(table).all(0))
@@ -256,7 +256,7 @@ def _several(runs: Comparison | Sequence[Comparison] | Mapping[int, Comparison])
 
 
 def _mean(run: Comparison, measure: str, who: Who, holes: Sequence[str]) -> NDArray[np.float64]:
-    """Each picture's mean over the holes, ``[N]``; NaN where one of them was not measured."""
+    """Each image's mean over the holes, ``[N]``; NaN where one of them was not measured."""
     pairs = [(who, hole) for hole in holes] if isinstance(who, str) else [who]
     if not pairs:
         raise ValueError("A claim needs at least one kind of hole.")

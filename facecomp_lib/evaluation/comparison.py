@@ -26,16 +26,16 @@ __all__ = ["Comparison"]
 class _Cell:
     """The numbers of one method on one kind of hole."""
 
-    pictures: int = 0
-    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # measure -> [pictures]
+    images: int = 0
+    scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # measure -> [images]
     of_set: dict[str, float] = field(default_factory=dict)  # measure -> one number of the whole set
 
     def append(self, count: int, scores: Mapping[str, NDArray[np.float64]]) -> None:
-        """More pictures; a measure that some of them lack is NaN there."""
+        """More images; a measure that some of them lack is NaN there."""
         for name in {**self.scores, **scores}:
-            before = self.scores.get(name, np.full(self.pictures, np.nan))
+            before = self.scores.get(name, np.full(self.images, np.nan))
             self.scores[name] = np.concatenate([before, scores.get(name, np.full(count, np.nan))])
-        self.pictures += count
+        self.images += count
 
     def values(self, measure: str) -> NDArray[np.float64]:
         if measure in self.of_set:
@@ -44,7 +44,7 @@ class _Cell:
 
 
 class Comparison:
-    """Scores of methods on kinds of holes, picture by picture.
+    """Scores of methods on kinds of holes, image by image.
 
         comparison = Comparison()
         comparison.add("telea", "center", fc.evaluation.score(fill, image, mask))
@@ -54,8 +54,8 @@ class Comparison:
     Args:
         level: of the bootstrap intervals.
         resamples, seed: of the bootstrap; equal ones give equal intervals.
-        groups: which pictures belong together, ``[N]`` in the order in which they are added; intervals then
-            count people, say, not pictures.
+        groups: which images belong together, ``[N]`` in the order in which they are added; intervals then
+            count people, say, not images.
         rows: of the printed tables, ``"holes"`` or ``"methods"``.
     """
 
@@ -75,32 +75,32 @@ class Comparison:
         self._cells: dict[tuple[str, str], _Cell] = {}
 
     def add(self, method: str, hole: str, scores: Mapping[str, Any]) -> Comparison:
-        """Add pictures (again and again, batch by batch) or a number of the whole set.
+        """Add images (again and again, batch by batch) or a number of the whole set.
 
         Args:
             method, hole: names.
-            scores: measure -> one number per picture, ``[B]``, as :func:`score` gives them; or one number
+            scores: measure -> one number per image, ``[B]``, as :func:`score` gives them; or one number
                 (KID, say), which belongs to the set and replaces an earlier one. To compare methods in pairs,
-                add the same pictures to each in the same order.
+                add the same images to each in the same order.
 
         Returns:
             The comparison itself.
 
         Raises:
-            ValueError: measures of different numbers of pictures, or no names.
+            ValueError: measures of different numbers of images, or no names.
         """
         if not method or not hole or not scores:
             raise ValueError("Scores need a method's name, a hole's name and at least one measure.")
         numbers = {name: _numbers(value) for name, value in scores.items()}
-        per_picture = {name: value for name, value in numbers.items() if value.ndim == 1}
-        counts = {len(value) for value in per_picture.values()}
+        per_image = {name: value for name, value in numbers.items() if value.ndim == 1}
+        counts = {len(value) for value in per_image.values()}
         if len(counts) > 1 or any(value.ndim > 1 for value in numbers.values()):
             shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in numbers.items())
-            raise ValueError(f"Every measure needs one number per picture of the batch, not {shapes}.")
+            raise ValueError(f"Every measure needs one number per image of the batch, not {shapes}.")
         cell = self._cells.setdefault((method, hole), _Cell())
         cell.of_set |= {name: float(value) for name, value in numbers.items() if value.ndim == 0}
         if counts:
-            cell.append(counts.pop(), per_picture)
+            cell.append(counts.pop(), per_image)
         return self
 
     @property
@@ -124,21 +124,21 @@ class Comparison:
         return tuple(key for key in itertools.product(self.methods, self.holes) if key in self._cells)
 
     def values(self, measure: str, method: str, hole: str) -> NDArray[np.float64]:
-        """The scores themselves, one per picture; NaN where a picture was not measured."""
+        """The scores themselves, one per image; NaN where an image was not measured."""
         self._check(measure)
         if (method, hole) not in self._cells:
             raise ValueError(f"Nothing was added for {method!r} on {hole!r}; there is {self!r}.")
         return self._cells[method, hole].values(measure)
 
     def estimate(self, measure: str, method: str, hole: str) -> Estimate:
-        """The mean over pictures and its bootstrap interval."""
+        """The mean over images and its bootstrap interval."""
         return bootstrap(self.values(measure, method, hole), **self._options(measure, method, hole))
 
     def difference(self, measure: str, method: str, other: str, hole: str) -> Estimate:
-        """``method`` minus ``other`` on one kind of hole, paired by picture, with its interval.
+        """``method`` minus ``other`` on one kind of hole, paired by image, with its interval.
 
         Raises:
-            ValueError: unknown names, or different numbers of pictures.
+            ValueError: unknown names, or different numbers of images.
         """
         pair = (self.values(measure, name, hole) for name in (method, other))
         return difference(*pair, **self._options(measure, method, hole))
@@ -155,7 +155,7 @@ class Comparison:
         )
 
     def differences(self, measure: str, baseline: str) -> Table:
-        """Every other method minus ``baseline``, paired by picture."""
+        """Every other method minus ``baseline``, paired by image."""
         self._check(measure)
         if baseline not in self.methods:
             raise ValueError(f"There is no method {baseline!r}: choose one of {', '.join(self.methods)}.")
@@ -177,14 +177,14 @@ class Comparison:
         return dots(self.table(measure))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Save every score: a row per picture, a column per measure; the file appears whole or not at all."""
+        """Save every score: a row per image, a column per measure; the file appears whole or not at all."""
         rows: list[_csv.Row] = []
         for key, cell in self._cells.items():
             if cell.of_set:
                 rows.append((*key, "", [cell.of_set.get(name, np.nan) for name in self.measures]))
-            nothing = np.full(cell.pictures, np.nan)
+            nothing = np.full(cell.images, np.nan)
             columns = [cell.scores.get(name, nothing) for name in self.measures]
-            rows += [(*key, str(k), [column[k] for column in columns]) for k in range(cell.pictures)]
+            rows += [(*key, str(k), [column[k] for column in columns]) for k in range(cell.images)]
         _csv.write(path, self.measures, rows)
 
     @classmethod
@@ -196,15 +196,15 @@ class Comparison:
         """
         measures, rows = _csv.read(path)
         cells: dict[tuple[str, str], tuple[list[list[float]], dict[str, float]]] = {}
-        for method, hole, picture, numbers in rows:
-            of_pictures, of_set = cells.setdefault((method, hole), ([], {}))
-            if picture:
-                of_pictures.append(numbers)
+        for method, hole, image, numbers in rows:
+            of_images, of_set = cells.setdefault((method, hole), ([], {}))
+            if image:
+                of_images.append(numbers)
             else:
                 of_set |= {name: x for name, x in zip(measures, numbers, strict=True) if not np.isnan(x)}
         comparison = cls(**options)
-        for key, (of_pictures, of_set) in cells.items():
-            table = np.array(of_pictures).reshape(-1, len(measures)).T
+        for key, (of_images, of_set) in cells.items():
+            table = np.array(of_images).reshape(-1, len(measures)).T
             scores = {name: x for name, x in zip(measures, table, strict=True) if not np.isnan(x).all()}
             comparison.add(*key, scores | of_set)
         return comparison

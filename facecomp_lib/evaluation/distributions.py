@@ -1,6 +1,6 @@
-"""Do two sets of pictures look alike as sets? FID and KID. Lesson 02 builds them.
+"""Do two sets of images look alike as sets? FID and KID. Lesson 02 builds them.
 
-Both turn pictures into the features of a network trained on ImageNet, and compare the two clouds of points.
+Both turn images into the features of a network trained on ImageNet, and compare the two clouds of points.
 Which network it was is part of the result's name, ``fid_inception`` or ``fid_vgg16``: numbers of two networks
 must not be compared, and published FIDs are Inception's. Its weights are in no package archive; where they
 cannot be had, VGG-16's do.
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from facecomp_lib import weights
-from facecomp_lib.evaluation._checks import check_pictures
+from facecomp_lib.evaluation._checks import check_images
 
 __all__ = ["NETWORKS", "Features", "SetDistance", "extract_features", "fid", "frechet", "kid", "mmd"]
 
@@ -33,11 +33,11 @@ VGG_SIDE = 128  # the course's faces; ImageNet's 224 would cost three times as m
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The features of a set of pictures: compute those of the real ones once, compare them often.
+    """The features of a set of images: compute those of the real ones once, compare them often.
 
     Attributes:
         network: whose features they are.
-        values: float64 ``[N, D]`` on the CPU, a row for each picture.
+        values: float64 ``[N, D]`` on the CPU, a row for each image.
     """
 
     network: str
@@ -47,18 +47,18 @@ class Features:
         return len(self.values)
 
     def __repr__(self) -> str:
-        return f"Features({self.network!r}: {len(self)} pictures, {self.values.shape[1]} numbers each)"
+        return f"Features({self.network!r}: {len(self)} images, {self.values.shape[1]} numbers each)"
 
 
 @dataclass(frozen=True)
 class SetDistance:
-    """A distance of two sets of pictures; ``float(distance)`` is its value.
+    """A distance of two sets of images; ``float(distance)`` is its value.
 
     Attributes:
         name: measure and network, as in ``kid_vgg16``.
         value: 0 for equal distributions; an unbiased estimate (KID) may fall below.
         spread: standard deviation over the subsets of KID, None for FID.
-        real, fake: how many pictures were compared.
+        real, fake: how many images were compared.
     """
 
     name: str
@@ -72,7 +72,7 @@ class SetDistance:
 
     def __str__(self) -> str:
         spread = "" if self.spread is None else f" +- {self.spread:.2g}"
-        return f"{self.name} = {self.value:.4g}{spread} ({self.real} real, {self.fake} fake pictures)"
+        return f"{self.name} = {self.value:.4g}{spread} ({self.real} real, {self.fake} fake images)"
 
 
 def fid(
@@ -85,17 +85,17 @@ def fid(
     """Fréchet (inception) distance: between the Gaussians that have the mean and covariance of the features.
 
     Heusel et al., GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium, NeurIPS
-    2017. It is biased: fewer pictures give a larger distance, so compare at equal numbers only.
+    2017. It is biased: fewer images give a larger distance, so compare at equal numbers only.
 
     Args:
-        real, fake: sets of pictures as for :func:`extract_features`, or :class:`Features`.
+        real, fake: sets of images as for :func:`extract_features`, or :class:`Features`.
         features: "inception", "vgg16", "auto" or a network of your own; see :func:`extract_features`.
         project: compare this many random orthogonal directions of the feature space instead of all of it;
             the name then ends in ``_p`` and the number, and only equal names compare.
         seed: of those directions.
 
     Raises:
-        ValueError: not more pictures than dimensions (the covariance could not be estimated), or sets that
+        ValueError: not more images than dimensions (the covariance could not be estimated), or sets that
             cannot be compared. FileNotFoundError: the network's weights are missing.
     """
     one, other = _both(real, fake, features)
@@ -106,7 +106,7 @@ def fid(
     fewest, dimensions = min(len(a), len(b)), a.shape[1]
     if fewest <= dimensions:
         raise ValueError(
-            f"A Fréchet distance over {dimensions} features needs more than {dimensions} pictures in each "
+            f"A Fréchet distance over {dimensions} features needs more than {dimensions} images in each "
             f"set, not {len(a)} and {len(b)}: use kid(...), which is fair to small sets, or project= to "
             f"much fewer than {fewest} dimensions."
         )
@@ -128,11 +128,11 @@ def kid(
     Args:
         real, fake, features: as for :func:`fid`.
         subsets: how many pairs of subsets are drawn, without replacement within each.
-        subset_size: pictures in a subset; by default half of the smaller set, 1000 at most.
+        subset_size: images in a subset; by default half of the smaller set, 1000 at most.
         seed: of the draws; the same call gives the same number.
 
     Raises:
-        ValueError: fewer than 4 pictures, a subset larger than a set, or sets that cannot be compared.
+        ValueError: fewer than 4 images, a subset larger than a set, or sets that cannot be compared.
         FileNotFoundError: the network's weights are missing.
     """
     one, other = _both(real, fake, features)
@@ -140,8 +140,8 @@ def kid(
     size = min(1000, fewest // 2) if subset_size is None else subset_size
     if not 2 <= size <= fewest or subsets < 1:
         raise ValueError(
-            f"KID of {len(one)} and {len(other)} pictures cannot be had from {subsets} subsets of {size}: "
-            "at least 1 subset of at least 2 pictures is needed, and no more pictures than a set has."
+            f"KID of {len(one)} and {len(other)} images cannot be had from {subsets} subsets of {size}: "
+            "at least 1 subset of at least 2 images is needed, and no more images than a set has."
         )
     random = np.random.default_rng(seed)
     values = np.empty(subsets)
@@ -153,34 +153,34 @@ def kid(
 
 @torch.no_grad()
 def extract_features(
-    pictures: Any,
+    images: Any,
     network: str | Network = "auto",
     batch: int = 32,
     progress: bool = True,
     device: str | torch.device | None = None,
 ) -> Features:
-    """What a network sees in each picture.
+    """What a network sees in each image.
 
     Args:
-        pictures: float ``[N, 3, H, W]``, RGB in [0, 1]; or a data set of faces; or an iterable of such
+        images: float ``[N, 3, H, W]``, RGB in [0, 1]; or a data set of faces; or an iterable of such
             tensors, or of batches with an ``image``.
-        network: "inception" (Inception-v3 with FID's weights: pictures bilinearly resized to 299 px, 2048
-            numbers), "vgg16" (relu5_3 averaged over the picture, resized to 128 px, 512 numbers), "auto" (the
+        network: "inception" (Inception-v3 with FID's weights: images bilinearly resized to 299 px, 2048
+            numbers), "vgg16" (relu5_3 averaged over the image, resized to 128 px, 512 numbers), "auto" (the
             first where its weights are in the cache, else the second), or a function
             ``[B, 3, H, W] -> [B, D]``, which goes by its name.
-        batch: pictures at a time.
+        batch: images at a time.
         progress: show a bar if it takes more than two seconds.
-        device: where to compute; where the pictures are by default.
+        device: where to compute; where the images are by default.
 
     Raises:
-        ValueError: no such network, or not such pictures. FileNotFoundError: its weights are missing.
+        ValueError: no such network, or not such images. FileNotFoundError: its weights are missing.
     """
     name, build = _network(network)
     rows = []
-    total = len(pictures) if isinstance(pictures, Tensor) or hasattr(pictures, "batch") else None
+    total = len(images) if isinstance(images, Tensor) or hasattr(images, "batch") else None
     with tqdm(total=total, desc=f"{name} features", delay=2, leave=False, disable=not progress) as bar:
-        for images in _batches(pictures, batch):
-            check_pictures(images, "pictures")
+        for images in _batches(images, batch):
+            check_images(images, "pictures")
             images = images.float().to(device or images.device)
             with torch.autocast(images.device.type, enabled=False):
                 values = build(str(images.device))(images)
@@ -191,7 +191,7 @@ def extract_features(
             rows.append(values.cpu().double())
             bar.update(len(images))
     if not rows:
-        raise ValueError("There are no pictures to extract features of: give at least one.")
+        raise ValueError("There are no images to extract features of: give at least one.")
     return Features(name, torch.cat(rows))
 
 
@@ -251,20 +251,20 @@ def _both(real: Any, fake: Any, features: str | Network) -> tuple[Features, Feat
     return one, other
 
 
-def _batches(pictures: Any, size: int) -> Iterator[Tensor]:
-    """The pictures some at a time, as tensors."""
-    if isinstance(pictures, Tensor):
-        yield from pictures.split(size)
-    elif hasattr(pictures, "batch"):
-        for first in range(0, len(pictures), size):
-            yield pictures.batch(range(first, min(first + size, len(pictures)))).image
-    elif isinstance(pictures, Iterable):
-        for item in pictures:
+def _batches(images: Any, size: int) -> Iterator[Tensor]:
+    """The images some at a time, as tensors."""
+    if isinstance(images, Tensor):
+        yield from images.split(size)
+    elif hasattr(images, "batch"):
+        for first in range(0, len(images), size):
+            yield images.batch(range(first, min(first + size, len(images)))).image
+    elif isinstance(images, Iterable):
+        for item in images:
             images: Any = getattr(item, "image", item)
-            check_pictures(images, "pictures")
+            check_images(images, "pictures")
             yield from images.split(size)
     else:
-        check_pictures(pictures, "pictures")
+        check_images(images, "pictures")
 
 
 def _network(network: str | Network) -> tuple[str, Callable[[str], Network]]:

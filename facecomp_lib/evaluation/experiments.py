@@ -32,7 +32,7 @@ from facecomp_lib.methods.random import sample_keys, uniform
 __all__ = ["hole_sizes", "recognise"]
 
 ORIGINAL, NOISE = "original", "noise"
-_UNIT = 128  # px, the side of the pictures in which holes are measured
+_UNIT = 128  # px, the side of the images in which holes are measured
 
 
 # ---------------------------------------------------------------------------------------- holes that grow
@@ -50,19 +50,19 @@ def hole_sizes(
     """How completions fare as square holes grow (gfc, section 4.4 and figure 9).
 
     Each face gets one random point of its own, somewhere between brows, cheeks and chin, all points equally
-    likely. All its holes lie around that point, moved inside the picture where they would stick out, so that
+    likely. All its holes lie around that point, moved inside the image where they would stick out, so that
     a larger hole hides all that a smaller one hid, and sizes can be compared in pairs like methods.
 
     Args:
         methods, dataset, measures, limit, seed: as for :func:`evaluate`.
-        sides: of the holes, px of a picture of 128 px; in smaller or larger pictures they scale with them.
+        sides: of the holes, px of an image of 128 px; in smaller or larger images they scale with them.
         options: of :func:`evaluate`: ``batch``, ``progress``, ``by``.
 
     Returns:
         Comparison: its holes are named ``"16 px"``, ``"24 px"`` ...
 
     Raises:
-        ValueError: no sides, sides that are no part of a picture, or what :func:`evaluate` refuses.
+        ValueError: no sides, sides that are no part of an image, or what :func:`evaluate` refuses.
     """
     sides = list(sides)
     if not sides or min(sides) < 1 or max(sides) >= _UNIT or len(set(sides)) < len(sides):
@@ -74,7 +74,7 @@ def hole_sizes(
 
 
 def _squares(share: float, faces: Any, numbers: NDArray[np.int64], seed: int) -> Tensor:
-    """A square of a share of the picture's side on each face: mask ``[B, 1, H, W]``."""
+    """A square of a share of the image's side on each face: mask ``[B, 1, H, W]``."""
     height, width = faces.image.shape[2:]
     side = max(1, round(share * min(height, width)))
     mask = torch.ones(len(numbers), 1, height, width, device=faces.image.device)
@@ -114,18 +114,18 @@ def recognise(
     batch: int = 16,
     progress: bool = True,
 ) -> Comparison:
-    """Are completed faces recognised among pictures of many people (gfc, section 4.4 and figure 11)?
+    """Are completed faces recognised among images of many people (gfc, section 4.4 and figure 11)?
 
-    The first pictures of each person are the gallery, undamaged; the other pictures are probes. A probe is
-    recognised at Top-K if one of the K gallery pictures nearest to it, by :func:`face_embedding`, shows its
+    The first images of each person are the gallery, undamaged; the other images are probes. A probe is
+    recognised at Top-K if one of the K gallery images nearest to it, by :func:`face_embedding`, shows its
     person.
 
     Args:
         methods, mask_kinds, seed, batch, progress: as for :func:`evaluate`.
-        dataset: faces with landmarks and identities. Who has no picture left for a probe is in the gallery
+        dataset: faces with landmarks and identities. Who has no image left for a probe is in the gallery
             only.
         top: the values of K.
-        gallery: pictures of each person in the gallery.
+        gallery: images of each person in the gallery.
         limit: this many people, drawn by ``seed``; by default all.
 
     Returns:
@@ -152,8 +152,8 @@ def recognise(
             bar.update(len(numbers))
         for numbers in _batches(probes, batch):
             faces = dataset.batch(numbers).to(device)
-            for key, picture in _probes(fills, holes, faces, numbers, seed):
-                embedded.setdefault(key, []).append(face_embedding(picture, faces.landmarks).cpu())
+            for key, image in _probes(fills, holes, faces, numbers, seed):
+                embedded.setdefault(key, []).append(face_embedding(image, faces.landmarks).cpu())
             bar.update(len(numbers))
     comparison = Comparison(seed=seed, groups=people[probes], rows="methods")
     known_people, their_people = torch.from_numpy(people[shown]), torch.from_numpy(people[probes])
@@ -171,7 +171,7 @@ def _probes(
     numbers: NDArray[np.int64],
     seed: int,
 ) -> Iterable[tuple[tuple[str, str], Tensor]]:
-    """(Name, hole) and pictures of some probes: undamaged, damaged, completed."""
+    """(Name, hole) and images of some probes: undamaged, damaged, completed."""
     yield (ORIGINAL, ""), faces.image
     keys = sample_keys(seed, 0, torch.from_numpy(numbers).to(faces.image.device))
     noise = uniform(keys, faces.image.shape[1:], NOISE)
@@ -185,7 +185,7 @@ def _probes(
 def _gallery_and_probes(
     people: NDArray[np.int64], gallery: int, limit: int | None, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the first pictures of each person, and of the others; of ``limit`` people."""
+    """Numbers of the first images of each person, and of the others; of ``limit`` people."""
     if gallery < 1 or (limit is not None and limit < 1):
         raise ValueError(f"gallery and limit must be 1 or more, not {gallery} and {limit}.")
     everyone = np.unique(people)
@@ -197,7 +197,7 @@ def _gallery_and_probes(
         seen[person] = seen.get(person, 0) + 1
         parts[seen[person] > gallery].append(number)
     if not parts[1]:
-        raise ValueError(f"Nobody has more than {gallery} pictures: there is nothing to recognise.")
+        raise ValueError(f"Nobody has more than {gallery} images: there is nothing to recognise.")
     return np.array(parts[0]), np.array(parts[1])
 
 

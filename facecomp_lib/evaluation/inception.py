@@ -117,7 +117,7 @@ def _at_8(entering: int, pool: str) -> Mixed:
 
 
 class Inception(nn.Module):
-    """Pictures float ``[B, 3, H, W]`` in [0, 1] -> features ``[B, 2048]``. Use it in eval mode."""
+    """Images float ``[B, 3, H, W]`` in [0, 1] -> features ``[B, 2048]``. Use it in eval mode."""
 
     def __init__(self) -> None:
         super().__init__()

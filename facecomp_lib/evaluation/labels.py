@@ -18,7 +18,7 @@ COMPONENTS: dict[str, tuple[int, ...]] = {"brows": (2, 3), "eyes": (4, 5), "nose
 
 
 def dice(prediction: Tensor, target: Tensor, classes: int = len(PARSING)) -> Tensor:
-    """Dice coefficient of every class in every picture: ``2 |A and B| / (|A| + |B|)``, collagan's table 2.
+    """Dice coefficient of every class in every image: ``2 |A and B| / (|A| + |B|)``, collagan's table 2.
 
     Args:
         prediction, target: whole numbers ``[B, H, W]``, 0 ... classes - 1.
@@ -26,7 +26,7 @@ def dice(prediction: Tensor, target: Tensor, classes: int = len(PARSING)) -> Ten
 
     Returns:
         float ``[B, classes]``, 0 ... 1, more is better; NaN where a class is in neither map: take the mean
-        over pictures with ``nanmean``.
+        over images with ``nanmean``.
 
     Raises:
         ValueError: other shapes, types or labels.
@@ -47,7 +47,7 @@ def confusion(prediction: Tensor, target: Tensor, classes: int = len(PARSING)) -
 def f_scores(confusion: Tensor) -> dict[str, float]:
     """F-scores over all pixels that were counted, 0 ... 1: ``2 P R / (P + R)`` of precision and recall.
 
-    Of one class this is Dice's coefficient, over all pictures together instead of one by one. Papers on Helen
+    Of one class this is Dice's coefficient, over all images together instead of one by one. Papers on Helen
     merge classes before they count, so that one eyebrow taken for the other is no error: ``brows``, ``eyes``,
     ``nose``, ``mouth`` (both lips and what is between them). Their ``overall`` adds up the hits and misses of
     these four, without skin, hair and background; it is gfc's 0.851 (section 4.2).

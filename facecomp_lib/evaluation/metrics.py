@@ -1,8 +1,8 @@
-"""How close a completed face is to the true one, one number per picture. Lesson 02 builds the measures.
+"""How close a completed face is to the true one, one number per image. Lesson 02 builds the measures.
 
-Measures ending in ``_hole`` look at missing pixels only; they are NaN for a picture without any. Predictions
-are compared as they are: clamp a raw output to [0, 1] first if it is to be judged as a picture. All measures
-stay on the pictures' device and keep no gradients.
+Measures ending in ``_hole`` look at missing pixels only; they are NaN for an image without any. Predictions
+are compared as they are: clamp a raw output to [0, 1] first if it is to be judged as an image. All measures
+stay on the images' device and keep no gradients.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _LPIPS_SIDE = 31  # below, AlexNet's second pooling has nothing to pool
 
 @torch.no_grad()
 def psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB per picture, ``[B]``: ``-10 log10(mean squared error)``.
+    """Peak signal-to-noise ratio in dB per image, ``[B]``: ``-10 log10(mean squared error)``.
 
-    The peak is 1. Infinite for equal pictures; more is better.
+    The peak is 1. Infinite for equal images; more is better.
 
     Args:
         prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1].
@@ -52,7 +52,7 @@ def psnr_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference per picture, ``[B]``, 0 ... 1; times 100 it is the papers' 'L1 (%)'."""
+    """Mean absolute difference per image, ``[B]``, 0 ... 1; times 100 it is the papers' 'L1 (%)'."""
     check_pair(prediction, target)
     return _mean(_distances(prediction, target))
 
@@ -67,7 +67,7 @@ def l1_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 @torch.no_grad()
 def lpips(prediction: Tensor, target: Tensor, net: str = "alex") -> Tensor:
-    """Learned perceptual distance per picture, ``[B]``: 0 for equal pictures, about 0.7 for unrelated ones.
+    """Learned perceptual distance per image, ``[B]``: 0 for equal images, about 0.7 for unrelated ones.
 
     Zhang et al., The Unreasonable Effectiveness of Deep Features as a Perceptual Metric, CVPR 2018.
 
@@ -77,13 +77,13 @@ def lpips(prediction: Tensor, target: Tensor, net: str = "alex") -> Tensor:
         net: "alex" as in most papers, or "vgg".
 
     Raises:
-        ValueError: pictures that cannot be compared. FileNotFoundError: the weights are missing; the message
+        ValueError: images that cannot be compared. FileNotFoundError: the weights are missing; the message
             says what to do.
     """
     check_pair(prediction, target)
     if min(target.shape[2:]) < _LPIPS_SIDE:
         raise ValueError(
-            f"LPIPS needs pictures of at least {_LPIPS_SIDE} x {_LPIPS_SIDE} px, "
+            f"LPIPS needs images of at least {_LPIPS_SIDE} x {_LPIPS_SIDE} px, "
             f"not {target.shape[2]} x {target.shape[3]}: enlarge them first."
         )
     model = _lpips_model(net, str(target.device))
@@ -103,9 +103,9 @@ def score(
         measures: those wanted, of :data:`MEASURES`; all by default.
 
     Returns:
-        ``psnr``, ``ssim``, ``l1`` over the whole picture; ``psnr_hole``, ``ssim_hole``, ``l1_hole`` over the
-        missing pixels, NaN for a picture without any, absent if no picture has any; ``lpips`` (AlexNet) over
-        the whole picture, absent with a warning where its weights are, and for pictures below 31 px.
+        ``psnr``, ``ssim``, ``l1`` over the whole image; ``psnr_hole``, ``ssim_hole``, ``l1_hole`` over the
+        missing pixels, NaN for an image without any, absent if no image has any; ``lpips`` (AlexNet) over
+        the whole image, absent with a warning where its weights are, and for images below 31 px.
 
     Raises:
         ValueError: shapes, types or values that cannot be compared, or an unknown measure.

@@ -1,4 +1,4 @@
-"""Tables as pictures: dots with interval bars. A pure function from a table to a figure."""
+"""Tables as images: dots with interval bars. A pure function from a table to a figure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ __all__ = ["evaluate"]
 Fill = Callable[[Tensor, Tensor], Any]
 Holes = Callable[[Any, NDArray[np.int64], int], Tensor]
 """``(faces, numbers, seed) -> mask [B, 1, H, W]``; a face's hole should depend on its own number alone."""
-_REAL = ("", "")  # the key of the true pictures among (method, hole)
+_REAL = ("", "")  # the key of the true images among (method, hole)
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         methods: the name of a classical fill, a method (``.complete(image, mask)``), or a function
-            ``(image, mask) -> completion or picture``; or several: a list of these, or a mapping name -> one
+            ``(image, mask) -> completion or image``; or several: a list of these, or a mapping name -> one
             of them. None is shown what lies under the hole: zeros are there instead. What a method draws is
             clamped to [0, 1].
         dataset: a data set of faces.
@@ -55,13 +55,13 @@ def evaluate(
         seed: not negative; of holes, of the draw of faces, and of the intervals.
         batch: faces at a time.
         progress: show a bar if it takes more than two seconds.
-        by: what the intervals count as independent, ``"picture"`` or ``"person"``.
+        by: what the intervals count as independent, ``"image"`` or ``"person"``.
 
     Returns:
         Comparison: same faces in the same order for all, so its differences are paired.
 
     Raises:
-        ValueError: unknown names, no faces, a method that gives no pictures, or measures that the faces'
+        ValueError: unknown names, no faces, a method that gives no images, or measures that the faces'
             labels cannot support. FileNotFoundError: weights of ``identity`` or ``kid`` are missing.
     """
     fills = named_fills(methods)
@@ -99,7 +99,7 @@ def evaluate(
 
 
 def named_fills(methods: Any) -> dict[str, Fill]:
-    """Name -> function ``(image, mask) -> completion or picture``."""
+    """Name -> function ``(image, mask) -> completion or image``."""
     if isinstance(methods, Mapping):
         return {str(name): _fill(method)[1] for name, method in methods.items()}
     several = methods if isinstance(methods, (list, tuple)) else [methods]
@@ -136,15 +136,15 @@ def _on_its_device(method: Any) -> Fill:
 
 
 def composite_of(name: str, fill: Fill, image: Tensor, mask: Tensor) -> Tensor:
-    """The method's picture with the known pixels of the true one, which it was shown, and no others."""
+    """The method's image with the known pixels of the true one, which it was shown, and no others."""
     result = fill(torch.where(mask > 0.5, image, torch.zeros_like(image)), mask)
-    picture = getattr(result, "composite", result)
-    if not isinstance(picture, Tensor) or picture.shape != image.shape:
-        shape = list(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
-        raise ValueError(f"The method {name!r} must give pictures {list(image.shape)}, not {shape}.")
-    if not bool(picture.isfinite().all()):
-        raise ValueError(f"The method {name!r} gives pictures with NaN or infinite values.")
-    return masks.composite(image, picture.to(image).clamp(0, 1), mask)
+    image = getattr(result, "composite", result)
+    if not isinstance(image, Tensor) or image.shape != image.shape:
+        shape = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(f"The method {name!r} must give images {list(image.shape)}, not {shape}.")
+    if not bool(image.isfinite().all()):
+        raise ValueError(f"The method {name!r} gives images with NaN or infinite values.")
+    return masks.composite(image, image.to(image).clamp(0, 1), mask)
 
 
 def device_of(methods: Any) -> torch.device | str:
@@ -169,7 +169,7 @@ def named_holes(mask_kinds: str | Sequence[str] | Mapping[str, Holes]) -> dict[s
 def _groups(dataset: Any, chosen: NDArray[np.int64], by: str) -> NDArray[np.int64] | None:
     """Who each chosen face is, if people count."""
     if by not in ("picture", "person"):
-        raise ValueError(f"by must be 'picture' or 'person', not {by!r}.")
+        raise ValueError(f"by must be 'image' or 'person', not {by!r}.")
     return identities(dataset)[chosen] if by == "person" else None
 
 
@@ -177,7 +177,7 @@ def identities(dataset: Any) -> NDArray[np.int64]:
     """Who each face is, ``[N]``; ValueError if the data set does not know of all."""
     people = np.asarray(dataset.column("identity"))
     if (people < 0).any():
-        raise ValueError(f"{dataset.name} does not know who its faces are: count by picture.")
+        raise ValueError(f"{dataset.name} does not know who its faces are: count by image.")
     return people
 
 

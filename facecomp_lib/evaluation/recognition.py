@@ -14,37 +14,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facecomp_lib.evaluation._checks import check_pair, check_pictures
+from facecomp_lib.evaluation._checks import check_pair, check_images
 
 __all__ = ["face_embedding", "identity_distance", "recognition"]
 
 
 @torch.no_grad()
 def face_embedding(image: Tensor, landmarks: Tensor | None) -> Tensor:
-    """Whose face each picture shows, as dlib's network sees it.
+    """Whose face each image shows, as dlib's network sees it.
 
     Args:
         image: float ``[B, 3, H, W]``, RGB in [0, 1]; rounded to 8 bits.
         landmarks: ``[B, 68, 2]`` in pixels: the network's input is cut out by them.
 
     Returns:
-        float32 ``[B, 128]`` on the picture's device (the network runs on the CPU).
+        float32 ``[B, 128]`` on the image's device (the network runs on the CPU).
 
     Raises:
-        ValueError: pictures or landmarks of another kind. FileNotFoundError: dlib's weights are missing.
+        ValueError: images or landmarks of another kind. FileNotFoundError: dlib's weights are missing.
     """
     from facecomp_lib.faces.landmarks import identity_embedding
 
-    check_pictures(image, "image")
+    check_images(image, "image")
     if landmarks is None:
         raise ValueError("Measuring identity needs landmarks, to cut the faces out: these faces have none.")
     if tuple(landmarks.shape) != (len(image), 68, 2):
         raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
-    pictures = (image.clamp(0, 1).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    images = (image.clamp(0, 1).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     points = landmarks.detach().double().cpu().numpy()
     rows = [
-        torch.from_numpy(identity_embedding(picture, own))
-        for picture, own in zip(pictures, points, strict=True)
+        torch.from_numpy(identity_embedding(image, own))
+        for image, own in zip(images, points, strict=True)
     ]
     return torch.stack(rows).to(image.device) if rows else image.new_zeros(0, 128, dtype=torch.float32)
 
@@ -54,8 +54,8 @@ def identity_distance(prediction: Tensor, target: Tensor, landmarks: Tensor | No
 
     Args:
         prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1]; give the composite; it is clamped.
-        landmarks: ``[B, 68, 2]`` of the **true** face: both pictures are cut out by them, so that the
-            distance is the pictures' alone.
+        landmarks: ``[B, 68, 2]`` of the **true** face: both images are cut out by them, so that the
+            distance is the images' alone.
 
     Raises:
         ValueError, FileNotFoundError: as :func:`face_embedding`.
@@ -71,14 +71,14 @@ def recognition(
     probe_identity: Tensor,
     top: Sequence[int] = (1, 3, 5),
 ) -> dict[str, Tensor]:
-    """Top-K recognition: is a picture of the same person among the K gallery pictures nearest to a probe?
+    """Top-K recognition: is an image of the same person among the K gallery images nearest to a probe?
 
-    gfc, section 4.4 and figure 11: the gallery holds true pictures, the probes are other pictures of the same
+    gfc, section 4.4 and figure 11: the gallery holds true images, the probes are other images of the same
     people, true (the upper bound) or completed. The accuracy is the mean over the probes.
 
     Args:
         gallery, probe: embeddings ``[G, D]`` and ``[P, D]``, compared by Euclidean distance.
-        gallery_identity, probe_identity: whole numbers ``[G]`` and ``[P]``, equal for pictures of one person.
+        gallery_identity, probe_identity: whole numbers ``[G]`` and ``[P]``, equal for images of one person.
         top: the values of K.
 
     Returns:
@@ -97,7 +97,7 @@ def recognition(
     strangers = ~torch.isin(probe_identity, gallery_identity)
     if bool(strangers.any()):
         person = probe_identity[strangers][0].item()
-        raise ValueError(f"The gallery has no picture of person {person}: no probe of them can be found.")
+        raise ValueError(f"The gallery has no image of person {person}: no probe of them can be found.")
     if not top or min(top) < 1 or max(top) > len(gallery):
         raise ValueError(f"top must lie in 1 ... {len(gallery)}, the gallery's size, not {list(top)}.")
     distance = torch.cdist(probe.double(), gallery.double())  # [P, G]
@@ -112,6 +112,6 @@ def _check_people(embedding: Any, identity: Any, name: str) -> None:
         raise ValueError(f"{name} must hold embeddings [N, D], N at least 1, not {shape}.")
     if not isinstance(identity, Tensor) or tuple(identity.shape) != (len(embedding),):
         shape = list(identity.shape) if isinstance(identity, Tensor) else type(identity).__name__
-        raise ValueError(f"{name}_identity must be [{len(embedding)}], one number per picture, not {shape}.")
+        raise ValueError(f"{name}_identity must be [{len(embedding)}], one number per image, not {shape}.")
     if not bool(embedding.isfinite().all()):
         raise ValueError(f"{name} has NaN or infinite embeddings.")

@@ -1,6 +1,6 @@
 """Scores of several training runs in one small file, so that a claim can be judged again without training.
 
-A compressed CSV with a row per run, method, hole and picture: who the picture shows, then a column per
+A compressed CSV with a row per run, method, hole and image: who the image shows, then a column per
 measure. Recorded ones travel with the course in ``facecomp_lib/results``, each with a JSON card beside it.
 Of photographs, only means do: they are rows of a card.
 """
@@ -50,15 +50,15 @@ def save_runs(
         count = len(next(iter(scores.values())))
         groups = runs[key[0]].groups
         columns = [scores.get(name, np.full(count, np.nan)) for name in measures]
-        for picture, person in enumerate(range(count) if groups is None else groups.tolist()):
-            numbers = (_text(column[picture], keep) for column, keep in zip(columns, kept, strict=True))
-            writer.writerow([*key, picture, person, *numbers])
+        for image, person in enumerate(range(count) if groups is None else groups.tolist()):
+            numbers = (_text(column[image], keep) for column, keep in zip(columns, kept, strict=True))
+            writer.writerow([*key, image, person, *numbers])
     with _fetch.new_file(Path(path)) as file:
         file.write(gzip.compress(text.getvalue().encode(), mtime=0))
 
 
 def _cells(run: Comparison) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:
-    """(Method, hole) -> measure -> one number per picture."""
+    """(Method, hole) -> measure -> one number per image."""
     cells = {}
     for key in run.pairs:
         scores = {name: run.values(name, *key) for name in run.measures}
@@ -90,11 +90,11 @@ def load_runs(path: str | os.PathLike[str]) -> dict[int, Comparison]:
 def _comparisons(measures: list[str], rows: list[list[str]]) -> dict[int, Comparison]:
     blocks: dict[tuple[int, str, str], list[list[float]]] = {}
     people: dict[int, int] = {}
-    for run, method, hole, picture, person, *texts in rows:
+    for run, method, hole, image, person, *texts in rows:
         numbers = [float(text) if text else np.nan for text in texts]
         blocks.setdefault((int(run), method, hole), []).append(numbers)
-        people[int(picture)] = int(person)
-    groups = [people[picture] for picture in sorted(people)]
+        people[int(image)] = int(person)
+    groups = [people[image] for image in sorted(people)]
     runs: dict[int, Comparison] = {}
     for (seed, name, kind), table in blocks.items():
         scores = dict(zip(measures, np.array(table).T, strict=True))

@@ -2,10 +2,10 @@
 
 Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, IEEE TIP 2004. Choices,
 all of them that paper's or its reference code's: Gaussian window of 11 x 11 px with sigma 1.5, constants
-K1 = 0.01 and K2 = 0.03 for pictures in [0, 1], weighted (biased) variances, and the mean over those windows
-that lie inside the picture. The paper is about grey pictures; ours is the mean over R, G and B.
+K1 = 0.01 and K2 = 0.03 for images in [0, 1], weighted (biased) variances, and the mean over those windows
+that lie inside the image. The paper is about grey images; ours is the mean over R, G and B.
 scikit-image gives the same with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
-Libraries that pad the picture and average over the made-up border as well give other numbers, for faces some
+Libraries that pad the image and average over the made-up border as well give other numbers, for faces some
 0.02 higher: ask which one a published number comes from.
 """
 
@@ -26,9 +26,9 @@ C1, C2 = 0.01**2, 0.03**2
 
 @torch.no_grad()
 def ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity per picture, ``[B]``, in [-1, 1]; 1 for equal pictures, more is better.
+    """Structural similarity per image, ``[B]``, in [-1, 1]; 1 for equal images, more is better.
 
-    The mean of :func:`ssim_map` over the pixels at least 5 px from the border. In a picture with a side
+    The mean of :func:`ssim_map` over the pixels at least 5 px from the border. In an image with a side
     below 11 px there are none: then over all pixels.
 
     Args:
@@ -55,10 +55,10 @@ def ssim_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def ssim_map(prediction: Tensor, target: Tensor) -> Tensor:
     """The similarity of the windows around each pixel, ``[B, H, W]``, averaged over the colours (Eq. 13).
 
-    The picture goes on beyond its border as in a mirror, the border pixel repeated.
+    The image goes on beyond its border as in a mirror, the border pixel repeated.
     """
     check_pair(prediction, target)
-    at_once = 1 if target.device.type == "cpu" else max(1, len(target))  # one picture's numbers fit the cache
+    at_once = 1 if target.device.type == "cpu" else max(1, len(target))  # one image's numbers fit the cache
     pairs = zip(prediction.split(at_once), target.split(at_once), strict=True)
     with torch.autocast(target.device.type, enabled=False):
         return torch.cat([_similarity(one, other) for one, other in pairs])
@@ -84,7 +84,7 @@ def _similarity(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def inner_mean(similarity: Tensor) -> Tensor:
-    """``[B, H, W] -> [B]``, over the windows that lie inside the picture (all, if none does)."""
+    """``[B, H, W] -> [B]``, over the windows that lie inside the image (all, if none does)."""
     rim = WINDOW // 2
     if min(similarity.shape[1:]) >= WINDOW:
         similarity = similarity[:, rim:-rim, rim:-rim]
@@ -99,7 +99,7 @@ def map_mean(similarity: Tensor, mask: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _blur(side: int, kind: torch.dtype, device: str) -> Tensor:
-    """The Gaussian window as a matrix ``[side, side]``: ``rows @ picture @ columns.T`` blurs.
+    """The Gaussian window as a matrix ``[side, side]``: ``rows @ image @ columns.T`` blurs.
 
     For faces of some hundred pixels that is quicker than a convolution, and the mirror at the border is part
     of it: weights beyond it are added to the pixels that they mirror.
@@ -108,7 +108,7 @@ def _blur(side: int, kind: torch.dtype, device: str) -> Tensor:
     weights = torch.exp(-(torch.arange(-rim, rim + 1, dtype=torch.float64) ** 2) / (2 * SIGMA**2))
     weights /= weights.sum()
     reach = torch.arange(side)[:, None] + torch.arange(-rim, rim + 1)  # [side, 11]
-    reach = reach % (2 * side)  # mirrored pictures repeat after two sides
+    reach = reach % (2 * side)  # mirrored images repeat after two sides
     reach = torch.minimum(reach, 2 * side - 1 - reach)
     matrix = torch.zeros(side, side, dtype=torch.float64)
     matrix.scatter_add_(1, reach, weights.expand(side, -1))

@@ -110,11 +110,11 @@ class Table:
         shown = display(self.measure)
         title = shown.label if self.baseline is None else f"{shown.label}, difference from {self.baseline}"
         counts = sorted({cell.n for cell in self.cells.values() if cell.n})
-        pictures = "" if not counts or counts == [1] else f"; {_range(counts)} pictures"
+        images = "" if not counts or counts == [1] else f"; {_range(counts)} images"
         interval = any(not np.isnan(cell.low) for cell in self.cells.values())
         with_interval = f", mean [{100 * self.level:g} % interval]" if interval else ""
         note = f" ({shown.note})" if shown.note else ""
-        return f"{title}{note}{with_interval}{pictures}"
+        return f"{title}{note}{with_interval}{images}"
 
     def __str__(self) -> str:
         head, body = self._layout()

@@ -38,7 +38,7 @@ _HOMES = {
     "from_photo": "photo",
     "astronaut": "photo",
 }
-_MODULES = ("augment", "dataset", "frame", "landmarks", "photo", "render", "schema", "splits", "store")
+_MODULES = ("alignment", "augment", "dataset", "landmarks", "photo", "render", "schema", "splits", "store")
 __all__ = list(_HOMES)
 
 

@@ -1,4 +1,4 @@
-"""Moving faces by affine transforms, labels included. One that turns the picture over mirrors the face."""
+"""Moving faces by affine transforms, labels included. One that turns the image over mirrors the face."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Size = tuple[int, int]  # height, width
 def move(batch: FaceBatch, matrix: Matrices, size: Size) -> FaceBatch:
     """Faces moved, on any device.
 
-    Pictures are interpolated bilinearly, parsing comes from the nearest pixel; beyond the border they go on
+    Images are interpolated bilinearly, parsing comes from the nearest pixel; beyond the border they go on
     as their reflection.
 
     Args:
         batch: B faces.
         matrix: a similarity, or one after mirroring, where pose and lamps are concerned.
-        size: height and width of the new pictures.
+        size: height and width of the new images.
     """
     grid = _source_grid(batch.image, matrix, size)
     changes: dict[str, Any] = {"image": _sample(batch.image, grid)}
@@ -45,7 +45,7 @@ def move(batch: FaceBatch, matrix: Matrices, size: Size) -> FaceBatch:
 
 
 def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor]:
-    """Landmarks, pose and lamps, as far as they are known, moved with their pictures."""
+    """Landmarks, pose and lamps, as far as they are known, moved with their images."""
     mirrored = mirrors(matrix)
     side = np.where(mirrored, -1.0, 1.0)
     angle = np.arctan2(side * matrix[:, 1, 0], side * matrix[:, 0, 0])  # clockwise on the screen
@@ -64,7 +64,7 @@ def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor
 
 
 def mirrors(matrix: Matrices) -> NDArray[np.bool_]:
-    """Which transforms turn the picture over: ``[B]``."""
+    """Which transforms turn the image over: ``[B]``."""
     return matrix[:, 0, 0] * matrix[:, 1, 1] < matrix[:, 0, 1] * matrix[:, 1, 0]
 
 
@@ -91,7 +91,7 @@ def _sample(values: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def _warp_flow(batch: FaceBatch, matrix: Matrices, grid: Tensor, size: Size) -> tuple[Tensor, Tensor]:
-    """The flow of the moved faces: un-flip each target, move it like the picture, flip it there."""
+    """The flow of the moved faces: un-flip each target, move it like the image, flip it there."""
     assert batch.mirror_flow is not None and batch.mirror_valid is not None
     height, width = batch.size
     layers = torch.cat([batch.mirror_flow, batch.mirror_valid[..., None].to(grid)], -1).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once: picture and labels by the same flip and affine transform."""
+"""Augmentation of a whole batch at once: image and labels by the same flip and affine transform."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DRAWS = ("flip", "x", "y", "angle", "scale", "brightness", "contrast", "left", 
 class Augment:
     """Random flip, shift, rotation, scale, crop, brightness, contrast: ``augment(batch, seed, step, index)``.
 
-    Picture, parsing, landmarks, pose, lamps, light ratio and mirror flow move together: bilinear for
-    pictures, nearest for parsing, exact for landmarks. What lies outside the picture is its reflection at
-    the border, in picture and parsing alike; there ``mirror_valid`` is false. The mirror flow is resampled
-    and its targets move with the picture; valid are pixels whose partner stays inside. A contrast change
+    Image, parsing, landmarks, pose, lamps, light ratio and mirror flow move together: bilinear for
+    images, nearest for parsing, exact for landmarks. What lies outside the image is its reflection at
+    the border, in image and parsing alike; there ``mirror_valid`` is false. The mirror flow is resampled
+    and its targets move with the image; valid are pixels whose partner stays inside. A contrast change
     makes the light ratio ``None``, because it is no ratio any more (brightness multiplies both sides and
     keeps it).
 
@@ -38,9 +38,9 @@ class Augment:
         rotate: largest angle in degrees, either way about the centre.
         scale: sizes between 1 / (1 + scale) and 1 + scale, evenly in their logarithm.
         brightness: factors between 1 - brightness and 1 + brightness.
-        contrast: the same, about the mean of each picture.
+        contrast: the same, about the mean of each image.
         crop: side in pixels of a random window that is cut out, by default none.
-        resize_crop: bring the window back to the size of the picture.
+        resize_crop: bring the window back to the size of the image.
 
     Raises:
         ValueError: a value out of range.
@@ -120,9 +120,9 @@ class Change:
 
     Attributes:
         matrix: float64 ``[B, 2, 3]``, from old to new pixel coordinates.
-        size: height and width of the new pictures.
+        size: height and width of the new images.
         gain: ``[B]``, factors of brightness.
-        slope: ``[B]``, factors of contrast, about the mean of each picture.
+        slope: ``[B]``, factors of contrast, about the mean of each image.
         moves: whether there is more to the matrices than mirroring.
     """
 

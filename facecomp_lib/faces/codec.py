@@ -1,6 +1,6 @@
-"""The bytes of one stored face: picture, parsing map, mirror flow and light ratio as ordinary image files.
+"""The bytes of one stored face: image, parsing map, mirror flow and light ratio as ordinary image files.
 
-Pictures are WebP (or JPEG, PNG); the rest is PNG, so that any viewer opens it and nothing needs pickle.
+Images are WebP (or JPEG, PNG); the rest is PNG, so that any viewer opens it and nothing needs pickle.
 Every decoder looks at the file's header before it decodes, because prepared data sets travel between people.
 
 Resizing keeps pixel centres: a point at ``x`` lands at ``(x + 0.5) * scale - 0.5``.
@@ -30,7 +30,7 @@ Pixels = NDArray[Any]  # uint8
 
 
 def encode_record(record: Mapping[str, Any], image_format: str = "webp", quality: int = 88) -> dict[str, Any]:
-    """One face with its pictures turned into bytes; the rest passes through. Made for worker processes.
+    """One face with its images turned into bytes; the rest passes through. Made for worker processes.
 
     Args:
         record: plain numpy: ``image`` uint8 ``[S, S, 3]`` RGB and, where known, ``parsing`` uint8 ``[S, S]``,
@@ -133,7 +133,7 @@ def _light_table() -> NDArray[np.float32]:
     return np.exp2((np.arange(256, dtype=np.float32) - LIGHT_ZERO) / LIGHT_STEPS)
 
 
-def picture_size(data: memoryview) -> tuple[str, int, int]:
+def image_size(data: memoryview) -> tuple[str, int, int]:
     """Format, width and height from the header of a PNG, WebP or JPEG file, without decoding it.
 
     Raises:
@@ -147,7 +147,7 @@ def picture_size(data: memoryview) -> tuple[str, int, int]:
             return ("webp", *_webp_size(head))
         if head.startswith(b"\xff\xd8"):
             return ("jpeg", *_jpeg_size(data))
-    raise ValueError("its bytes are not a PNG, WebP or JPEG picture")
+    raise ValueError("its bytes are not a PNG, WebP or JPEG image")
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
@@ -177,17 +177,17 @@ def _jpeg_size(data: memoryview) -> tuple[int, int]:
 def _decode(
     data: memoryview, side: int, flag: int, formats: tuple[str, ...], storeys: int = 1
 ) -> NDArray[Any]:
-    """Pixels of a picture that must be ``side`` wide and ``storeys`` times as high."""
+    """Pixels of an image that must be ``side`` wide and ``storeys`` times as high."""
     import cv2
 
-    kind, width, height = picture_size(data)
+    kind, width, height = image_size(data)
     if kind not in formats:
         raise ValueError(f"it is {kind.upper()} where {' or '.join(formats).upper()} is expected")
     if (width, height) != (side, side * storeys):
         raise ValueError(f"it is {width}x{height} px where {side}x{side * storeys} is expected")
     decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if decoded is None or decoded.shape[:2] != (side * storeys, side):
-        raise ValueError("its picture cannot be decoded: the bytes are damaged")
+        raise ValueError("its image cannot be decoded: the bytes are damaged")
     return decoded
 
 
@@ -196,7 +196,7 @@ def _encode(image: NDArray[Any], suffix: str, options: list[int]) -> bytes:
 
     done, data = cv2.imencode(suffix, image, options)
     if not done:
-        raise ValueError(f"OpenCV could not write a {suffix} picture of shape {list(image.shape)}.")
+        raise ValueError(f"OpenCV could not write a {suffix} image of shape {list(image.shape)}.")
     return data.tobytes()
 
 

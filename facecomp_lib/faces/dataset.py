@@ -27,14 +27,14 @@ __all__ = ["FaceDataset", "embedded", "folder"]
 
 PACK = Path(__file__).parent / "pack"
 KEEP_BYTES = 512 * 2**20
-_PICTURES = ("parsing", "mirror_flow", "light_ratio")
+_IMAGES = ("parsing", "mirror_flow", "light_ratio")
 
 
 def embedded(split: str, size: int = 128) -> FaceDataset:
     """The rendered faces that travel with the course: ``"train"``, ``"val"`` or ``"test"``.
 
     Args:
-        size: side in pixels, up to the pack's 128; smaller pictures are area-averaged, labels follow.
+        size: side in pixels, up to the pack's 128; smaller images are area-averaged, labels follow.
 
     Raises:
         ValueError: another split, or a size that the pack cannot give.
@@ -72,7 +72,7 @@ def folder(path: str | os.PathLike[str], split: str | None = None, size: int | N
 
 @dataclass(frozen=True)
 class _Decoded:
-    """The pictures of one face at the data set's size, kept as compactly as they are stored."""
+    """The images of one face at the data set's size, kept as compactly as they are stored."""
 
     image: NDArray[np.uint8]  # [S, S, 3]
     parsing: NDArray[np.uint8] | None = None  # [S, S]
@@ -120,7 +120,7 @@ class FaceDataset:
             for name in ("landmarks", "identity", "attributes", "pose", "lamps")
             if self._known(name)
         }
-        self._pictures = tuple(name for name in _PICTURES if self._known(name))
+        self._images = tuple(name for name in _IMAGES if self._known(name))
         if "landmarks" in self._labels:
             self._labels["landmarks"] = self._labels["landmarks"].reshape(-1, 68, 2)
         if "lamps" in self._labels:
@@ -166,7 +166,7 @@ class FaceDataset:
     def moved(self, augment: Augment, seed: int = 0) -> FaceDataset:
         """The same faces, each changed in its own way, once and for all: to measure on faces out of place.
 
-        Columns (:meth:`column`) stay as stored; :meth:`batch` gives pictures and labels as changed.
+        Columns (:meth:`column`) stay as stored; :meth:`batch` gives images and labels as changed.
 
         Args:
             augment: the changes; face i gets the draw of (seed, 0, i), whatever batch it is in.
@@ -214,7 +214,7 @@ class FaceDataset:
 
         Raises:
             IndexError: a number out of range.
-            ValueError: a picture that cannot be decoded; the sentence names file and row. Or faces that are
+            ValueError: an image that cannot be decoded; the sentence names file and row. Or faces that are
                 :meth:`moved` already.
         """
         if self._own is not None:
@@ -229,15 +229,15 @@ class FaceDataset:
             attributes = {name: table[:, place] for place, name in enumerate(self.attribute_names)}
         side = (self.size, self.size)
         change = None if augment is None else augment.draw(side, seed, step, wanted)
-        if change is not None and set(self._pictures) <= {"parsing"}:
+        if change is not None and set(self._images) <= {"parsing"}:
             maps = [face.parsing for face in decoded if face.parsing is not None]
             fields["image"], parsing = change_bytes([face.image for face in decoded], maps, change)
-            if self._pictures:
+            if self._images:
                 fields["parsing"] = parsing
             return FaceBatch(attributes=attributes, **fields | move_labels(fields, change.matrix))
         image = _stack([face.image for face in decoded], (*side, 3), np.uint8)
         fields["image"] = image.permute(0, 3, 1, 2).float().div_(255)
-        batch = FaceBatch(attributes=attributes, **fields, **self._picture_fields(decoded))
+        batch = FaceBatch(attributes=attributes, **fields, **self._image_fields(decoded))
         return batch if change is None else change(batch)
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -288,23 +288,23 @@ class FaceDataset:
 
     def _decoded(self, row: int) -> _Decoded:
         fields: dict[str, Any] = {"image": self._store.image(row, self.size)}
-        if "parsing" in self._pictures:
+        if "parsing" in self._images:
             fields["parsing"] = self._store.parsing(row, self.size)
-        if "mirror_flow" in self._pictures:
+        if "mirror_flow" in self._images:
             fields["mirror_flow"], fields["mirror_valid"] = self._store.mirror_flow(row, self.size)
-        if "light_ratio" in self._pictures:
+        if "light_ratio" in self._images:
             fields["light_ratio"] = self._store.light_ratio(row, self.size)
         return _Decoded(**fields)
 
-    def _picture_fields(self, faces: Sequence[_Decoded]) -> dict[str, Tensor]:
+    def _image_fields(self, faces: Sequence[_Decoded]) -> dict[str, Tensor]:
         side = (self.size, self.size)
         fields: dict[str, Tensor] = {}
-        if "parsing" in self._pictures:
+        if "parsing" in self._images:
             fields["parsing"] = _stack([face.parsing for face in faces], side, np.uint8).long()
-        if "mirror_flow" in self._pictures:
+        if "mirror_flow" in self._images:
             fields["mirror_flow"] = _stack([face.mirror_flow for face in faces], (*side, 2), np.float32)
             fields["mirror_valid"] = _stack([face.mirror_valid for face in faces], side, np.bool_)
-        if "light_ratio" in self._pictures:
+        if "light_ratio" in self._images:
             light = _stack([face.light_ratio for face in faces], (*side, 3), np.float32)
             fields["light_ratio"] = light.permute(0, 3, 1, 2)
         return fields

@@ -1,8 +1,8 @@
-"""Find faces in pictures, with their 68 landmarks; and measure whose face it is.
+"""Find faces in images, with their 68 landmarks; and measure whose face it is.
 
 Two detectors: `face-alignment` (networks, S3FD and FAN; better in difficult poses) where its weights are
 there or can be fetched, else dlib (histograms of gradients, regression trees; for nearly frontal faces).
-Every face says which one found it. All coordinates are (x, y) in pixels of the picture, whole numbers at
+Every face says which one found it. All coordinates are (x, y) in pixels of the image, whole numbers at
 pixel centres; landmarks are in iBUG 68-point order.
 """
 
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecomp_lib import weights
-from facecomp_lib.faces.frame import anchors
+from facecomp_lib.faces.alignment import anchors
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
 
 __all__ = ["DETECTORS", "FoundFace", "best_detector", "detect", "identity_embedding"]
 
-Picture = NDArray[np.uint8]  # [H, W, 3], RGB
+ImageLike = NDArray[np.uint8]  # [H, W, 3], RGB
 
 DETECTORS = ("face-alignment", "dlib")
 
@@ -34,13 +34,13 @@ _FACE_SIDE = 300  # landmarks are fitted in a copy where the face's box has this
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
-    """One face in a picture.
+    """One face in an image.
 
     Attributes:
         box: float64 ``[4]``, left, top, right, bottom in pixels.
         landmarks: float64 ``[68, 2]``, (x, y) in pixels.
         detector: "face-alignment" or "dlib".
-        doubt: how far the landmarks of the picture and of its mirror image disagree on average, as a
+        doubt: how far the landmarks of the image and of its mirror image disagree on average, as a
             fraction of the distance between the eyes: 0.02 for a clear face; not to be trusted beyond 0.1.
     """
 
@@ -74,48 +74,48 @@ def best_detector() -> str:
     return "dlib"
 
 
-def detect(picture: Picture, detector: str | None = None) -> list[FoundFace]:
-    """All faces that are found in a picture, the largest first.
+def detect(image: ImageLike, detector: str | None = None) -> list[FoundFace]:
+    """All faces that are found in an image, the largest first.
 
     Args:
-        picture: uint8 ``[H, W, 3]``, RGB.
+        image: uint8 ``[H, W, 3]``, RGB.
         detector: one of `DETECTORS`; the best one to be had if None.
 
     Raises:
-        ValueError: not such a picture, or no such detector.
+        ValueError: not such an image, or no such detector.
         FileNotFoundError: the detector's weights are missing; the message says what to do.
     """
-    _check_picture(picture)
+    _check_image(image)
     detector = detector or best_detector()
     if detector not in DETECTORS:
         raise ValueError(f"There is no detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
     fit = _fitter(detector)
     faces = []
-    for box in _find_boxes(fit, picture):
-        landmarks, doubt = _landmarks(fit, picture, box)
+    for box in _find_boxes(fit, image):
+        landmarks, doubt = _landmarks(fit, image, box)
         faces.append(FoundFace(box, landmarks, detector, doubt))
     return sorted(faces, key=lambda face: -face.side)
 
 
-def identity_embedding(picture: Picture, landmarks: NDArray[Any]) -> NDArray[np.float32]:
-    """Whose face it is, as dlib's network sees it: 128 numbers, nearer than 0.6 for pictures of one person.
+def identity_embedding(image: ImageLike, landmarks: NDArray[Any]) -> NDArray[np.float32]:
+    """Whose face it is, as dlib's network sees it: 128 numbers, nearer than 0.6 for images of one person.
 
     Args:
-        picture: uint8 ``[H, W, 3]``, RGB.
-        landmarks: ``[68, 2]`` in pixels of the picture; the network's input is cut out by them.
+        image: uint8 ``[H, W, 3]``, RGB.
+        landmarks: ``[68, 2]`` in pixels of the image; the network's input is cut out by them.
 
     Returns:
         float32 ``[128]``, to be compared by Euclidean distance.
     """
     import dlib
 
-    _check_picture(picture)
+    _check_image(image)
     points = np.asarray(landmarks)
     if points.shape != (68, 2) or not np.isfinite(points).all():
         raise ValueError(f"landmarks must be 68 finite points [68, 2], not {list(points.shape)}.")
     corners = dlib.rectangle(*(int(v) for v in (*points.min(axis=0), *points.max(axis=0))))
     shape = dlib.full_object_detection(corners, [dlib.point(round(x), round(y)) for x, y in points.tolist()])
-    numbers = _embedder().compute_face_descriptor(np.ascontiguousarray(picture), shape)
+    numbers = _embedder().compute_face_descriptor(np.ascontiguousarray(image), shape)
     return np.asarray(numbers, dtype=np.float32)
 
 
@@ -126,27 +126,27 @@ def _embedder() -> Any:
     return dlib.face_recognition_model_v1(str(weights.path("dlib_embedding")))
 
 
-def _check_picture(picture: Picture) -> None:
-    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
-        what = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture)
+def _check_image(image: ImageLike) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,):
+        what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image)
         raise ValueError(
-            f"The picture must be a uint8 array [H, W, 3], not {what}; from_photo converts others."
+            f"The image must be a uint8 array [H, W, 3], not {what}; from_photo converts others."
         )
 
 
 # ------------------------------------------------------------------------------------------- one procedure
 
 
-def _find_boxes(fit: _Fitter, picture: Picture) -> list[NDArray[np.float64]]:
+def _find_boxes(fit: _Fitter, image: ImageLike) -> list[NDArray[np.float64]]:
     """Boxes found in a handy copy; if none, in one twice as large, and in that with a border around it.
 
-    The border helps with pictures that are cut tightly around a face.
+    The border helps with images that are cut tightly around a face.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     scale = min(1.0, _SEARCH_SIDE / max(height, width))
     for enlarge, border in ((1, 0.0), (2, 0.0), (2, 0.25)):
         copy = _resized(
-            picture, max(1, round(width * scale * enlarge)), max(1, round(height * scale * enlarge))
+            image, max(1, round(width * scale * enlarge)), max(1, round(height * scale * enlarge))
         )
         margin = round(border * max(copy.shape[:2]))
         copy = np.pad(copy, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
@@ -157,9 +157,9 @@ def _find_boxes(fit: _Fitter, picture: Picture) -> list[NDArray[np.float64]]:
     return []
 
 
-def _landmarks(fit: _Fitter, picture: Picture, box: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _landmarks(fit: _Fitter, image: ImageLike, box: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Landmarks and doubt, from a copy of the face at a size that suits the fitter, and its mirror image."""
-    copy, origin, zoom = _face_copy(picture, box)
+    copy, origin, zoom = _face_copy(image, box)
     left, top, right, bottom = ((box.reshape(2, 2) - origin + 0.5) * zoom - 0.5).ravel()
     last = copy.shape[1] - 1
     plain = fit.landmarks(copy, np.array([left, top, right, bottom]))
@@ -173,25 +173,25 @@ def _landmarks(fit: _Fitter, picture: Picture, box: NDArray[np.float64]) -> tupl
 
 
 def _face_copy(
-    picture: Picture, box: NDArray[np.float64]
-) -> tuple[Picture, NDArray[np.float64], NDArray[np.float64]]:
+    image: ImageLike, box: NDArray[np.float64]
+) -> tuple[ImageLike, NDArray[np.float64], NDArray[np.float64]]:
     """The box with half its side around it, resized; with the crop's origin and its zoom for x and y."""
     side = max(*(box[2:] - box[:2]), 1.0)
     x0, y0 = np.floor(box[:2] - side / 2).astype(int)
     x1, y1 = np.ceil(box[2:] + side / 2).astype(int) + 1
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     outside = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)), (0, 0))
-    crop = np.pad(picture[max(y0, 0) : y1, max(x0, 0) : x1], outside, mode="edge")
+    crop = np.pad(image[max(y0, 0) : y1, max(x0, 0) : x1], outside, mode="edge")
     scale = _FACE_SIDE / side
     copy = _resized(crop, round(crop.shape[1] * scale), round(crop.shape[0] * scale))
     zoom = np.array([copy.shape[1] / crop.shape[1], copy.shape[0] / crop.shape[0]])
     return copy, np.array([x0, y0], dtype=np.float64), zoom
 
 
-def _resized(picture: Picture, width: int, height: int) -> Picture:
-    if (height, width) == picture.shape[:2]:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+def _resized(image: ImageLike, width: int, height: int) -> ImageLike:
+    if (height, width) == image.shape[:2]:
+        return image
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 # --------------------------------------------------------------------------------------- the two detectors
@@ -212,13 +212,13 @@ class _Dlib:
         self._detector = dlib.get_frontal_face_detector()
         self._predictor = dlib.shape_predictor(str(predictor))
 
-    def boxes(self, picture: Picture) -> list[NDArray[np.float64]]:
-        found = self._detector(np.ascontiguousarray(picture), 0)
+    def boxes(self, image: ImageLike) -> list[NDArray[np.float64]]:
+        found = self._detector(np.ascontiguousarray(image), 0)
         return [np.array([r.left(), r.top(), r.right(), r.bottom()], dtype=np.float64) for r in found]
 
-    def landmarks(self, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
+    def landmarks(self, image: ImageLike, box: NDArray[np.float64]) -> NDArray[np.float64]:
         rectangle = self._dlib.rectangle(*(round(v) for v in box.tolist()))
-        return np.array([(p.x, p.y) for p in self._predictor(picture, rectangle).parts()], dtype=np.float64)
+        return np.array([(p.x, p.y) for p in self._predictor(image, rectangle).parts()], dtype=np.float64)
 
 
 class _FaceAlignment:
@@ -241,19 +241,19 @@ class _FaceAlignment:
         self._fan = Fan(
             face_alignment.LandmarksType.TWO_D,
             device=device,
-            flip_input=False,  # mirrored pictures are averaged here for both detectors
+            flip_input=False,  # mirrored images are averaged here for both detectors
             face_detector="sfd",
             face_detector_kwargs={"path_to_detector": str(sfd)},
             compile=False,
         )
 
-    def boxes(self, picture: Picture) -> list[NDArray[np.float64]]:
+    def boxes(self, image: ImageLike) -> list[NDArray[np.float64]]:
         return [
-            np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(picture)
+            np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(image)
         ]
 
-    def landmarks(self, picture: Picture, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = self._fan.get_landmarks_from_image(picture, detected_faces=[[*box.tolist(), 1.0]])
+    def landmarks(self, image: ImageLike, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = self._fan.get_landmarks_from_image(image, detected_faces=[[*box.tolist(), 1.0]])
         return np.asarray(found[0], dtype=np.float64)
 
 

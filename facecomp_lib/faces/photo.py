@@ -2,7 +2,7 @@
 
 face = from_photo("me.jpg", size=256)             # the largest face
 completed = fc.classical.complete(face.image, mask, "telea")
-picture = face.paste(completed, mask)             # the whole photograph; only the hole has changed
+photograph = face.paste(completed, mask)             # the whole photograph; only the hole has changed
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from facecomp_lib.faces import frame
-from facecomp_lib.faces.picture import Source, read_picture
+from facecomp_lib.faces import alignment
+from facecomp_lib.faces.photo import Source, read_image
 
 __all__ = ["Face", "align", "astronaut", "from_photo"]
 
-_Picture: TypeAlias = NDArray[np.uint8]
+_Photo: TypeAlias = NDArray[np.uint8]
 _Matrix: TypeAlias = NDArray[np.float64]
 
 
@@ -35,17 +35,17 @@ class Face:
         image: float32 ``[1, 3, S, S]``, RGB in [0, 1]; beyond the photograph's edge its last pixels repeat.
         landmarks: float32 ``[1, 68, 2]``, (x, y) in pixels of ``image``.
         inside: float32 ``[1, 1, S, S]``, 1 where the photograph reaches, 0 beyond its edge.
-        picture: uint8 ``[H, W, 3]``, the whole photograph, upright.
-        picture_landmarks: float64 ``[68, 2]`` in pixels of ``picture``.
-        matrix: float64 ``[2, 3]``, from pixels of ``picture`` to pixels of ``image``.
+        photograph: uint8 ``[H, W, 3]``, the whole photograph, upright.
+        photo_landmarks: float64 ``[68, 2]`` in pixels of ``photograph``.
+        matrix: float64 ``[2, 3]``, from pixels of ``photograph`` to pixels of ``image``.
         detector: what found the landmarks: "face-alignment", "dlib", or "given".
     """
 
     image: Tensor
     landmarks: Tensor
     inside: Tensor
-    picture: _Picture
-    picture_landmarks: NDArray[np.float64]
+    photo: _Photo
+    photo_landmarks: NDArray[np.float64]
     matrix: _Matrix
     detector: str
 
@@ -54,7 +54,7 @@ class Face:
         """Side of the aligned image in pixels."""
         return int(self.image.shape[-1])
 
-    def paste(self, completed: Tensor, mask: Tensor | None = None, feather: float | None = None) -> _Picture:
+    def paste(self, completed: Tensor, mask: Tensor | None = None, feather: float | None = None) -> _Photo:
         """The photograph with a completed crop put back where the hole was.
 
         Known pixels of the photograph stay as they are, bit for bit: what falls on a known pixel of the mask
@@ -84,67 +84,67 @@ class Face:
             feather = self.size / 64
         if not 0 <= feather < np.inf:
             raise ValueError(f"feather is a width in pixels, 0 or more, not {feather}.")
-        return _paste(self.picture, self.matrix, crop.clamp(0, 1).numpy(), hole, feather)
+        return _paste(self.photo, self.matrix, crop.clamp(0, 1).numpy(), hole, feather)
 
 
 def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = None) -> Face:
     """Find the largest face of a photograph and align it like the course's faces.
 
     Args:
-        source: a file name, a file's bytes, a PIL picture or an array (see `read_picture`).
+        source: a file name, a file's bytes, a PIL photograph or an array (see `read_image`).
         size: side of the aligned image in pixels.
-        landmarks: ``[68, 2]`` in pixels of the upright picture, iBUG order, if they are known; no detector is
+        landmarks: ``[68, 2]`` in pixels of the upright photograph, iBUG order, if they are known; no detector is
             needed then.
 
     Raises:
-        ValueError: not a usable picture, no face in it, or unusable landmarks; the message says what to try.
+        ValueError: not a usable photograph, no face in it, or unusable landmarks; the message says what to try.
         FileNotFoundError: no such file, or the weights for finding faces are missing.
     """
     if not isinstance(size, int) or not 8 <= size <= 4096:
         raise ValueError(f"size is the side of the aligned image, 8 to 4096 pixels, not {size!r}.")
-    picture = read_picture(source)
+    photo = read_image(source)
     detector = "given"
     if landmarks is None:
         from facecomp_lib.faces.landmarks import best_detector, detect
 
         detector = best_detector()
-        faces = detect(picture, detector)
+        faces = detect(photo, detector)
         if not faces:
-            raise ValueError(_no_face(source, picture, detector))
+            raise ValueError(_no_face(source, photo, detector))
         landmarks = faces[0].landmarks
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (68, 2) or not np.isfinite(points).all():
         raise ValueError(f"landmarks must be 68 finite points, [68, 2], not {list(points.shape)}.")
-    return align(picture, points, size, detector)
+    return align(photo, points, size, detector)
 
 
 def align(
-    picture: _Picture, landmarks: NDArray[np.float64], size: int, detector: str = "given", zoom: float = 1.0
+    photo: _Photo, landmarks: NDArray[np.float64], size: int, detector: str = "given", zoom: float = 1.0
 ) -> Face:
-    """The face with these landmarks in the aligned frame; antialiased where the picture is larger.
+    """The face with these landmarks in the aligned frame; antialiased where the photograph is larger.
 
     Args:
-        picture: uint8 ``[H, W, 3]``.
-        landmarks: float64 ``[68, 2]`` in pixels of the picture.
+        photograph: uint8 ``[H, W, 3]``.
+        landmarks: float64 ``[68, 2]`` in pixels of the photograph.
         size: side of the aligned image in pixels.
         detector: where the landmarks come from.
-        zoom: above 1 cuts tighter than the course's frame, see `frame.template`.
+        zoom: above 1 cuts tighter than the course's frame, see `alignment.template`.
     """
-    matrix = frame.align_matrix(landmarks, size, zoom)
+    matrix = alignment.align_matrix(landmarks, size, zoom)
     corners = np.array([[-0.5, -0.5], [size - 0.5, -0.5], [-0.5, size - 0.5], [size - 0.5, size - 0.5]])
-    reach = frame.apply(frame.invert(matrix), corners)
-    height, width = picture.shape[:2]
+    reach = alignment.apply(alignment.invert(matrix), corners)
+    height, width = photo.shape[:2]
     if (reach.max(axis=0) < 0).any() or (reach.min(axis=0) > (width - 1, height - 1)).any():
-        raise ValueError("The landmarks lie outside the picture: they must be in its pixels, (x, y).")
-    crop = _warp(picture, matrix, (size, size))
-    grid = frame.apply(frame.invert(matrix), np.stack(np.meshgrid(range(size), range(size)), axis=-1))
+        raise ValueError("The landmarks lie outside the photograph: they must be in its pixels, (x, y).")
+    crop = _warp(photo, matrix, (size, size))
+    grid = alignment.apply(alignment.invert(matrix), np.stack(np.meshgrid(range(size), range(size)), axis=-1))
     inside = ((grid >= -0.5) & (grid <= (width - 0.5, height - 0.5))).all(axis=-1)
     return Face(
         image=torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255,
-        landmarks=torch.from_numpy(frame.apply(matrix, landmarks)).float()[None],
+        landmarks=torch.from_numpy(alignment.apply(matrix, landmarks)).float()[None],
         inside=torch.from_numpy(inside).float()[None, None],
-        picture=picture,
-        picture_landmarks=landmarks,
+        photo=photo,
+        photo_landmarks=landmarks,
         matrix=matrix,
         detector=detector,
     )
@@ -162,11 +162,11 @@ def astronaut(size: int = 256) -> Face:
     return from_photo(data.astronaut(), size=size, landmarks=landmarks)
 
 
-def _no_face(source: Source, picture: _Picture, detector: str) -> str:
-    name = str(source) if isinstance(source, (str, os.PathLike)) else "the picture"
-    height, width = picture.shape[:2]
+def _no_face(source: Source, photo: _Photo, detector: str) -> str:
+    name = str(source) if isinstance(source, (str, os.PathLike)) else "the photograph"
+    height, width = photo.shape[:2]
     return (
-        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try a picture where the "
+        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try an photograph where the "
         "face is upright, looks towards the camera and is at least 40 px wide, or crop it so that the face "
         "fills a third of it; or give 68 points yourself: from_photo(..., landmarks=points)."
     )
@@ -175,14 +175,14 @@ def _no_face(source: Source, picture: _Picture, detector: str) -> str:
 # ----------------------------------------------------------------------------------------- there and back
 
 
-def _warp(picture: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArray[Any]:
-    """Resample ``picture`` by a similarity: pixel p of the picture lands on ``matrix`` applied to p.
+def _warp(photo: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArray[Any]:
+    """Resample ``photograph`` by a similarity: pixel p of the photograph lands on ``matrix`` applied to p.
 
-    Where the picture shrinks, it is first resampled on a grid fine enough for its pixels and then averaged,
+    Where the photograph shrinks, it is first resampled on a grid fine enough for its pixels and then averaged,
     so that nothing aliases whatever the angle. Beyond the edge, the last pixels are repeated.
 
     Args:
-        picture: ``[H, W, C]`` uint8 or float32.
+        photograph: ``[H, W, C]`` uint8 or float32.
         matrix: ``[2, 3]``.
         shape: height and width of the result.
     """
@@ -193,7 +193,7 @@ def _warp(picture: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDA
     finer = matrix * fine
     finer[:, 2] += (fine - 1) / 2  # pixel centres: x' = (x + 0.5) * fine - 0.5
     height, width = shape
-    cut, origin = _needed_part(picture, finer, height * fine, width * fine)
+    cut, origin = _needed_part(photo, finer, height * fine, width * fine)
     finer[:, 2] += finer[:, :2] @ origin
     how = cv2.INTER_CUBIC if fine == 1 and scale > 1 else cv2.INTER_LINEAR
     result = cv2.warpAffine(
@@ -205,27 +205,27 @@ def _warp(picture: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDA
 
 
 def _needed_part(
-    picture: NDArray[Any], matrix: _Matrix, height: int, width: int
+    photo: NDArray[Any], matrix: _Matrix, height: int, width: int
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The part of the picture that lands in a result of this size, with a margin; and its top left corner."""
+    """The part of the photograph that lands in a result of this size, with a margin; and its top left corner."""
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
-    reach = frame.apply(frame.invert(matrix), corners)
-    limits = np.array(picture.shape[1::-1])
+    reach = alignment.apply(alignment.invert(matrix), corners)
+    limits = np.array(photo.shape[1::-1])
     low = np.clip(np.floor(reach.min(axis=0)).astype(int) - 4, 0, limits - 1)
     high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 5, low + 1, limits)
-    return np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]]), low.astype(np.float64)
+    return np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]]), low.astype(np.float64)
 
 
 def _paste(
-    picture: _Picture, matrix: _Matrix, crop: NDArray[np.float32], hole: _Picture, feather: float
-) -> _Picture:
-    """See `Face.paste`; works on the part of the picture around the hole."""
+    photo: _Photo, matrix: _Matrix, crop: NDArray[np.float32], hole: _Photo, feather: float
+) -> _Photo:
+    """See `Face.paste`; works on the part of the photograph around the hole."""
     import cv2
 
-    result = picture.copy()
+    result = photo.copy()
     scale = np.sqrt(np.linalg.det(matrix[:, :2]))
-    width = feather / scale  # of the seam, in pixels of the picture
-    window = _hole_window(matrix, hole, picture.shape, margin=int(np.ceil(2 * width)) + 2)
+    width = feather / scale  # of the seam, in pixels of the photograph
+    window = _hole_window(matrix, hole, photo.shape, margin=int(np.ceil(2 * width)) + 2)
     if window is None:
         return result
     rows, columns = window
@@ -238,9 +238,9 @@ def _paste(
     missing = cv2.warpAffine(
         hole, to_crop, shape[::-1], flags=nearest, borderMode=cv2.BORDER_CONSTANT, borderValue=0
     )
-    new = _warp(crop, frame.invert(to_crop), shape) * 255
+    new = _warp(crop, alignment.invert(to_crop), shape) * 255
     if width > 0:
-        around, weight = _known_colours(picture[rows, columns], missing, width)
+        around, weight = _known_colours(photo[rows, columns], missing, width)
         depth = cv2.distanceTransform(missing, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         seam = np.clip(1 - depth / (width + 1), 0, 1) * weight
         new += seam[..., None] * (around - new)
@@ -250,14 +250,14 @@ def _paste(
 
 
 def _hole_window(
-    matrix: _Matrix, hole: _Picture, shape: tuple[int, ...], margin: int
+    matrix: _Matrix, hole: _Photo, shape: tuple[int, ...], margin: int
 ) -> tuple[slice, slice] | None:
-    """Rows and columns of the picture that hold the hole and a margin; None if the hole is not in it."""
+    """Rows and columns of the photograph that hold the hole and a margin; None if the hole is not in it."""
     ys, xs = np.nonzero(hole)
     if not len(xs):
         return None
     corners = [(x, y) for x in (xs.min() - 0.5, xs.max() + 0.5) for y in (ys.min() - 0.5, ys.max() + 0.5)]
-    reach = frame.apply(frame.invert(matrix), np.array(corners))
+    reach = alignment.apply(alignment.invert(matrix), np.array(corners))
     low = np.maximum(np.floor(reach.min(axis=0)).astype(int) - margin, 0)
     high = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + margin + 1, shape[1::-1])
     if (low >= high).any():
@@ -265,7 +265,7 @@ def _hole_window(
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def _known_colours(part: _Picture, missing: NDArray[Any], width: float) -> tuple[NDArray[Any], NDArray[Any]]:
+def _known_colours(part: _Photo, missing: NDArray[Any], width: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """The known pixels' colours, spread into the hole, and how much they are worth there (0 ... 1)."""
     import cv2
 

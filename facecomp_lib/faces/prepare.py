@@ -1,6 +1,6 @@
 """Turn a folder or zip of photographs into a prepared data set of aligned faces.
 
-Every picture is read, its largest face found and aligned; it is kept or rejected, and ``manifest.csv`` in the
+Every image is read, its largest face found and aligned; it is kept or rejected, and ``manifest.csv`` in the
 data set says which and why. The work is cut into parts that are written whole, so that a killed run goes on
 where it stopped; the result's bytes do not depend on interruptions or on the number of processes.
 `data_scripts/prepare_folder.py` is the command.
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecomp_lib.faces import frame, photo
+from facecomp_lib.faces import alignment, photo
 from facecomp_lib.faces.codec import encode_record
-from facecomp_lib.faces.collection import SUFFIXES, Pictures, Table, read_side_files, sha256
-from facecomp_lib.faces.picture import read_picture
+from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
+from facecomp_lib.faces.image_io import read_image
 from facecomp_lib.faces.splits import split_of
 
 __all__ = ["MANIFEST", "Options", "prepare"]
@@ -44,17 +44,17 @@ class Options:
     """What decides the result. A data set that was begun goes on only under equal options.
 
     Attributes:
-        size: side of the aligned pictures in pixels.
-        zoom: 1 is the course's frame; more cuts tighter (see `frame.template`).
+        size: side of the aligned images in pixels.
+        zoom: 1 is the course's frame; more cuts tighter (see `alignment.template`).
         min_face: least side, in pixels of the photograph, of the square that is cut out; by default half of
             ``size``, so that nothing is enlarged more than twofold.
-        max_outside: largest share of the aligned picture that may lie beyond the photograph's edge.
-        max_turn: largest turn of the head to either side (`frame.turn`); 0.8 is some 45 degrees.
-        max_residual: largest misfit of eyes and mouth (`frame.residual`).
+        max_outside: largest share of the aligned image that may lie beyond the photograph's edge.
+        max_turn: largest turn of the head to either side (`alignment.turn`); 0.8 is some 45 degrees.
+        max_residual: largest misfit of eyes and mouth (`alignment.residual`).
         max_doubt: largest disagreement of the detector with itself (`landmarks.FoundFace.doubt`).
         detector: "dlib", "face-alignment", or None for the best one to be had.
-        limit: look at the first so many pictures only.
-        part_length: pictures per written part; a killed run loses at most so much work per process.
+        limit: look at the first so many images only.
+        part_length: images per written part; a killed run loses at most so much work per process.
     """
 
     size: int = 256
@@ -92,19 +92,19 @@ def prepare(
     """Prepare a data set from photographs; see the module's text.
 
     Args:
-        source: a folder (searched with its subfolders) or a zip file of pictures.
+        source: a folder (searched with its subfolders) or a zip file of images.
         folder: where the data set goes: a fresh folder, or one with an unfinished run of the same kind.
         options: see `Options`.
         labels: CSV file with a column ``file`` and any others: ``identity`` (number or name of the person);
             columns of 0/1, -1/1 or true/false (attributes); columns of numbers (scalars); text is left out.
-            Looked for on disk, then inside the zip. Without identities every picture is a person of its own.
-        landmarks: ``.npy`` file ``[N, 68, 2]`` in pixels of the pictures, one row per row of ``labels``, or
-            per picture in alphabetical order; then no detector is used.
+            Looked for on disk, then inside the zip. Without identities every image is a person of its own.
+        landmarks: ``.npy`` file ``[N, 68, 2]`` in pixels of the images, one row per row of ``labels``, or
+            per image in alphabetical order; then no detector is used.
         workers: processes.
         progress: draw a progress bar.
 
     Returns:
-        How many pictures were kept and rejected: ``{"kept": ..., reason: ..., ...}``.
+        How many images were kept and rejected: ``{"kept": ..., reason: ..., ...}``.
 
     Raises:
         FileNotFoundError, ValueError: the source, a side file, or the target folder is not usable.
@@ -167,25 +167,25 @@ class _Job:
     fingerprint: dict[str, Any]  # what must be equal for a run to go on
 
     def part(self, number: int) -> range:
-        """The pictures of one part, as indices into ``names``."""
+        """The images of one part, as indices into ``names``."""
         length = self.options.part_length
         return range(number * length, min((number + 1) * length, len(self.names)))
 
 
 def _plan(source: Path, options: Options, labels: str | None, landmarks: str | None) -> _Job:
-    with Pictures(source) as pictures:
-        names = pictures.names[: options.limit]
+    with ImageSource(source) as images:
+        names = images.names[: options.limit]
         if not names:
-            raise ValueError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))}).")
-        hashes = {name: pictures.digest(name) for name in names}
-        side_files = {name: pictures.side_file(name) for name in (labels, landmarks) if name is not None}
-        table = read_side_files(side_files, labels, landmarks, pictures.names)
+            raise ValueError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}).")
+        hashes = {name: images.digest(name) for name in names}
+        side_files = {name: images.side_file(name) for name in (labels, landmarks) if name is not None}
+        table = read_side_files(side_files, labels, landmarks, images.names)
     first: dict[str, str] = {}
     duplicates = {name: first[key] for name, key in hashes.items() if first.setdefault(key, name) != name}
     detector = "given" if landmarks is not None else _detector(options)
-    digests = {"pictures_sha256": sha256(json.dumps(hashes).encode())}
+    digests = {"images_sha256": sha256(json.dumps(hashes).encode())}
     digests |= {f"side_file_{i}_sha256": sha256(data) for i, data in enumerate(side_files.values())}
-    fingerprint = asdict(options) | {"detector": detector, "pictures": len(names)} | digests
+    fingerprint = asdict(options) | {"detector": detector, "images": len(names)} | digests
     return _Job(source, options, detector, names, duplicates, table, fingerprint)
 
 
@@ -210,7 +210,7 @@ def _run(job: _Job, parts: Sequence[int], workers: int, progress: bool) -> Itera
 
     done_before = len(job.names) - sum(len(job.part(part)) for part in parts)
     kept = seen = 0
-    with tqdm(total=len(job.names), initial=done_before, unit="picture", disable=not progress) as bar:
+    with tqdm(total=len(job.names), initial=done_before, unit="image", disable=not progress) as bar:
         for part, done in _results(job, parts, workers, bar.update):
             seen, kept = seen + len(done[1]), kept + len(done[0])
             bar.set_postfix_str(f"rejected {(seen - kept) / seen:.1%}")
@@ -238,12 +238,12 @@ def _results(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: tuple[_Job, Pictures] | None = None
+_worker: tuple[_Job, ImageSource] | None = None
 
 
 def _start(job: _Job) -> None:
     global _worker
-    _worker = job, Pictures(job.source)
+    _worker = job, ImageSource(job.source)
 
 
 def _start_process(job: _Job) -> None:
@@ -267,10 +267,10 @@ def _end_with_parent() -> None:
 
 def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:
     assert _worker is not None, "_start comes first"
-    job, pictures = _worker
+    job, images = _worker
     records, rows = [], []
     for index in job.part(part):
-        record, row = _do_picture(job, pictures, index)
+        record, row = _do_image(job, images, index)
         rows.append(row)
         if record is not None:
             records.append(encode_record(record))
@@ -279,8 +279,8 @@ def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:
     return records, rows
 
 
-def _do_picture(job: _Job, pictures: Pictures, index: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """The record of one picture, or None; and its row of the manifest."""
+def _do_image(job: _Job, images: ImageSource, index: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The record of one image, or None; and its row of the manifest."""
     name = job.names[index]
     row: dict[str, Any] = dict.fromkeys(_COLUMNS, "") | {"file": name, "kept": 0}
     if job.table.labelled and name not in job.table.row_of:
@@ -288,21 +288,21 @@ def _do_picture(job: _Job, pictures: Pictures, index: int) -> tuple[dict[str, An
     if name in job.duplicate_of:
         return None, row | {"reason": f"duplicate: same file as {job.duplicate_of[name]}"}
     try:
-        picture = read_picture(pictures.read(name))
+        image = read_image(images.read(name))
     except ValueError as error:
         return None, row | {"reason": f"unreadable: {error}"}
-    points, doubt = _find(job, name, picture)
+    points, doubt = _find(job, name, image)
     if points is None:
         return None, row | {"reason": "no face"}
     try:
-        face = photo.align(picture, points, job.options.size, job.detector, job.options.zoom)
+        face = photo.align(image, points, job.options.size, job.detector, job.options.zoom)
     except ValueError as error:
         return None, row | {"reason": f"poor landmarks: {error}"}
     measures = {
         "side": job.options.size / float(np.sqrt(np.linalg.det(face.matrix[:, :2]))),
         "outside": 1 - float(face.inside.mean()),
-        "turn": frame.turn(points),
-        "residual": frame.residual(points),
+        "turn": alignment.turn(points),
+        "residual": alignment.residual(points),
         "doubt": doubt,
     }
     row |= {key: f"{value:.4f}" for key, value in measures.items()}
@@ -318,7 +318,7 @@ def _do_picture(job: _Job, pictures: Pictures, index: int) -> tuple[dict[str, An
 
 
 def _known_of(table: Table, name: str, index: int) -> dict[str, Any]:
-    """Identity, split, attributes and scalars; a picture of nobody known is a person of its own."""
+    """Identity, split, attributes and scalars; an image of nobody known is a person of its own."""
     row = table.row_of[name]
     person = None if table.people is None else int(table.people[row])
     known: dict[str, Any] = {
@@ -333,13 +333,13 @@ def _known_of(table: Table, name: str, index: int) -> dict[str, Any]:
     return known
 
 
-def _find(job: _Job, name: str, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
+def _find(job: _Job, name: str, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
     """Landmarks of the largest face, and the detector's doubt; given landmarks are not doubted."""
     if job.table.landmarks is not None:
         return job.table.landmarks[job.table.row_of[name]].astype(np.float64), 0.0
     from facecomp_lib.faces.landmarks import detect
 
-    faces = detect(picture, job.detector)
+    faces = detect(image, job.detector)
     return (faces[0].landmarks, faces[0].doubt) if faces else (None, 0.0)
 
 
@@ -350,7 +350,7 @@ def _reason(options: Options, side: float, outside: float, turn: float, residual
         "poor landmarks": doubt > options.max_doubt,
         "poor alignment": residual > options.max_residual,
         "head turned away": abs(turn) > options.max_turn,
-        "leaves the picture": outside > options.max_outside,
+        "leaves the image": outside > options.max_outside,
     }
     return next((fault for fault, found in faults.items() if found), "")
 

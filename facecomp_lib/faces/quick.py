@@ -1,4 +1,4 @@
-"""Augmentation of decoded pictures on the CPU: bytes in, floats out, by OpenCV, face by face."""
+"""Augmentation of decoded images on the CPU: bytes in, floats out, by OpenCV, face by face."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _SWAP[: len(PARSING_MIRROR)] = PARSING_MIRROR
 
 
 def change_bytes(
-    pictures: Sequence[NDArray[np.uint8]], parsing: Sequence[NDArray[np.uint8]], change: Change
+    images: Sequence[NDArray[np.uint8]], parsing: Sequence[NDArray[np.uint8]], change: Change
 ) -> tuple[Tensor, Tensor]:
-    """Pictures ``[H, W, 3]`` moved and in other light, and their maps of classes ``[H, W]`` moved along.
+    """Images ``[H, W, 3]`` moved and in other light, and their maps of classes ``[H, W]`` moved along.
 
     They are what ``change`` makes of the same faces as floats, but for rounding to bytes in between (up to
     0.01 of the range), and for pixels whose place lies halfway between two.
 
     Args:
-        pictures: B of one size.
+        images: B of one size.
         parsing: as many, or none.
         change: of B faces.
 
@@ -45,11 +45,11 @@ def change_bytes(
     """
     import cv2
 
-    ways = _ways(change, pictures)
-    moved = np.empty((len(pictures), *change.size, 3), np.uint8)
-    for picture, way, new in zip(pictures, ways, moved, strict=True):
+    ways = _ways(change, images)
+    moved = np.empty((len(images), *change.size, 3), np.uint8)
+    for image, way, new in zip(images, ways, moved, strict=True):
         # OpenCV moves four channels in half the time that it needs for three.
-        four = _pulled(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), way, change.size, cv2.INTER_LINEAR)
+        four = _pulled(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), way, change.size, cv2.INTER_LINEAR)
         cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, new)
     classes = np.empty((len(parsing), *change.size), np.int64)
     for labels, way, mirrored, place in zip(parsing, ways, mirrors(change.matrix), classes, strict=False):
@@ -58,24 +58,24 @@ def change_bytes(
     return _in_light(moved, change), torch.from_numpy(classes)
 
 
-def _in_light(pictures: NDArray[np.uint8], change: Change) -> Tensor:
-    """Brightness and contrast changed, by a table for each picture."""
+def _in_light(images: NDArray[np.uint8], change: Change) -> Tensor:
+    """Brightness and contrast changed, by a table for each image."""
     import cv2
 
-    pivot = np.array([sum(cv2.mean(picture)[:3]) for picture in pictures]) / (3 * 255)
+    pivot = np.array([sum(cv2.mean(image)[:3]) for image in images]) / (3 * 255)
     slope, offset = change.gain * change.slope, change.gain * (1 - change.slope) * pivot
     tables = np.clip(slope[:, None] * _LEVELS + offset[:, None], 0, 1).astype(np.float32)  # [B, 256]
-    image = np.empty(pictures.shape, np.float32)
-    for picture, table, new in zip(pictures, tables, image, strict=True):
-        cv2.LUT(picture, table, new)
+    image = np.empty(images.shape, np.float32)
+    for image, table, new in zip(images, tables, image, strict=True):
+        cv2.LUT(image, table, new)
     return torch.from_numpy(image).permute(0, 3, 1, 2)
 
 
-def _ways(change: Change, pictures: Sequence[NDArray[np.uint8]]) -> list[Way]:
-    """How each new picture is taken from an old one."""
-    if not pictures:
+def _ways(change: Change, images: Sequence[NDArray[np.uint8]]) -> list[Way]:
+    """How each new image is taken from an old one."""
+    if not images:
         return []
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     back = inverse(change.matrix)
     corners = np.array([[x, y] for x in (0, change.size[1] - 1) for y in (0, change.size[0] - 1)])
     reached = corners @ back[:, :, :2].transpose(0, 2, 1) + back[:, None, :, 2]  # [B, 4, (x, y)]
@@ -86,10 +86,10 @@ def _ways(change: Change, pictures: Sequence[NDArray[np.uint8]]) -> list[Way]:
     return list(zip(back, map(tuple, rims.tolist()), strict=True))
 
 
-def _pulled(picture: NDArray[Any], way: Way, size: Size, method: int) -> NDArray[Any]:
-    """A picture moved. OpenCV is twice as quick where it need not mind the border, hence the rim."""
+def _pulled(image: NDArray[Any], way: Way, size: Size, method: int) -> NDArray[Any]:
+    """An image moved. OpenCV is twice as quick where it need not mind the border, hence the rim."""
     import cv2
 
     back, (top, bottom, left, right) = way
-    wide = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REFLECT_101)
+    wide = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT_101)
     return cv2.warpAffine(wide, back, size[::-1], flags=method | cv2.WARP_INVERSE_MAP)

@@ -86,7 +86,7 @@ class FaceBatch:
             something.
 
     Raises:
-        ValueError: a field has another shape, another kind of numbers, or another batch or picture size.
+        ValueError: a field has another shape, another kind of numbers, or another batch or image size.
     """
 
     image: Tensor
@@ -150,7 +150,7 @@ class FaceBatch:
         """The same faces as a mirror shows them.
 
         Images, labels and light flip; landmarks, brows and eyes change sides; yaw, roll and the lamps' x
-        change sign; the mirror flow turns into the flow of the mirrored picture.
+        change sign; the mirror flow turns into the flow of the mirrored image.
 
         Args:
             where: bool ``[B]``, the faces to mirror; by default all. Mirroring twice gives the same batch
@@ -240,7 +240,7 @@ def _check(name: str, value: object, shape: tuple[str | int, ...], kind: str, si
         "bool": value.dtype == torch.bool,
     }
     if not kinds[kind]:
-        hint = " (divide 8-bit pictures by 255)" if name == "image" else ""
+        hint = " (divide 8-bit images by 255)" if name == "image" else ""
         raise ValueError(
             f"{name} must hold {kind} numbers, not {str(value.dtype).removeprefix('torch.')}{hint}."
         )

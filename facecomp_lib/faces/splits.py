@@ -10,10 +10,10 @@ SPLITS = ("train", "val", "test")
 
 
 def split_of(identity: str | int, val: float = 0.08, test: float = 0.12, salt: str = "") -> str:
-    """``"train"``, ``"val"`` or ``"test"`` for a person; the same for all pictures of that person.
+    """``"train"``, ``"val"`` or ``"test"`` for a person; the same for all images of that person.
 
     Args:
-        identity: number or name of the person; a picture's name where people are unknown.
+        identity: number or name of the person; an image's name where people are unknown.
         val, test: shares of the people, in [0, 1], together at most 1.
         salt: another text gives another split.
     """

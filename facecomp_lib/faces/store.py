@@ -3,7 +3,7 @@
 =============== ==================== ====================================================================
 column          Arrow type           holds
 =============== ==================== ====================================================================
-name            string               where the picture comes from, for people
+name            string               where the image comes from, for people
 split           string               ``train``, ``val`` or ``test``
 identity        int32 or null        person, unique over all splits
 image           binary               WebP, JPEG or PNG, ``size`` x ``size``
@@ -83,7 +83,7 @@ class Writer:
     Args:
         folder: made when missing; may hold the unfinished parts of a run with the same arguments.
         name: of the data set.
-        size: side of the square pictures in pixels.
+        size: side of the square images in pixels.
         attribute_names: order of the attributes.
         scalars: names of further numbers per face.
         image_format, quality: see :func:`facecomp_lib.faces.codec.encode_record`.
@@ -204,7 +204,7 @@ class Writer:
         size = self._head["size"]
         if not isinstance(record["image"], bytes):
             record = codec.encode_record(record, self._head["image_format"], self._head["quality"])
-        _, width, height = codec.picture_size(memoryview(record["image"]))
+        _, width, height = codec.image_size(memoryview(record["image"]))
         if (width, height) != (size, size):
             raise ValueError(f"its image is {width}x{height} px in a data set of {size}x{size}")
         if record["split"] not in SPLITS:
@@ -230,7 +230,7 @@ class Writer:
 
 
 class Store:
-    """A finished prepared data set, opened for reading; pictures are decoded one by one when asked for.
+    """A finished prepared data set, opened for reading; images are decoded one by one when asked for.
 
     Raises:
         FileNotFoundError: there is no such data set.
@@ -270,7 +270,7 @@ class Store:
         if name == "identity":
             return np.asarray(column.fill_null(-1).to_numpy(), np.int64)
         if pa.types.is_binary(column.type):
-            raise ValueError(f"{name} is a picture: use Store.decode.")
+            raise ValueError(f"{name} is an image: use Store.decode.")
         if pa.types.is_floating(column.type):
             return np.asarray(column.to_numpy(zero_copy_only=False), np.float32)
         known = self.known(name)
@@ -291,7 +291,7 @@ class Store:
         return np.asarray(self._table.column(name).is_valid().to_numpy(), bool)
 
     def encoded(self, name: str, row: int) -> memoryview:
-        """The stored bytes of one picture, empty where there is none; a view of the mapped file."""
+        """The stored bytes of one image, empty where there is none; a view of the mapped file."""
         data = self._table.column(name)[row].as_buffer()
         return memoryview(b"" if data is None else data).cast("B")  # Arrow's buffers count as signed bytes
 

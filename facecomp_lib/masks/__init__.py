@@ -58,17 +58,17 @@ def make(
         n: number of masks.
         seed: of the random kinds; not negative.
         landmarks: ``[n, 68, 2]`` in pixels, for the kinds that follow the face; without them it is where
-            aligned pictures have it. The other kinds ignore them.
+            aligned images have it. The other kinds ignore them.
         step: of a training run: another step gives other masks of the same seed.
         index: whole numbers ``[n]`` that name the masks, by default 0 ... n-1, so that the mask of a sample
             does not depend on the batch or the process that it is in.
         options: of the kind. ``side`` (px) of ``center`` and ``random_square``; ``sides``, the least and the
-            greatest (px), of ``random_rectangle``; ``folder`` of mask pictures, and ``invert``, of the
+            greatest (px), of ``random_rectangle``; ``folder`` of mask images, and ``invert``, of the
             irregular kinds; ``fraction`` of ``pattern`` and ``noise``; ``grain`` (px) of ``pattern``.
 
     Raises:
         ValueError: an unknown kind or option, values out of range, landmarks that put a hole outside the
-            picture, or a folder without a fitting mask.
+            image, or a folder without a fitting mask.
         FileNotFoundError: no such folder of masks.
     """
     family = _family(kind, options)
@@ -86,8 +86,8 @@ def make(
         hole = family.draw(canvas, **options)
         if family.on_face and (hole.all() or not hole.any()):
             raise ValueError(
-                f"The landmarks of face {k} put {kind!r} outside the picture of {height} x {width} px, or "
-                "around all of it: give landmarks in pixels of this picture."
+                f"The landmarks of face {k} put {kind!r} outside the image of {height} x {width} px, or "
+                "around all of it: give landmarks in pixels of this image."
             )
         np.logical_not(hole, out=masks[k, 0], casting="unsafe")
     return torch.from_numpy(masks)

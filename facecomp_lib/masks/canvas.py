@@ -21,9 +21,9 @@ class Canvas:
     """What a family may use to draw one hole.
 
     Attributes:
-        height, width: of the picture, px.
+        height, width: of the image, px.
         key: numbers that name this hole: seed, its index, step.
-        landmarks: [68, 2] px, or None: then the face stands where aligned pictures have it.
+        landmarks: [68, 2] px, or None: then the face stands where aligned images have it.
     """
 
     height: int
@@ -48,13 +48,13 @@ class Canvas:
         return min(self.height, self.width)
 
     def box(self, top: int, left: int, height: int, width: int) -> Hole:
-        """A rectangular hole; what lies outside the picture is cut off."""
+        """A rectangular hole; what lies outside the image is cut off."""
         hole = np.zeros((self.height, self.width), bool)
         hole[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
         return hole
 
     def mirrored(self) -> Canvas:
-        """The canvas of the mirrored picture; without landmarks the face is symmetric and stays."""
+        """The canvas of the mirrored image; without landmarks the face is symmetric and stays."""
         if self.landmarks is None:
             return self
         return replace(self, landmarks=mirror(self.landmarks, self.width))
@@ -67,8 +67,8 @@ class Family:
     Attributes:
         draw: ``(canvas, **options) -> hole``; its keyword arguments are the options of the kind.
         source: the paper that uses it, and where.
-        smallest: least side of a picture, px.
-        on_face: it follows the face, so landmarks that are far off can put it outside the picture.
+        smallest: least side of an image, px.
+        on_face: it follows the face, so landmarks that are far off can put it outside the image.
     """
 
     draw: Draw

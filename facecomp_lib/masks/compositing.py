@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def composite(image: Tensor, raw: Tensor, mask: Tensor) -> Tensor:
-    """The completed picture: known pixels of ``image``, bit for bit, and ``raw`` where the mask is 0.
+    """The completed image: known pixels of ``image``, bit for bit, and ``raw`` where the mask is 0.
 
     ``M * I + (1 - M) * G`` of the papers, chosen per pixel instead of summed, so that no rounding touches
     known pixels.
@@ -46,7 +46,7 @@ def check(image: Tensor, mask: Tensor) -> Tensor:
     if min(image.shape[2:]) < 2:
         raise ValueError(f"image must be at least 2x2 px, not {image.shape[2]}x{image.shape[3]}.")
     if not image.is_floating_point():
-        raise ValueError(f"image must be float in [0, 1], not {_type(image)}: divide 8-bit pictures by 255.")
+        raise ValueError(f"image must be float in [0, 1], not {_type(image)}: divide 8-bit images by 255.")
     mask = _checked_mask(image, mask)
     known = torch.where(
         mask > 0.5, image, image.new_tensor(0.5)

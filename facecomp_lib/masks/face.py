@@ -8,13 +8,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facecomp_lib.faces import frame
+from facecomp_lib.faces import alignment
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
 
 Points = NDArray[np.float64]
 
 # The mean of the embedded training faces, made symmetric: its image-left half and the middle, as fractions of
-# the side of an aligned picture, by iBUG number.
+# the side of an aligned image, by iBUG number.
 _MEAN = {
     (0, 1, 2, 3, 4, 5, 6, 7, 8): "245 492 254 555 262 618 276 680 293 747 326 809 374 860 431 899 500 911",
     (17, 18, 19, 20, 21): "317 406 348 388 381 386 414 395 447 411",
@@ -31,7 +31,7 @@ def _weights() -> NDArray[np.complex128]:
     With points as complex numbers, turn and scale of that transform are one number, a weighted sum of the
     anchors. The frame's template loses its small asymmetry here, so that a mirrored face is as large.
     """
-    template = (frame.TEMPLATE + frame.TEMPLATE[[1, 0, 2]] * [-1, 1] + [1, 0]) / 2 @ [1, 1j]
+    template = (alignment.TEMPLATE + alignment.TEMPLATE[[1, 0, 2]] * [-1, 1] + [1, 0]) / 2 @ [1, 1j]
     template -= template.mean()
     return template.conj() / np.vdot(template, template).real
 
@@ -41,7 +41,7 @@ _WEIGHTS = _weights()
 
 @lru_cache(maxsize=16)
 def average(height: int, width: int) -> Face:
-    """The average aligned face, symmetric about the picture's middle; in oblong pictures it stands there."""
+    """The average aligned face, symmetric about the image's middle; in oblong images it stands there."""
     points = np.empty((68, 2))
     for numbers, values in _MEAN.items():
         half = np.array(values.split(), float).reshape(-1, 2) / 1000
@@ -52,25 +52,25 @@ def average(height: int, width: int) -> Face:
 
 
 def mirror(points: Points, width: int) -> Points:
-    """Landmarks ``[68, 2]`` of the mirrored picture."""
+    """Landmarks ``[68, 2]`` of the mirrored image."""
     return points[LANDMARK_MIRROR] * [-1, 1] + [width - 1, 0]
 
 
 class Face:
-    """A face in a picture, as holes see it.
+    """A face in an image, as holes see it.
 
     Args:
         points: landmarks ``[68, 2]``, px, iBUG order.
 
     Attributes:
         points: the landmarks.
-        side: how large the face is: the side of the aligned picture that would show it at this size, px.
+        side: how large the face is: the side of the aligned image that would show it at this size, px.
         right, down: unit vectors along the line of the eyes and across it.
     """
 
     def __init__(self, points: Points) -> None:
         self.points = points
-        turn = complex(_WEIGHTS @ (frame.anchors(points) @ [1, 1j]))
+        turn = complex(_WEIGHTS @ (alignment.anchors(points) @ [1, 1j]))
         self.side = abs(turn)
         if self.side < 4:
             raise ValueError("landmarks must be in pixels: these span less than two, as fractions would.")

@@ -1,4 +1,4 @@
-"""Masks that lie in a folder as pictures."""
+"""Masks that lie in a folder as images."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from facecomp_lib.faces.picture import read_picture
+from facecomp_lib.faces.image_io import read_image
 from facecomp_lib.masks.canvas import Canvas, Hole
 
 
 def choose(canvas: Canvas, folder: str | os.PathLike[str], invert: bool, least: int, most: int) -> Hole:
     """A mask with ``least`` ... ``most`` missing pixels, flipped at random.
 
-    The pictures are tried in an order that is this hole's own, each once, until one fits.
+    The images are tried in an order that is this hole's own, each once, until one fits.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: it holds no pictures, a broken one, or none that fits.
+        ValueError: it holds no images, a broken one, or none that fits.
     """
     files = _files(folder)
     flips = canvas.random.integers(2, size=2)
@@ -44,14 +44,14 @@ def _files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     files = _listed(path, path.stat().st_mtime_ns)
     if not files:
         raise ValueError(
-            f"The folder {path} holds no pictures itself: name the folder that the masks lie in."
+            f"The folder {path} holds no images itself: name the folder that the masks lie in."
         )
     return files
 
 
 @lru_cache(maxsize=8)
 def _listed(folder: Path, changed: int) -> tuple[Path, ...]:
-    """The pictures of a folder in the order of their names; ``changed`` is its time, so that it is new."""
+    """The images of a folder in the order of their names; ``changed`` is its time, so that it is new."""
     known = Image.registered_extensions()
     found = (path for path in folder.iterdir() if path.suffix.lower() in known)
     return tuple(sorted(found, key=lambda path: path.name))
@@ -65,9 +65,9 @@ def _read(file: Path, invert: bool, height: int, width: int) -> Hole:
 
 @lru_cache(maxsize=16384)
 def _packed(file: Path, changed: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Where a picture is light at this size, one bit per pixel: an archive of 12,000 masks stays small."""
-    picture = read_picture(file).max(-1)
-    rows = (np.arange(height) * 2 + 1) * picture.shape[0] // (2 * height)
-    columns = (np.arange(width) * 2 + 1) * picture.shape[1] // (2 * width)
+    """Where an image is light at this size, one bit per pixel: an archive of 12,000 masks stays small."""
+    image = read_image(file).max(-1)
+    rows = (np.arange(height) * 2 + 1) * image.shape[0] // (2 * height)
+    columns = (np.arange(width) * 2 + 1) * image.shape[1] // (2 * width)
     # Half of the brightest value, because masks are also saved as 0 and 1.
-    return np.packbits(picture[rows[:, None], columns] > picture.max() // 2)
+    return np.packbits(image[rows[:, None], columns] > image.max() // 2)

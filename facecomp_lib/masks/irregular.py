@@ -12,7 +12,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from facecomp_lib.masks import folder as pictures
+from facecomp_lib.masks import folder as images
 from facecomp_lib.masks.canvas import Canvas, Draw, Family, Hole, lowest
 
 _STROKES = 60  # drawn at most; most holes are full after ten to twenty
@@ -24,9 +24,9 @@ def between(low: int, high: int) -> Draw:
     """The family of irregular holes with a ratio between two bounds in per cent, neither of them reached."""
 
     def irregular(canvas: Canvas, folder: str | os.PathLike[str] | None = None, invert: bool = False) -> Hole:
-        """Brush strokes and blobs, or a mask from a folder of pictures.
+        """Brush strokes and blobs, or a mask from a folder of images.
 
-        ``folder``: its pictures are the masks, whatever Pillow reads: light is missing, dark is known (as in
+        ``folder``: its images are the masks, whatever Pillow reads: light is missing, dark is known (as in
         the test masks of the partial-convolution archive); resized to the nearest pixel and flipped at
         random. One is chosen whose ratio lies in the bounds. ``invert``: dark is missing (as in that
         archive's raw training masks).
@@ -34,7 +34,7 @@ def between(low: int, high: int) -> Draw:
         pixels = canvas.height * canvas.width
         least, most = low * pixels // 100 + 1, (high * pixels - 1) // 100
         if folder is not None:
-            return pictures.choose(canvas, folder, invert, least, most)
+            return images.choose(canvas, folder, invert, least, most)
         return strokes(canvas, int(canvas.random.integers(least, most + 1)))
 
     return irregular
@@ -86,7 +86,7 @@ def _skeletons(canvas: Canvas, brush: float) -> tuple[NDArray[np.int32], NDArray
     path = np.empty((_STROKES, 2 * _CORNERS, 2))
     path[:, 0::2] = np.where(star[..., None], start, line - steps)
     path[:, 1::2] = np.where(star[..., None], start + steps, line)
-    return np.floor(path).astype(np.int32), lengths.sum(1)  # floor: all begin inside the picture
+    return np.floor(path).astype(np.int32), lengths.sum(1)  # floor: all begin inside the image
 
 
 BINS = ((10, 20), (20, 30), (30, 40), (40, 50), (50, 60))

@@ -1,6 +1,6 @@
 """Holes with the outline of things that cover faces: glasses, a scarf, a hand, a microphone.
 
-Shapes are drawn in the face's own axes: x to its right in the picture, y down, as shares of the face's
+Shapes are drawn in the face's own axes: x to its right in the image, y down, as shares of the face's
 `side`. So they tilt and grow with the face.
 """
 
@@ -117,7 +117,7 @@ def scarf(canvas: Canvas) -> Hole:
 
 
 def hand(canvas: Canvas) -> Hole:
-    """A raised hand before mouth or cheek: five spread fingers, and the forearm out of the picture."""
+    """A raised hand before mouth or cheek: five spread fingers, and the forearm out of the image."""
     face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
     length, lean, spread, bend = random.uniform([0.5, -40, 0.7, -8], [0.62, 10, 1.3, 8])
     thumb = random.choice([-1, 1])  # -1: towards the viewer's left
@@ -139,7 +139,7 @@ def hand(canvas: Canvas) -> Hole:
 
 
 def microphone(canvas: Canvas) -> Hole:
-    """A microphone held to the mouth: a round head, a collar, and a handle that leaves the picture below."""
+    """A microphone held to the mouth: a round head, a collar, and a handle that leaves the image below."""
     face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
     size, lean = random.uniform([1.1, 12], [1.6, 45])
     lean *= random.choice([-1, 1])

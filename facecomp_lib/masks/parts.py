@@ -1,6 +1,6 @@
 """Upright boxes over parts of the face: the six test holes of gfc and the six of collagan.
 
-The two papers number them differently, and print no coordinates: gfc shows pictures and names the parts,
+The two papers number them differently, and print no coordinates: gfc shows images and names the parts,
 collagan names them and says 'on average 40 x 48' of 128 px. So each box here is built from the landmarks of
 the part that it names; collagan's stand upright on one side of the face and lie across it. 'Left' is the
 viewer's left, and the boxes of the right are the mirror image of those of the left.
@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom, px
 EYES, BROWS, NOSE, MOUTH = range(36, 48), range(17, 27), range(30, 36), range(48, 68)  # NOSE: tip and base
 LEFT_EYE, LEFT_BROW = range(36, 42), range(17, 22)  # of the viewer
 MIDDLE = (27, 33, 51, 57, 8)  # bridge and base of the nose, lips, chin
-SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the picture's side, whatever the face's
+SHORT, LONG = 40 / 128, 48 / 128  # collagan's box as shares of the image's side, whatever the face's
 
 
 def _rectangle(canvas: Canvas, box: Box) -> Hole:

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from facecomp_lib.masks.canvas import Canvas, Family, Hole, between, lowest
 
-# The pattern that collagan borrows enlarges noise so that one value spans 1/0.06 px of a 128 px picture.
+# The pattern that collagan borrows enlarges noise so that one value spans 1/0.06 px of a 128 px image.
 _GRAIN = 1 / 0.06 / 128
 
 
 def pattern(canvas: Canvas, fraction: float = 0.25, grain: float | None = None) -> Hole:
-    """A quarter of the picture in cloudy patches: the darkest pixels of smoothly enlarged noise.
+    """A quarter of the image in cloudy patches: the darkest pixels of smoothly enlarged noise.
 
-    ``fraction``: of the pixels that are missing, to the nearest pixel. ``grain``: px of the picture per value
+    ``fraction``: of the pixels that are missing, to the nearest pixel. ``grain``: px of the image per value
     of the noise, about half the distance from patch to patch; by default 0.13 of the shorter side.
     """
     between(fraction, 0.01, 0.99, "fraction")

@@ -1,4 +1,4 @@
-"""Rectangular holes: squares, rectangles and halves of the picture."""
+"""Rectangular holes: squares, rectangles and halves of the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def random_square(canvas: Canvas, side: int | None = None) -> Hole:
 def random_rectangle(canvas: Canvas, sides: tuple[int, int] | None = None) -> Hole:
     """A rectangle anywhere inside, whose height and width are drawn on their own, all lengths equally likely.
 
-    ``sides``: least and greatest length of a side, px. By default 94/256 and 1/2 of the picture's own height
+    ``sides``: least and greatest length of a side, px. By default 94/256 and 1/2 of the image's own height
     and width (94 and 128 px of 256 in oracle, section 4.1): it covers 13.5 to 25 %.
     """
     if sides is None:
@@ -39,12 +39,12 @@ def random_rectangle(canvas: Canvas, sides: tuple[int, int] | None = None) -> Ho
 
 
 def random_block(canvas: Canvas) -> Hole:
-    """A block of half the picture's height and half its width, anywhere inside (a quarter is missing)."""
+    """A block of half the image's height and half its width, anywhere inside (a quarter is missing)."""
     return _anywhere(canvas, canvas.height // 2, canvas.width // 2)
 
 
 def half_left(canvas: Canvas) -> Hole:
-    """The picture's half on the viewer's left is missing; of an odd width, the smaller half."""
+    """The image's half on the viewer's left is missing; of an odd width, the smaller half."""
     return canvas.box(0, 0, canvas.height, canvas.width // 2)
 
 

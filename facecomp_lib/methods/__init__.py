@@ -5,17 +5,17 @@ method = fc.methods.pretrained("gfc")                     # the shipped checkpoi
 out = method.complete(image, mask)                        # .composite .raw .extras
 """
 
-from facecomp_lib.methods.base import Method, Sample
+from facecomp_lib.methods.base import Method, TrainBatch
 from facecomp_lib.methods.random import sample_keys, uniform
 from facecomp_lib.methods.registry import NAMES, build
-from facecomp_lib.methods.shipped import pretrained, save
-from facecomp_lib.methods.stages import Player, Stage
+from facecomp_lib.methods.checkpoints import pretrained, save
+from facecomp_lib.methods.stages import OptimizerConfig, Stage
 
 __all__ = [
     "NAMES",
     "Method",
-    "Player",
-    "Sample",
+    "OptimizerConfig",
+    "TrainBatch",
     "Stage",
     "build",
     "pretrained",

@@ -18,14 +18,14 @@ from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.methods.random import uniform
 from facecomp_lib.methods.stages import Stage
 
-__all__ = ["Method", "Sample", "register"]
+__all__ = ["Method", "TrainBatch", "register"]
 
 CLASSES: dict[str, type[Method]] = {}
 """Name -> the class that was defined last under that name in this program."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TrainBatch:
     """What one training step sees.
 
     Attributes:
@@ -61,7 +61,7 @@ class Method(nn.Module, ABC):
 
     Args:
         config: everything that is needed to build the method again, as keyword arguments of its class;
-            ``size``, the side of its pictures in px, among them.
+            ``size``, the side of its images in px, among them.
 
     Raises:
         ValueError: a ``size`` or ``width`` that is no size or width at all.
@@ -101,17 +101,17 @@ class Method(nn.Module, ABC):
         """How it is trained, stage after stage, at the size of a preset."""
 
     @abstractmethod
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         """What the losses of this step share, computed once with gradients: the raw output, and the like."""
 
     @abstractmethod
     def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Complete pictures whose missing pixels are zero: raw output ``[B, 3, H, W]`` and extras by name."""
+        """Complete images whose missing pixels are zero: raw output ``[B, 3, H, W]`` and extras by name."""
 
-    def losses(self, sample: Sample, drawn: Mapping[str, Tensor], terms: Iterable[str]) -> dict[str, Tensor]:
+    def losses(self, sample: TrainBatch, drawn: Mapping[str, Tensor], terms: Iterable[str]) -> dict[str, Tensor]:
         """The named terms as scalars, unweighted, each a mean over the samples.
 
-        A critic's term detaches what was drawn. A term is a mean over samples, so that the mean over
+        A discriminator's term detaches what was drawn. A term is a mean over samples, so that the mean over
         processes is the term of the whole batch.
 
         Raises:
@@ -138,7 +138,7 @@ class Method(nn.Module, ABC):
             seed: of random fills; the same seed gives the same completion.
 
         Raises:
-            ValueError: pictures of another size, values out of range, a mask of another shape or one under
+            ValueError: images of another size, values out of range, a mask of another shape or one under
                 which nothing is known.
         """
         damaged, mask = self.damaged(image, mask)
@@ -147,7 +147,7 @@ class Method(nn.Module, ABC):
         return Completion(masks.composite(image.to(self.device), raw, mask), raw, extras)
 
     def damaged(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What the networks may know: pictures, zero where missing, and a mask for each, on their device.
+        """What the networks may know: images, zero where missing, and a mask for each, on their device.
 
         Arguments and errors as for :meth:`complete`.
         """
@@ -155,7 +155,7 @@ class Method(nn.Module, ABC):
         if tuple(image.shape[2:]) != (self.size, self.size):
             height, width = image.shape[2:]
             raise ValueError(
-                f"This {self.name} completes pictures of {self.size} x {self.size} px, not {height} x "
+                f"This {self.name} completes images of {self.size} x {self.size} px, not {height} x "
                 f"{width}: resize them, or build one of that size."
             )
         mask = mask.to(self.device)

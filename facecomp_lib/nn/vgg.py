@@ -1,4 +1,4 @@
-"""Features of a network that has seen ImageNet, and the two losses that compare pictures by them.
+"""Features of a network that has seen ImageNet, and the two losses that compare images by them.
 
 Lesson 05 builds both losses; symmfc uses the first one, too. The networks come from ``fc.weights``.
 """
@@ -18,7 +18,7 @@ __all__ = ["best_vgg", "gram", "perceptual_loss", "style_loss", "vgg_features"]
 
 # Layers whose outputs are relu1_1, relu2_1, ..., relu5_1, in torchvision's numbering.
 _TAKEN = {"vgg16": (1, 6, 11, 18, 25), "vgg19": (1, 6, 11, 20, 29)}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's images
 
 
 def best_vgg() -> str | None:
@@ -28,8 +28,8 @@ def best_vgg() -> str | None:
     return "vgg16" if weights.available("lpips_vgg") or weights.available("vgg16") else None
 
 
-def vgg_features(picture: Tensor, network: str) -> list[Tensor]:
-    """relu1_1, 2_1, 3_1, 4_1, 5_1 of pictures ``[B, 3, H, W]`` in [0, 1]: five ``[B, C, H/2^k, W/2^k]``.
+def vgg_features(image: Tensor, network: str) -> list[Tensor]:
+    """relu1_1, 2_1, 3_1, 4_1, 5_1 of images ``[B, 3, H, W]`` in [0, 1]: five ``[B, C, H/2^k, W/2^k]``.
 
     Args:
         network: ``"vgg16"`` or ``"vgg19"``.
@@ -40,10 +40,10 @@ def vgg_features(picture: Tensor, network: str) -> list[Tensor]:
     """
     if network not in _TAKEN:
         raise ValueError(f"network must be one of {', '.join(_TAKEN)}, not {network!r}.")
-    mean, std = (picture.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
-    x = (picture - mean) / std
+    mean, std = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    x = (image - mean) / std
     found = []
-    for layer, module in enumerate(_layers(network, str(picture.device))):
+    for layer, module in enumerate(_layers(network, str(image.device))):
         x = module(x)
         if layer in _TAKEN[network]:
             found.append(x)
@@ -56,7 +56,7 @@ def _layers(network: str, device: str) -> nn.Sequential:
     load = weights.vgg19_features if network == "vgg19" else weights.vgg16_features
     layers = nn.Sequential(*list(load())[: _TAKEN[network][-1] + 1]).to(device)
     for layer in layers:
-        if isinstance(layer, nn.Conv2d):  # fastest for pictures of this size
+        if isinstance(layer, nn.Conv2d):  # fastest for images of this size
             layer.weight.data = layer.weight.contiguous(memory_format=torch.channels_last)
     return layers.requires_grad_(False).eval()
 

@@ -1,4 +1,4 @@
-"""Pictures of tensors: figures (pure functions) and widgets (thin shells over them)."""
+"""Images of tensors: figures (pure functions) and widgets (thin shells over them)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from facecomp_lib.show.labels import (
 from facecomp_lib.show.learning import (
     curves,
     gfc_plan,
-    parsing_picture,
+    parsing_image,
     pooling,
     reach,
     shares,
@@ -90,7 +90,7 @@ __all__ = [
     "model_steps",
     "overlay_landmarks",
     "overlay_parsing",
-    "parsing_picture",
+    "parsing_image",
     "photo_row",
     "points_on",
     "pooling",

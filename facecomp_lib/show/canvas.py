@@ -1,7 +1,7 @@
 """The paper that figures are drawn on: exact pixel geometry, crisp text, small PNG files.
 
 Lengths are CSS pixels (1/100 inch). The PNG has two device pixels for each, so that text stays sharp on any
-screen, and pictures are enlarged by whole device pixels only, which keeps them exact and cheap to compress.
+screen, and images are enlarged by whole device pixels only, which keeps them exact and cheap to compress.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
 
-Picture = torch.Tensor | np.ndarray
+ImageLike = torch.Tensor | np.ndarray
 
 
 class Sheet(Figure):
@@ -57,7 +57,7 @@ class Sheet(Figure):
     def jpeg(self) -> bytes:
         """The sheet as JPEG bytes: a third of the PNG's where it shows faces, more where it is a drawing.
 
-        Colour at half resolution loses nothing of pictures that are enlarged by two. A sheet of so many faces
+        Colour at half resolution loses nothing of images that are enlarged by two. A sheet of so many faces
         that it is heavy all the same has fewer pixels.
         """
         return _jpeg(_opened(self._bytes("tiff", CSS * DENSITY)))
@@ -78,8 +78,8 @@ class Sheet(Figure):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         drawn = self._bytes("png", CSS * DENSITY, metadata={"Software": None})
         png, jpeg = _light(drawn, DRAWING), _jpeg(_opened(drawn))
-        kind, picture = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
-        return output(self, kind, picture)
+        kind, image = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
+        return output(self, kind, image)
 
 
 def _opened(file: bytes) -> Image.Image:
@@ -90,9 +90,9 @@ def _opened(file: bytes) -> Image.Image:
 def _jpeg(full: Image.Image) -> bytes:
     """A sheet drawn with DENSITY as JPEG bytes, scaled down where it is heavy."""
 
-    def encoded(picture: Image.Image, density: float, quality: int) -> bytes:
+    def encoded(image: Image.Image, density: float, quality: int) -> bytes:
         buffer = io.BytesIO()
-        picture.save(buffer, "jpeg", quality=quality, subsampling=2, dpi=(CSS * density, CSS * density))
+        image.save(buffer, "jpeg", quality=quality, subsampling=2, dpi=(CSS * density, CSS * density))
         return buffer.getvalue()
 
     fine = encoded(full, DENSITY, quality=83)
@@ -103,7 +103,7 @@ def _jpeg(full: Image.Image) -> bytes:
 
 
 def _light(png: bytes, most: int = 256) -> bytes:
-    """A picture of no more than `most` colours with a palette, in a third of the bytes; others as they are.
+    """An image of no more than `most` colours with a palette, in a third of the bytes; others as they are.
 
     Up to 256 colours every pixel stays; beyond, the shades between two colours of a drawing are rounded.
     """
@@ -123,9 +123,9 @@ def _light(png: bytes, most: int = 256) -> bytes:
     return buffer.getvalue()
 
 
-def output(sheet: Sheet, kind: str, picture: bytes) -> tuple[dict, dict]:
+def output(sheet: Sheet, kind: str, image: bytes) -> tuple[dict, dict]:
     """A sheet as notebook output, (data, metadata); the width keeps it sharp on fine screens."""
-    data = {kind: base64.b64encode(picture).decode("ascii"), "text/plain": repr(sheet)}
+    data = {kind: base64.b64encode(image).decode("ascii"), "text/plain": repr(sheet)}
     return data, {kind: {"width": sheet.css_size[0]}}
 
 
@@ -176,8 +176,8 @@ def cell_size(shape: Sequence[int], target: int) -> tuple[int, int]:
     return -(-width * zoom // DENSITY), -(-height * zoom // DENSITY)
 
 
-def picture(image: Picture) -> np.ndarray:
-    """Anything picture-like as a float array [H, W, 3] in [0, 1].
+def to_array(image: ImageLike) -> np.ndarray:
+    """Anything image-like as a float array [H, W, 3] in [0, 1].
 
     Takes [3, H, W] or [1, H, W] tensors in [0, 1], [H, W] masks, and arrays [H, W, 3], uint8 or in [0, 1].
     """
@@ -187,25 +187,25 @@ def picture(image: Picture) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[-1] not in (1, 3):
-        raise ValueError(f"A picture is [3, H, W], [1, H, W], [H, W] or [H, W, 3]; this is {[*array.shape]}.")
+        raise ValueError(f"An image is [3, H, W], [1, H, W], [H, W] or [H, W, 3]; this is {[*array.shape]}.")
     array = array / 255.0 if array.dtype == np.uint8 else array.astype(np.float64)
     return np.broadcast_to(np.clip(array, 0, 1), (*array.shape[:2], 3))
 
 
-def pictures(images: torch.Tensor | Sequence[Picture]) -> list[np.ndarray]:
-    """A batch [B, C, H, W] or a list of pictures as float arrays [H, W, 3]."""
-    shown = [picture(image) for image in images]
+def to_arrays(images: torch.Tensor | Sequence[ImageLike]) -> list[np.ndarray]:
+    """A batch [B, C, H, W] or a list of images as float arrays [H, W, 3]."""
+    shown = [to_array(image) for image in images]
     if not shown:
-        raise ValueError("There is no picture to draw: give at least one.")
+        raise ValueError("There is no image to draw: give at least one.")
     return shown
 
 
-def put(ax: Axes, image: Picture, title: str = "", note: str = "", frame: bool = False) -> None:
-    """Draw a picture pixel by pixel: a title above, a quiet note below, a faint frame if it needs one.
+def put(ax: Axes, image: ImageLike, title: str = "", note: str = "", frame: bool = False) -> None:
+    """Draw an image pixel by pixel: a title above, a quiet note below, a faint frame if it needs one.
 
     Data coordinates are the course's pixel coordinates: whole numbers at pixel centres, y down.
     """
-    ax.imshow(picture(image), interpolation="nearest")
+    ax.imshow(to_array(image), interpolation="nearest")
     caption(ax, title, note)
     if frame:
         ax.add_patch(

@@ -20,14 +20,14 @@ from facecomp_lib.show.canvas import (
     QUIET,
     SMALL,
     TEXT,
-    Picture,
+    ImageLike,
     Sheet,
     caption,
     cell_size,
     fill,
     grid,
-    picture,
-    pictures,
+    to_array,
+    to_arrays,
     put,
     write,
 )
@@ -38,15 +38,15 @@ COMPLETION = ("original", "mask", "masked input", "raw fill", "composite", "pixe
 
 
 def contact_sheet(
-    images: torch.Tensor | Sequence[Picture],
+    images: torch.Tensor | Sequence[ImageLike],
     titles: Sequence[str] | None = None,
     columns: int = 6,
     *,
     notes: Sequence[str] | None = None,
     cell: int = 128,
 ) -> Sheet:
-    """Pictures of one size side by side, `columns` to a row, each about `cell` px wide."""
-    shown = pictures(images)
+    """Images of one size side by side, `columns` to a row, each about `cell` px wide."""
+    shown = to_arrays(images)
     columns = min(columns, len(shown))
     room = {"head": 16 if titles else 0, "foot": 14 if notes else 0}
     sheet, axes = grid(-(-len(shown) // columns), columns, cell_size(shown[0].shape, cell), **room)
@@ -67,7 +67,7 @@ def completion(
 ) -> Sheet:
     """One row per face: original | mask | masked input | raw output | composite | which pixels changed.
 
-    Below raw output and composite: PSNR against the original over the whole picture. The last column compares
+    Below raw output and composite: PSNR against the original over the whole image. The last column compares
     the composite with the original bit for bit: white pixels are identical.
 
     Args:
@@ -78,7 +78,7 @@ def completion(
     changed = (composite != image).any(dim=1).cpu().numpy()[..., None]
     sheet, axes = grid(len(image), 6, cell_size(image.shape[-2:], cell), top=18, foot=14)
     for row in range(len(image)):
-        cells: tuple[tuple[Picture, str], ...] = (
+        cells: tuple[tuple[ImageLike, str], ...] = (
             (image[row], ""),
             (mask[row], f"hole {1 - float(mask[row].mean()):.0%}"),
             (masked(image[row], mask[row]), ""),
@@ -92,7 +92,7 @@ def completion(
 
 
 def decibels(output: torch.Tensor, target: torch.Tensor) -> str:
-    """PSNR of one picture [3, H, W] as text."""
+    """PSNR of one image [3, H, W] as text."""
     from facecomp_lib.evaluation import psnr
 
     value = float(psnr(output[None], target[None])[0])
@@ -125,8 +125,8 @@ def mask_families(
     size = cell_size(next(iter(single.values())).shape[-2:], cell)
     sheet, axes = grid(-(-len(single) // columns), columns, size, gap=(14, 6), head=18, foot=4 + 13 * lines)
     for ax, (kind, mask) in zip(axes.flat, single.items(), strict=False):
-        shown = picture(mask if image is None else image.mean(0, keepdim=True))
-        shown = shown if image is None else np.where(picture(mask) > 0.5, shown, MISSING)
+        shown = to_array(mask if image is None else image.mean(0, keepdim=True))
+        shown = shown if image is None else np.where(to_array(mask) > 0.5, shown, MISSING)
         words = "\n".join([f"{1 - float(mask.mean()):.0%} missing", *wrapped[kind]])
         put(ax, shown, kind, words, frame=True)
     fill(axes, len(single))
@@ -166,7 +166,7 @@ def _bars(ax: Axes, title: str, shares: Mapping[str, float], tall: int) -> None:
 
 
 def photo_row(
-    photos: Sequence[Picture],
+    photos: Sequence[ImageLike],
     titles: Sequence[str],
     notes: Sequence[str] | None = None,
     *,
@@ -178,20 +178,20 @@ def photo_row(
     return contact_sheet(shown, titles, len(shown), notes=notes, cell=width)
 
 
-def shrink(photo: Picture, height: int) -> np.ndarray:
-    """A picture area-averaged to at most `height` rows; float array [H, W, 3]."""
-    array = np.array(picture(photo))
+def shrink(photo: ImageLike, height: int) -> np.ndarray:
+    """An image area-averaged to at most `height` rows; float array [H, W, 3]."""
+    array = np.array(to_array(photo))
     if array.shape[0] <= height:
         return array
     width = round(array.shape[1] * height / array.shape[0])
-    return picture(
+    return to_array(
         F.interpolate(torch.from_numpy(array).permute(2, 0, 1)[None], (height, width), mode="area")[0]
     )
 
 
-def sweep(rows: Mapping[str, Sequence[tuple[str, Picture]]], *, cell: int = 128) -> Sheet:
-    """One row of frames per quantity that was changed: name -> [(value, picture), ...]."""
-    size = cell_size(picture(next(iter(rows.values()))[0][1]).shape, cell)
+def sweep(rows: Mapping[str, Sequence[tuple[str, ImageLike]]], *, cell: int = 128) -> Sheet:
+    """One row of frames per quantity that was changed: name -> [(value, image), ...]."""
+    size = cell_size(to_array(next(iter(rows.values()))[0][1]).shape, cell)
     sheet, axes = grid(len(rows), max(map(len, rows.values())), size, foot=14, left=56)
     for row, (name, frames) in enumerate(rows.items()):
         for ax, (value, frame) in zip(axes[row], frames, strict=False):

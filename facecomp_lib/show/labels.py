@@ -21,13 +21,13 @@ from facecomp_lib.show.canvas import (
     QUIET,
     SMALL,
     TEXT,
-    Picture,
+    ImageLike,
     Sheet,
     caption,
     cell_size,
     grid,
-    picture,
-    pictures,
+    to_array,
+    to_arrays,
     put,
 )
 
@@ -75,7 +75,7 @@ def overlay_landmarks(
         images: [B, 3, H, W].
         landmarks: [B, 68, 2], (x, y) in pixels.
     """
-    shown = pictures(images)
+    shown = to_arrays(images)
     size = cell_size(shown[0].shape, cell)
     columns = next(n for n, needed in ((6, 560), (3, 320), (2, 0)) if len(shown) * size[0] >= needed)
     sheet, axes = grid(1, len(shown), size, head=16 if titles else 0, bottom=4 + 17 * (6 // columns))
@@ -124,7 +124,7 @@ def overlay_parsing(
         images: [B, 3, H, W].
         parsing: int64 [B, H, W] in 0..10.
     """
-    shown = pictures(images)
+    shown = to_arrays(images)
     size = cell_size(shown[0].shape, cell)
     columns = max(2, min(6, len(shown) * size[0] // 125))
     sheet, axes = grid(
@@ -141,10 +141,10 @@ def overlay_parsing(
     return sheet
 
 
-def tint_parsing(image: Picture, parsing: torch.Tensor, strength: float = 0.72) -> np.ndarray:
-    """A grey version of the picture tinted by its parsing map [H, W]; float array [H, W, 3]."""
+def tint_parsing(image: ImageLike, parsing: torch.Tensor, strength: float = 0.72) -> np.ndarray:
+    """A grey version of the image tinted by its parsing map [H, W]; float array [H, W, 3]."""
     table = np.array([[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in PARSING_COLOURS])
-    grey = picture(image).mean(axis=-1, keepdims=True)
+    grey = to_array(image).mean(axis=-1, keepdims=True)
     return strength * table[parsing.detach().cpu().numpy()] + (1 - strength) * grey
 
 
@@ -245,7 +245,7 @@ def mirror_flow(
         valid: bool [B, H, W].
         landmarks: [B, 68, 2], to choose the numbered points; without them, a fixed few.
     """
-    shown, flipped, warped = pictures(image), pictures(image.flip(-1)), pictures(mirror_warp(image, flow))
+    shown, flipped, warped = to_arrays(image), to_arrays(image.flip(-1)), to_arrays(mirror_warp(image, flow))
     sheet, axes = grid(len(shown), 4, cell_size(shown[0].shape, cell), gap=8, top=18, foot=14)
     titles = ("the face", "its mirror image", "mirror image, warped", "difference")
     for row, face in enumerate(shown):
@@ -307,10 +307,10 @@ def _draw_flow(here: Axes, there: Axes, points: Sequence[tuple[int, int]], flow:
 
 
 def labels(faces: FaceBatch, *, cell: int = 128) -> Sheet:
-    """One row per face: the picture, and beside it all that the batch knows: landmarks, parsing, mirror."""
+    """One row per face: the image, and beside it all that the batch knows: landmarks, parsing, mirror."""
     known = [name for name, field in VIEWS.items() if getattr(faces, field) is not None]
     sheet, axes = grid(len(faces), 1 + len(known), cell_size(faces.size, cell), top=18)
-    titles = {"": "picture", "landmarks": "landmarks", "parsing": "parsing", "mirror": "other side, mirrored"}
+    titles = {"": "image", "landmarks": "landmarks", "parsing": "parsing", "mirror": "other side, mirrored"}
     for row in range(len(faces)):
         for ax, name in zip(axes[row], ["", *known], strict=True):
             _draw_view(ax, faces[row], {name})
@@ -340,10 +340,10 @@ def face_view(
 
 
 def _draw_view(ax: Axes, face: FaceBatch, chosen: set[str]) -> None:
-    shown = picture(face.image[0])
+    shown = to_array(face.image[0])
     if "mirror" in chosen and face.mirror_flow is not None and face.mirror_valid is not None:
         seen = face.mirror_valid[0].cpu().numpy()[..., None]
-        shown = np.where(seen, picture(mirror_warp(face.image, face.mirror_flow)[0]), UNKNOWN)
+        shown = np.where(seen, to_array(mirror_warp(face.image, face.mirror_flow)[0]), UNKNOWN)
     if "parsing" in chosen and face.parsing is not None:
         shown = tint_parsing(shown, face.parsing[0])
     put(ax, shown)

@@ -16,13 +16,13 @@ from facecomp_lib.show.canvas import (
     QUIET,
     SMALL,
     TEXT,
-    Picture,
+    ImageLike,
     Sheet,
     blank,
     caption,
     cell_size,
     grid,
-    picture,
+    to_array,
     put,
     write,
 )
@@ -148,7 +148,7 @@ def curves(
 
 
 def reach(
-    face: Picture,
+    face: ImageLike,
     gradients: Mapping[str, torch.Tensor],
     window: tuple[int, int, int, int],
     notes: Mapping[str, str] | None = None,
@@ -166,7 +166,7 @@ def reach(
         window: left, top, right, bottom of the hole, px, right and bottom not included.
         notes: name -> a line below.
     """
-    sheet, axes = grid(1, 1 + len(gradients), cell_size(picture(face).shape, cell), gap=8, head=18, foot=16)
+    sheet, axes = grid(1, 1 + len(gradients), cell_size(to_array(face).shape, cell), gap=8, head=18, foot=16)
     put(axes[0, 0], face, "the hole")
     for ax, (name, gradient) in zip(axes[0, 1:], gradients.items(), strict=True):
         level = gradient / gradient.max().clamp(min=1e-30)
@@ -181,10 +181,10 @@ def reach(
 
 
 def windows(
-    faces: Sequence[Picture], corners: torch.Tensor, side: int, titles: Sequence[str], *, cell: int = 128
+    faces: Sequence[ImageLike], corners: torch.Tensor, side: int, titles: Sequence[str], *, cell: int = 128
 ) -> Sheet:
-    """A frame of ``side`` px at (y, x) of each picture, and below it what it holds."""
-    shown = [picture(face) for face in faces]
+    """A frame of ``side`` px at (y, x) of each image, and below it what it holds."""
+    shown = [to_array(face) for face in faces]
     sheet, axes = grid(2, len(shown), cell_size(shown[0].shape, cell), head=18)
     for column, (face, (y, x), title) in enumerate(zip(shown, corners.tolist(), titles, strict=True)):
         put(axes[0, column], face, title)
@@ -194,16 +194,16 @@ def windows(
     return sheet
 
 
-def parsing_picture(parsing: torch.Tensor) -> np.ndarray:
+def parsing_image(parsing: torch.Tensor) -> np.ndarray:
     """A parsing map [H, W] in the colours of its classes; float array [H, W, 3]."""
     return tint_parsing(np.zeros((*parsing.shape, 3)), parsing, strength=1)
 
 
-def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
+def gfc_plan(images: Mapping[str, ImageLike], *, cell: int = 104) -> Sheet:
     """The whole of gfc on one sheet: what flows where, and which loss looks at what.
 
     Args:
-        pictures: ``filled``, ``raw``, ``composite``, ``original``, ``hole`` (a crop), ``parsing`` and
+        images: ``filled``, ``raw``, ``composite``, ``original``, ``hole`` (a crop), ``parsing`` and
             ``parsing_original`` (in colours), all of one size but the crop.
     """
     wide, high = 864, 430
@@ -211,7 +211,7 @@ def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
     whole = sheet.add_axes((0, 0, 1, 1))
     blank(whole).set_xlim(0, wide)
     whole.set_ylim(high, 0)
-    places = {  # middle of each picture, px
+    places = {  # middle of each image, px
         "filled": (66, 215), "raw": (330, 215), "original": (594, 76), "composite": (594, 215),
         "hole": (718, 215), "parsing": (594, 356), "parsing_original": (718, 356),
     }  # fmt: skip
@@ -223,7 +223,7 @@ def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
     for name, (x, y) in places.items():
         half = cell / 2 if name != "hole" else cell / 4
         box = ((x - half) / wide, 1 - (y + half) / high, 2 * half / wide, 2 * half / high)
-        put(blank(sheet.add_axes(box)), pictures[name], words[name], frame=True)
+        put(blank(sheet.add_axes(box)), images[name], words[name], frame=True)
     _box(whole, (198, 215), "generator", BLUE)
     _box(whole, (455, 356), "parsing network", QUIET)
     _loss(whole, (455, 76), "reconstruction\nL_r", BLUE)
@@ -239,7 +239,7 @@ def gfc_plan(pictures: Mapping[str, Picture], *, cell: int = 104) -> Sheet:
         _arrow(whole, start, end)
     style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL, "color": QUIET}
     whole.text(462, 203, "known pixels put back", **style)
-    whole.text(330, 44, "L_a2: is the whole picture real?", **style)
+    whole.text(330, 44, "L_a2: is the whole image real?", **style)
     whole.text(800, 252, "L_a1: is\nit real?", **style)
     return sheet
 

@@ -17,13 +17,13 @@ from facecomp_lib.show.canvas import (
     QUIET,
     SMALL,
     TEXT,
-    Picture,
+    ImageLike,
     Sheet,
     blank,
     caption,
     cell_size,
     grid,
-    picture,
+    to_array,
     put,
     write,
 )
@@ -34,24 +34,24 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 
 
 def duel(
-    left: Picture,
-    target: Picture,
-    right: Picture,
+    left: ImageLike,
+    target: ImageLike,
+    right: ImageLike,
     scores: Mapping[str, tuple[float, float]],
     titles: Sequence[str] = ("A", "truth", "B"),
     *,
     cell: int = 192,
 ) -> Sheet:
-    """Two completions beside the true picture, and under them whom each measure prefers.
+    """Two completions beside the true image, and under them whom each measure prefers.
 
     Args:
-        left, target, right: pictures of one size.
+        left, target, right: images of one size.
         scores: measure (a name that :mod:`facecomp_lib.evaluation` knows) -> its values for left and right.
     """
     from facecomp_lib.evaluation.table import display
 
     row = 24
-    size = cell_size(picture(target).shape, cell)
+    size = cell_size(to_array(target).shape, cell)
     sheet, axes = grid(1, 3, size, head=18, bottom=row * len(scores) + 4)
     for ax, one, title in zip(axes[0], (left, target, right), titles, strict=True):
         put(ax, one, title)
@@ -67,23 +67,23 @@ def duel(
 
 
 def rows(
-    pictures: Mapping[str, Sequence[Picture]],
+    images: Mapping[str, Sequence[ImageLike]],
     columns: Sequence[str],
     notes: Mapping[str, Sequence[str]] | None = None,
     *,
     cell: int = 112,
     left: int = 84,
 ) -> Sheet:
-    """A row of pictures per name, with a title over each column: fills beside each other on several holes.
+    """A row of images per name, with a title over each column: fills beside each other on several holes.
 
     Args:
-        pictures: name (may hold line breaks) -> its pictures, as many as there are columns.
-        notes: name -> a line under each picture.
+        images: name (may hold line breaks) -> its images, as many as there are columns.
+        notes: name -> a line under each image.
     """
-    first = picture(next(iter(pictures.values()))[0])
+    first = to_array(next(iter(images.values()))[0])
     room = {"left": left, "top": 18, "foot": 14 if notes else 0}
-    sheet, axes = grid(len(pictures), len(columns), cell_size(first.shape, cell), **room)
-    for row, (name, shown) in enumerate(pictures.items()):
+    sheet, axes = grid(len(images), len(columns), cell_size(first.shape, cell), **room)
+    for row, (name, shown) in enumerate(images.items()):
         texts = (notes or {}).get(name, [""] * len(columns))
         for ax, one, text, title in zip(axes[row], shown, texts, columns, strict=True):
             put(ax, one, title if row == 0 else "", text)
@@ -92,24 +92,24 @@ def rows(
 
 
 def ranking(
-    probes: Sequence[Picture],
-    found: Sequence[Sequence[Picture]],
+    probes: Sequence[ImageLike],
+    found: Sequence[Sequence[ImageLike]],
     right: Sequence[Sequence[bool]],
     notes: Sequence[Sequence[str]] | None = None,
     names: Sequence[str] | None = None,
     *,
     cell: int = 96,
 ) -> Sheet:
-    """A row per probe: the picture, then what was found for it, nearest first; a thick frame marks a hit.
+    """A row per probe: the image, then what was found for it, nearest first; a thick frame marks a hit.
 
     Args:
-        probes: the pictures that were looked for.
-        found, right, notes: per probe, the pictures found, whether each shows the same person, a note each.
+        probes: the images that were looked for.
+        found, right, notes: per probe, the images found, whether each shows the same person, a note each.
         names: what to write left of each probe.
     """
     count = len(found[0])
     room = {"left": 84 if names else 0, "top": 18, "foot": 14}
-    sheet, axes = grid(len(probes), 1 + count, cell_size(picture(probes[0]).shape, cell), gap=(8, 6), **room)
+    sheet, axes = grid(len(probes), 1 + count, cell_size(to_array(probes[0]).shape, cell), gap=(8, 6), **room)
     titles = ["probe", "nearest", *[f"{place}." for place in range(2, count + 1)]]
     for row, probe in enumerate(probes):
         texts = ["", *(notes[row] if notes else [""] * count)]

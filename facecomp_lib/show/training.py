@@ -24,8 +24,8 @@ from facecomp_lib.show.canvas import (
     write,
 )
 
-# one colour per player: Okabe and Ito's, apart for colour-blind eyes, too
-PLAYERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
+# one colour per optimizer: Okabe and Ito's, apart for colour-blind eyes, too
+OPTIMIZER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222")
 MOMENTS = 6  # columns of faces
 _WIDE, _NARROW, _NUMBERS = 300, 196, 52  # px of a panel alone in its row or not, and of the numbers beside it
 _TALL, _HEAD, _COLUMN = (
@@ -40,7 +40,7 @@ Curve = tuple[ArrayLike, ArrayLike]  # steps, values
 
 def training_figure(
     log: Mapping[str, Any],
-    pictures: Mapping[int, Tensor] | None = None,
+    images: Mapping[int, Tensor] | None = None,
     *,
     stages: Mapping[str, int] | None = None,
     end: int | None = None,
@@ -52,22 +52,22 @@ def training_figure(
     logarithmic where the mean spans a factor of ten. Vertical lines, with names above, begin stages.
 
     Args:
-        log: ``run.log``, or ``"player.term"`` -> steps and values; a player's terms share a colour.
-        pictures: step -> [N, 3, S, S] in [0, 1] or bytes, the same N faces at each moment; one column each.
+        log: ``run.log``, or ``"optimizer.term"`` -> steps and values; an optimizer's terms share a colour.
+        images: step -> [N, 3, S, S] in [0, 1] or bytes, the same N faces at each moment; one column each.
         stages: name -> its first step, in order; those that have not begun yet stand there in grey. By
             default the stages of ``run.log``.
         end: the step at which the run will be over; by default the last one of the log.
-        moments: columns that are kept free for pictures, so that the figure does not jump while it fills;
-            where there are more pictures, some moments between the first and the last are left out.
+        moments: columns that are kept free for images, so that the figure does not jump while it fills;
+            where there are more images, some moments between the first and the last are left out.
 
     Raises:
         ValueError: nothing to draw.
     """
     curves = _curves(log)
     known = dict(stages if stages is not None else _begins(log))
-    shots = thin(pictures or {}, moments)
+    shots = thin(images or {}, moments)
     if not curves and not shots:
-        raise ValueError("There is nothing to draw yet: give losses, pictures, or both.")
+        raise ValueError("There is nothing to draw yet: give losses, images, or both.")
     faces = max((len(images) for images in shots.values()), default=0)
     columns = -(-len(curves) // _COLUMN)
     rows = -(-len(curves) // max(1, columns))
@@ -121,10 +121,10 @@ def is_loss(column: str) -> bool:
     return column not in ("step", "stage") and not column.endswith(".gradient")
 
 
-def thin(pictures: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
+def thin(images: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:
     """At most ``most`` moments, in order: the first, the last, and of those between them the ones that leave
     the most even distances."""
-    kept = dict(sorted(pictures.items()))
+    kept = dict(sorted(images.items()))
     while len(kept) > max(2, most):
         steps = list(kept)
         gaps = [after - before for before, after in zip(steps, steps[2:], strict=False)]
@@ -150,8 +150,8 @@ def _panel(
     ax.set_xlim(*span)
     finite = mean[np.isfinite(mean)]
     _value_axis(ax, finite)
-    player, _, term = name.rpartition(".")
-    title = f"{player} · {term}" if player not in ("", term) else term
+    optimizer, _, term = name.rpartition(".")
+    title = f"{optimizer} · {term}" if optimizer not in ("", term) else term
     ax.set_title(title.replace("_", " "), loc="left", fontsize=SMALL, color=colour, weight="bold", pad=3)
     if len(finite):
         ax.set_title(f"{finite[-1]:.3g}", loc="right", fontsize=SMALL, color=INK, pad=3)
@@ -232,7 +232,7 @@ def _stage_names(
 
 
 def _moments(ax: Axes, shots: Mapping[int, Tensor], stages: Mapping[str, int]) -> None:
-    """All faces as one picture (quicker than an axes for each), above each column its step, and its stage
+    """All faces as one image (quicker than an axes for each), above each column its step, and its stage
     above the first column of each stage."""
     width, height = _mosaic_size(len(shots), max(map(len, shots.values())))
     mosaic = np.full((height * DENSITY, width * DENSITY, 3), 255, np.uint8)
@@ -266,13 +266,13 @@ def _resized(images: Tensor) -> list[NDArray[np.uint8]]:
 
 
 def _stage_at(step: int, stages: Mapping[str, int]) -> str:
-    """The stage whose weights drew a picture after ``step`` steps."""
+    """The stage whose weights drew an image after ``step`` steps."""
     return next((name for name, start in reversed([*stages.items()]) if start < step), "")
 
 
 def _colours(log: Mapping[str, Curve]) -> dict[str, str]:
-    players = dict.fromkeys(name.split(".")[0] for name in log)
-    return {player: PLAYERS[place % len(PLAYERS)] for place, player in enumerate(players)}
+    optimizers = dict.fromkeys(name.split(".")[0] for name in log)
+    return {optimizer: OPTIMIZER_COLOURS[place % len(OPTIMIZER_COLOURS)] for place, optimizer in enumerate(optimizers)}
 
 
 def _short(step: float) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.methods import Sample, Stage, sample_keys
+from facecomp_lib.methods import TrainBatch, Stage, sample_keys
 
 __all__ = ["Feed"]
 
@@ -46,7 +46,7 @@ class Feed:
         self.data, self.seed, self.rank, self.world = data, seed, rank, world
         self._order = lru_cache(maxsize=2)(lambda epoch: data.order(seed, epoch))
 
-    def sample(self, stage: Stage, step: int, first: int, device: torch.device | None = None) -> Sample:
+    def sample(self, stage: Stage, step: int, first: int, device: torch.device | None = None) -> TrainBatch:
         """This process's share of one step.
 
         Args:
@@ -68,12 +68,12 @@ class Feed:
         numbers = first + self.rank * share + np.arange(share)
         faces = self.data.batch(self._faces(numbers), stage.augment, self.seed, step)
         keys = sample_keys(self.seed, step, torch.from_numpy(numbers))
-        sample = Sample(faces, self._mask(stage, step, faces, numbers, keys), keys)
+        sample = TrainBatch(faces, self._mask(stage, step, faces, numbers, keys), keys)
         return sample if device is None else _on(sample, device)
 
     def samples(
         self, stage: Stage, steps: range, first: int, device: torch.device | None = None
-    ) -> Generator[Sample, None, None]:
+    ) -> Generator[TrainBatch, None, None]:
         """The samples of these steps in order, prepared ahead by one background thread.
 
         The thread ends when the iterator does: exhausted, closed, or left and forgotten. What goes wrong in
@@ -85,7 +85,7 @@ class Feed:
             first: number of the first sample of the first of them.
         """
         pool = ThreadPoolExecutor(1, "feed")
-        ahead: deque[Future[Sample]] = deque()
+        ahead: deque[Future[TrainBatch]] = deque()
         try:
             for place, step in enumerate(steps):
                 number = first + place * stage.batch_size
@@ -122,11 +122,11 @@ class Feed:
         return torch.from_numpy(mask)
 
 
-def _on(sample: Sample, device: torch.device) -> Sample:
+def _on(sample: TrainBatch, device: torch.device) -> TrainBatch:
     faces, mask, keys = sample.faces, sample.mask, sample.keys
     if device.type == "cuda":
         faces, mask, keys = faces.pin_memory(), mask.pin_memory(), keys.pin_memory()
-    return Sample(
+    return TrainBatch(
         faces.to(device, non_blocking=True),
         mask.to(device, non_blocking=True),
         keys.to(device, non_blocking=True),

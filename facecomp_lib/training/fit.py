@@ -50,8 +50,8 @@ def fit(
     """Train a method in place, or go on training it where ``run_dir`` stands.
 
     A run that is called again, after a kill or with a later ``until``, continues from its checkpoint; one
-    that is finished returns at once, its weights loaded. Each stage begins with new optimisers. A stage with
-    ``ema`` ends by putting the averages in the place of the last player's networks.
+    that is finished returns at once, its weights loaded. Each stage begins with new optimizers. A stage with
+    ``ema`` ends by putting the averages in the place of the last optimizer's networks.
 
     Several processes: start the script with ``torchrun``; each takes its share of every batch, and process 0
     alone draws, prints and saves.

@@ -88,9 +88,9 @@ class LiveFigure:
         self._in_notebook = _in_notebook()
 
     def update(self, step: int, stage: str, terms: Mapping[str, float]) -> None:
-        """Take a step's losses, by ``"player.term"``: a few microseconds, and now and then a drawing.
+        """Take a step's losses, by ``"optimizer.term"``: a few microseconds, and now and then a drawing.
 
-        ``player.gradient`` is no loss and is left out."""
+        ``optimizer.gradient`` is no loss and is left out."""
         if stage not in self.stages:
             self.stages[stage] = step
         self._take(step, terms)
@@ -113,7 +113,7 @@ class LiveFigure:
             row = {name: float(log[name][place]) for name in terms}
             self._take(int(log["step"][place]), {k: v for k, v in row.items() if not np.isnan(v)})
 
-    def pictures(self, step: int, images: Tensor) -> None:
+    def images(self, step: int, images: Tensor) -> None:
         """Take the fixed faces ``[N, 3, S, S]`` in [0, 1] as they are after ``step`` steps: one copy to the
         CPU. Some moments are dropped when there are too many for the figure."""
         self.moments[step] = (images.detach().clamp(0, 1) * 255).round().byte().cpu()
@@ -131,7 +131,7 @@ class LiveFigure:
         try:
             self._show(last)
             self.frames += 1
-        except Exception as error:  # a picture is never worth a run
+        except Exception as error:  # an image is never worth a run
             self._broken = True
             warnings.warn(f"The live figure stopped ({type(error).__name__}: {error}).", stacklevel=2)
         lasted = time.perf_counter() - start

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from facecomp_lib.faces.dataset import FaceDataset
-from facecomp_lib.methods import Method, Sample, Stage
+from facecomp_lib.methods import Method, TrainBatch, Stage
 from facecomp_lib.training.card import card_of
 from facecomp_lib.training.feed import Feed
 from facecomp_lib.training.interrupt import Deferred
@@ -112,7 +112,7 @@ class Loop:
             self._card(index)
             self._save({})
 
-    def _steps(self, turns: Turns, begin: int, samples: Iterable[Sample]) -> None:
+    def _steps(self, turns: Turns, begin: int, samples: Iterable[TrainBatch]) -> None:
         """Until the samples end, or until it is stopped."""
         stage, rank = turns.stage, self.fabric.global_rank
         for sample in samples:

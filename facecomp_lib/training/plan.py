@@ -32,31 +32,31 @@ def planned(method: Method, data: FaceDataset, preset: str, stages: Sequence[Sta
     if not plan or len(set(names)) < len(names):
         raise ValueError(f"A run needs at least one stage and a name of its own for each, not {names}.")
     for stage in plan:
-        _check_players(method, stage)
+        _check_optimizers(method, stage)
         augment = stage.augment
         crops = augment is not None and augment.crop is not None and not augment.resize_crop
         size = augment.crop if augment is not None and crops else data.size
         if size != method.size:
             raise ValueError(
-                f"Stage {stage.name!r} would show {method.name} pictures of {size} px, but it is built for "
+                f"Stage {stage.name!r} would show {method.name} images of {size} px, but it is built for "
                 f"{method.size} px: build the method or open the faces with another size."
             )
     return plan
 
 
-def _check_players(method: Method, stage: Stage) -> None:
-    for name, player in stage.players.items():
+def _check_optimizers(method: Method, stage: Stage) -> None:
+    for name, optimizer in stage.optimizers.items():
         if not name.isidentifier():
-            raise ValueError(f"A player's name becomes part of the log's columns: {name!r} cannot.")
-        where = f"Player {name!r} of stage {stage.name!r}"
-        for network in player.networks:
+            raise ValueError(f"An optimizer's name becomes part of the log's columns: {name!r} cannot.")
+        where = f"Optimizer {name!r} of stage {stage.name!r}"
+        for network in optimizer.networks:
             if network not in method.networks:
                 known = ", ".join(method.networks)
                 raise ValueError(f"{where}: {method.name} has no network {network!r}; it has {known}.")
             if not any(parameter.requires_grad for parameter in method.networks[network].parameters()):
                 raise ValueError(f"{where}: nothing in network {network!r} can learn; all of it is frozen.")
         if type(method).losses is Method.losses:  # else the method finds its losses in its own way
-            for term in player.losses:
+            for term in optimizer.losses:
                 if not hasattr(method, f"loss_{term}"):
                     known = ", ".join(key[5:] for key in dir(method) if key.startswith("loss_"))
                     raise ValueError(f"{where}: {method.name} has no loss {term!r}; it has {known}.")

@@ -1,4 +1,4 @@
-"""What process 0 tells the world while a run goes on: progress bar, log, pictures of fixed faces, figures."""
+"""What process 0 tells the world while a run goes on: progress bar, log, images of fixed faces, figures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tqdm.auto import tqdm
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Stage
-from facecomp_lib.training.rundir import Log, write_picture
+from facecomp_lib.training.rundir import Log, write_image
 
 __all__ = ["Report", "Watcher"]
 
-PICTURES = 20  # of the watched faces in a stage
+IMAGES = 20  # of the watched faces in a stage
 
 
 class Watcher(Protocol):
     """Something that follows a run, such as ``LiveFigure``."""
 
     def update(self, step: int, stage: str, terms: Mapping[str, float], /) -> None: ...
-    def pictures(self, step: int, images: Tensor, /) -> None: ...
+    def images(self, step: int, images: Tensor, /) -> None: ...
     def close(self) -> None: ...
 
 
@@ -74,7 +74,7 @@ class Report:
         self.bar.update()
         for watcher in self.watchers:
             watcher.update(step, stage.name, row)
-        every = -(-stage.steps // PICTURES)
+        every = -(-stage.steps // IMAGES)
         if (place + 1) % every == 0 and place + 1 < stage.steps:
             self.draw(step + 1, stage)
 
@@ -86,9 +86,9 @@ class Report:
         mask = fixed_holes(stage, len(image), self.method.size, self.faces.landmarks).to(image.device)
         composite = self.method.complete(image, mask).composite
         damaged = torch.where(mask > 0.5, image, 0.5)
-        write_picture(self.folder / "pictures" / f"{step:08d}.webp", [damaged, composite, image])
+        write_image(self.folder / "images" / f"{step:08d}.webp", [damaged, composite, image])
         for watcher in self.watchers:
-            watcher.pictures(step, composite)
+            watcher.images(step, composite)
 
 
 def fixed_holes(stage: Stage, count: int, size: int, landmarks: Tensor | None) -> Tensor:

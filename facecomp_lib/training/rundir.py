@@ -1,4 +1,4 @@
-"""The folder of a run: config, lock, log, pictures, weights, checkpoint, card. One process writes it."""
+"""The folder of a run: config, lock, log, images, weights, checkpoint, card. One process writes it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from facecomp_lib.methods import Stage
 from facecomp_lib.training.facts import differences, fingerprint
 from facecomp_lib.training.state import write_text
 
-__all__ = ["Log", "claim", "locked", "read_json", "read_log", "weights_path", "write_picture"]
+__all__ = ["Log", "claim", "locked", "read_json", "read_log", "weights_path", "write_image"]
 
 _TENSORBOARD_EVERY = 10  # steps
 
@@ -97,16 +97,16 @@ class Log:
 
     Args:
         folder: of the run.
-        stages: all of the run's; each player's terms get a column ``player.term`` and one
-            ``player.gradient``, empty where a stage or a step has none.
+        stages: all of the run's; each optimizer's terms get a column ``optimizer.term`` and one
+            ``optimizer.gradient``, empty where a stage or a step has none.
         step: the next one; rows from there on are of steps that will be repeated, and are cut off.
     """
 
     def __init__(self, folder: Path, stages: Sequence[Stage], step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        players = [(name, player) for stage in stages for name, player in stage.players.items()]
-        columns = [f"{name}.{term}" for name, player in players for term in (*player.losses, "gradient")]
+        optimizers = [(name, optimizer) for stage in stages for name, optimizer in stage.optimizers.items()]
+        columns = [f"{name}.{term}" for name, optimizer in optimizers for term in (*optimizer.losses, "gradient")]
         self.columns = list(dict.fromkeys(columns))
         path = folder / "log.csv"
         text = ",".join(["step", "stage", *self.columns])
@@ -149,7 +149,7 @@ def read_log(folder: Path) -> dict[str, NDArray[Any]]:
     }
 
 
-def write_picture(path: Path, rows: Sequence[Tensor]) -> None:
+def write_image(path: Path, rows: Sequence[Tensor]) -> None:
     """Faces side by side, one tensor ``[N, 3, S, S]`` below the other, as WebP."""
     from PIL import Image
 

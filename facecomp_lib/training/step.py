@@ -1,4 +1,4 @@
-"""One step of a stage: the players take turns, each learning from its own losses."""
+"""One step of a stage: the optimizers take turns, each learning from its own losses."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from facecomp_lib.methods import Method, Player, Sample, Stage
+from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage
 
 __all__ = ["Turns"]
 
 
 class Turns:
-    """The players of a stage, with their optimisers and the running average of the last one's networks.
+    """The optimizers of a stage, with their optimizers and the running average of the last one's networks.
 
-    Modules are not wrapped for several processes: frozen critics, two forward passes and gradient penalties
-    are more than such wrappers bear. Each player's gradients are averaged as one flat tensor instead.
+    Modules are not wrapped for several processes: frozen discriminators, two forward passes and gradient penalties
+    are more than such wrappers bear. Each optimizer's gradients are averaged as one flat tensor instead.
 
     Args:
-        method: in training; its networks without a player stay frozen and in eval mode.
+        method: in training; its networks without an optimizer stay frozen and in eval mode.
         stage: who plays.
         fabric: launched.
     """
@@ -35,46 +35,46 @@ class Turns:
         self.learning = {
             name: {
                 f"{network}.{key}": parameter
-                for network in player.networks
+                for network in optimizer.networks
                 for key, parameter in method.networks[network].named_parameters()
                 if parameter.requires_grad
             }
-            for name, player in stage.players.items()
+            for name, optimizer in stage.optimizers.items()
         }
-        self.optimisers: dict[str, Any] = {
-            name: fabric.setup_optimizers(_optimiser(player, list(self.learning[name].values())))
-            for name, player in stage.players.items()
+        self.optimizers: dict[str, Any] = {
+            name: fabric.setup_optimizers(_optimizer(optimizer, list(self.learning[name].values())))
+            for name, optimizer in stage.optimizers.items()
         }
         method.eval()
-        for player in stage.players.values():
-            for network in player.networks:
+        for optimizer in stage.optimizers.values():
+            for network in optimizer.networks:
                 method.networks[network].train()
-        self.last = list(stage.players)[-1]
-        self.drawers = nn.ModuleDict({n: method.networks[n] for n in stage.players[self.last].networks})
+        self.last = list(stage.optimizers)[-1]
+        self.drawers = nn.ModuleDict({n: method.networks[n] for n in stage.optimizers[self.last].networks})
         self.average: AveragedModel | None = None
         if stage.ema is not None:
             self.average = AveragedModel(self.drawers, multi_avg_fn=get_ema_multi_avg_fn(stage.ema))
 
-    def step(self, sample: Sample) -> dict[str, float]:
+    def step(self, sample: TrainBatch) -> dict[str, float]:
         """Everybody's turn once.
 
         Returns:
-            ``player.term`` -> the loss before this step's updates, and ``player.gradient`` -> the norm of the
-            player's gradient before clipping (absent if there was no update); all processes together.
+            ``optimizer.term`` -> the loss before this step's updates, and ``optimizer.gradient`` -> the norm of the
+            optimizer's gradient before clipping (absent if there was no update); all processes together.
 
         Raises:
-            ValueError: a loss that is no scalar, or a player whose losses have nothing to do with it.
+            ValueError: a loss that is no scalar, or an optimizer whose losses have nothing to do with it.
         """
         drawn = self._draw(sample)
         found: dict[str, Tensor] = {}
-        for name, player in self.stage.players.items():
+        for name, optimizer in self.stage.optimizers.items():
             self._free(name)
             with self.fabric.autocast():
-                terms = self.method.losses(sample, drawn, player.losses)
+                terms = self.method.losses(sample, drawn, optimizer.losses)
             found |= {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
-            objective = self._objective(name, player, terms)
-            if not self._sits_out(player, objective):
-                found[f"{name}.gradient"] = self._learn(name, player, objective)
+            objective = self._objective(name, optimizer, terms)
+            if not self._sits_out(optimizer, objective):
+                found[f"{name}.gradient"] = self._learn(name, optimizer, objective)
         if self.average is not None:
             self.average.update_parameters(self.drawers)
         together = self._mean(torch.stack(list(found.values())))
@@ -98,10 +98,10 @@ class Turns:
     def tensors(self) -> dict[str, Tensor]:
         """Optimisers' memories and the average, by name."""
         kept = {
-            f"optimiser/{name}/{key}/{memory}": value
-            for name, optimiser in self.optimisers.items()
+            f"optimizer/{name}/{key}/{memory}": value
+            for name, optimizer in self.optimizers.items()
             for key, parameter in self.learning[name].items()
-            for memory, value in optimiser.state.get(parameter, {}).items()
+            for memory, value in optimizer.state.get(parameter, {}).items()
         }
         if self.average is not None:
             kept |= {f"average/{key}": value for key, value in self.average.state_dict().items()}
@@ -111,61 +111,61 @@ class Turns:
         """Take back what :meth:`tensors` gave."""
         for full_name, value in tensors.items():
             kind, _, rest = full_name.partition("/")
-            if kind != "optimiser":
+            if kind != "optimizer":
                 continue
             name, key, memory = rest.split("/")
             parameter = self.learning[name][key]
             if value.shape == parameter.shape and memory != "step":
                 # in the parameter's memory layout: another one may round differently
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
-            self.optimisers[name].state[parameter][memory] = value
+            self.optimizers[name].state[parameter][memory] = value
         if self.average is not None:
             prefix = "average/"
             kept = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
             self.average.load_state_dict(kept)
 
-    def _draw(self, sample: Sample) -> dict[str, Tensor]:
+    def _draw(self, sample: TrainBatch) -> dict[str, Tensor]:
         self._free(self.last)
         with self.fabric.autocast():
             return self.method.draw(sample, self.stage)
 
     def _free(self, whose: str) -> None:
-        """Let gradients reach this player's networks alone."""
+        """Let gradients reach this optimizer's networks alone."""
         self.method.requires_grad_(False)
         for parameter in self.learning[whose].values():
             parameter.requires_grad_(True)
 
-    def _objective(self, name: str, player: Player, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum of a player's terms."""
+    def _objective(self, name: str, optimizer: OptimizerConfig, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum of an optimizer's terms."""
         for term, value in terms.items():
             if value.ndim:
                 raise ValueError(f"loss_{term} must return one number, not a tensor {list(value.shape)}.")
-        objective = torch.stack([weight * terms[term] for term, weight in player.losses.items()]).sum()
+        objective = torch.stack([weight * terms[term] for term, weight in optimizer.losses.items()]).sum()
         if not objective.requires_grad:
             raise ValueError(
-                f"Player {name!r} of stage {self.stage.name!r} cannot learn: none of its losses "
-                f"({', '.join(terms)}) depends on {', '.join(player.networks)}."
+                f"Optimizer {name!r} of stage {self.stage.name!r} cannot learn: none of its losses "
+                f"({', '.join(terms)}) depends on {', '.join(optimizer.networks)}."
             )
         return objective
 
-    def _sits_out(self, player: Player, objective: Tensor) -> bool:
-        if player.pause_below is None:
+    def _sits_out(self, optimizer: OptimizerConfig, objective: Tensor) -> bool:
+        if optimizer.skip_below is None:
             return False
-        return float(self._mean(objective.detach())) < player.pause_below
+        return float(self._mean(objective.detach())) < optimizer.skip_below
 
-    def _learn(self, name: str, player: Player, objective: Tensor) -> Tensor:
-        """Update a player's networks; returns the norm of the gradient."""
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad()
+    def _learn(self, name: str, optimizer: OptimizerConfig, objective: Tensor) -> Tensor:
+        """Update an optimizer's networks; returns the norm of the gradient."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad()
         self.fabric.backward(objective)
         parameters = [p for p in self.learning[name].values() if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         self._share(gradients)
-        self.fabric.strategy.precision.unscale_gradients(optimiser.optimizer)
+        self.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
         norm = get_total_norm(gradients)
-        if player.clip is not None:
-            clip_grads_with_norm_(parameters, player.clip, norm)
-        optimiser.step()
+        if optimizer.clip is not None:
+            clip_grads_with_norm_(parameters, optimizer.clip, norm)
+        optimizer.step()
         return norm
 
     def _share(self, gradients: list[Tensor]) -> None:
@@ -199,7 +199,7 @@ def check_finite(row: Mapping[str, float], place: str) -> None:
             )
 
 
-def _optimiser(player: Player, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    if player.optimiser == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=player.lr)
-    return torch.optim.Adam(parameters, lr=player.lr, betas=player.betas)
+def _optimizer(optimizer: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if optimizer.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=optimizer.lr)
+    return torch.optim.Adam(parameters, lr=optimizer.lr, betas=optimizer.betas)

@@ -32,10 +32,10 @@ from .person import (  # noqa: E402
     EXPRESSIONS,
     HAIRSTYLES,
     Person,
-    Picture,
+    Scene,
     attributes,
     sample_person,
-    sample_picture,
+    sample_scene,
 )
 from .scene import Renderer, Rendering  # noqa: E402
 
@@ -44,10 +44,10 @@ __all__ = [
     "EXPRESSIONS",
     "HAIRSTYLES",
     "Person",
-    "Picture",
+    "Image",
     "Renderer",
     "Rendering",
     "attributes",
     "sample_person",
-    "sample_picture",
+    "sample_scene",
 ]

@@ -1,11 +1,11 @@
-"""From world coordinates to pictures: the camera, and the maps that lamps and sky see."""
+"""From world coordinates to images: the camera, and the maps that lamps and sky see."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
-from .. import frame
+from .. import alignment
 
 SAMPLES = 3  # samples per pixel side: the middle one sits on the pixel centre, where labels are read
 FACE = 0.13  # metres: what spans the field of view, about the height of a face
@@ -17,7 +17,7 @@ class Camera:
 
     Args:
         centre: (3,) of the skull, world. landmarks: (68, 3) world.
-        picture: `Picture`. size: side in pixels.
+        image: `Scene`. size: side in pixels.
         unaligned: shift, scale and turn the frame at random.
 
     Attributes:
@@ -25,15 +25,15 @@ class Camera:
         samples_per_metre: at the distance of the face.
     """
 
-    def __init__(self, centre, landmarks, picture, size, unaligned=False):
-        tangent = np.tan(np.deg2rad(picture.field_of_view) / 2)
+    def __init__(self, centre, landmarks, scene, size, unaligned=False):
+        tangent = np.tan(np.deg2rad(scene.field_of_view) / 2)
         self.near = 0.5 * FACE / tangent
         self.position = centre + [0, -FACE / tangent, -0.03]
-        anchors = frame.anchors(self._plane(landmarks))
-        matrix = frame.similarity(anchors, (frame.TEMPLATE + picture.jitter) * size - 0.5)
+        anchors = alignment.anchors(self._plane(landmarks))
+        matrix = alignment.similarity(anchors, (alignment.TEMPLATE + scene.jitter) * size - 0.5)
         if unaligned:
-            shake = _random_frame(picture.seed, size)
-            matrix = np.column_stack([shake[:, :2] @ matrix[:, :2], frame.apply(shake, matrix[:, 2])])
+            shake = _random_frame(scene.seed, size)
+            matrix = np.column_stack([shake[:, :2] @ matrix[:, :2], alignment.apply(shake, matrix[:, 2])])
         self.matrix = matrix
         self.roll = float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
         scale = np.hypot(matrix[0, 0], matrix[1, 0])
@@ -46,7 +46,7 @@ class Camera:
 
     def pixels(self, points):
         """World points (..., 3) to pixel coordinates (..., 2); integers are pixel centres."""
-        return frame.apply(self.matrix, self._plane(points))
+        return alignment.apply(self.matrix, self._plane(points))
 
     def project(self, points):
         """World points (N, 3) to (column, row, depth) in samples, float32 (N, 3), for the rasteriser."""
@@ -56,14 +56,14 @@ class Camera:
         return out
 
     def seen_from(self, direction):
-        """A world direction (3,) in the picture's axes: x right, y up, z to the viewer."""
+        """A world direction (3,) in the image's axes: x right, y up, z to the viewer."""
         x, y, z = direction
         c, s = np.cos(np.deg2rad(self.roll)), np.sin(np.deg2rad(self.roll))
         return c * x + s * z, c * z - s * x, -y
 
 
 def _random_frame(seed, size):
-    """2 x 3 matrix: a turn, zoom and shift of a picture about its middle."""
+    """2 x 3 matrix: a turn, zoom and shift of an image about its middle."""
     rng = np.random.default_rng([seed, 3])
     angle, zoom = np.deg2rad(rng.uniform(-15, 15)), rng.uniform(0.75, 1.15)
     linear = zoom * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

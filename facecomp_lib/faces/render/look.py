@@ -7,7 +7,7 @@ wp.set_module_options({"enable_backward": False, "max_unroll": 1})
 
 @wp.struct
 class Look:
-    """Everything about a picture that is a single number, colour or direction. Colours are linear RGB."""
+    """Everything about an image that is a single number, colour or direction. Colours are linear RGB."""
 
     # camera and light
     grid: int  # samples per pixel side

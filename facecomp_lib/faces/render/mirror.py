@@ -12,7 +12,7 @@ FACING = 0.15  # least cosine between the normal and the direction to the camera
 
 
 def mirror_flow(stage, camera, mesh, seen, solid, screen, surface, weights):
-    """Where, in the flipped picture, the mirror point of what each pixel shows lies.
+    """Where, in the flipped image, the mirror point of what each pixel shows lies.
 
     Args:
         stage, camera: the posed scene and what looks at it.
@@ -21,8 +21,8 @@ def mirror_flow(stage, camera, mesh, seen, solid, screen, surface, weights):
         surface: int (S, S) triangle at each pixel's centre, or -1. weights: (S, S, 3) of its corners.
 
     Returns:
-        float32 (S, S, 2) in [-1, 1] (outside the picture up to 2 in size, 0 where nothing is known), and
-        bool (S, S): true where the picture shows the very mirror point, and both points face the camera.
+        float32 (S, S, 2) in [-1, 1] (outside the image up to 2 in size, 0 where nothing is known), and
+        bool (S, S): true where the image shows the very mirror point, and both points face the camera.
     """
     (faces, kinds), model, size = mesh, head(), len(surface)
     flow, valid = np.zeros((size, size, 2), np.float32), np.zeros((size, size), bool)

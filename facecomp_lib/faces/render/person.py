@@ -1,7 +1,7 @@
-"""Who is drawn, and how the picture is taken: random people and random pictures of them.
+"""Who is drawn, and how the image is taken: random people and random images of them.
 
-A `Person` is what stays the same over several pictures (shape, pigments, brows, hair colour, beard); a
-`Picture` is what changes (pose, expression, light, hairstyle, glasses, background). Ranges are chosen so that
+A `Person` is what stays the same over several images (shape, pigments, brows, hair colour, beard); a
+`Scene` is what changes (pose, expression, light, hairstyle, glasses, background). Ranges are chosen so that
 nothing drawn from them needs to be thrown away.
 """
 
@@ -131,7 +131,7 @@ EXPRESSIONS = {
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same over the pictures of one person. Colours are linear RGB albedos."""
+    """What stays the same over the images of one person. Colours are linear RGB albedos."""
 
     age: float
     gender: float
@@ -170,8 +170,8 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What changes from picture to picture. Angles in degrees; directions in the camera's world axes."""
+class Scene:
+    """What changes from image to image. Angles in degrees; directions in the camera's world axes."""
 
     yaw: float
     pitch: float
@@ -346,13 +346,13 @@ def _colour(rng, saturation, value):
     return np.array(colorsys.hsv_to_rgb(rng.random(), saturation, value))
 
 
-def sample_picture(rng, person):
-    """A random picture of `person`; the hairstyle changes in one picture of four."""
+def sample_scene(rng, person):
+    """A random image of `person`; the hairstyle changes in one image of four."""
     name, units = _expression(rng)
     keeps = person.hairstyle in ("bald", "afro", "buzz", "curly") or person.thinning > 0.3
     restyled = rng.random() < 0.25 and not keeps
     makeup = 0.0 if person.male or rng.random() < 0.45 else rng.uniform(0.2, 1)
-    return Picture(
+    return Scene(
         yaw=float(np.clip(rng.normal(0, 14), -45, 45)),
         pitch=float(np.clip(rng.normal(0, 5.5), -15, 15)),
         gaze=(float(rng.normal(0, 0.10)), float(rng.normal(0, 0.05))),
@@ -377,20 +377,20 @@ def sample_picture(rng, person):
 ATTRIBUTES = ("male", "young", "smiling", "mouth_open", "beard", "makeup", "glasses", "bald", "long_hair")
 
 
-def attributes(person, picture):
+def attributes(person, scene):
     """The booleans of `ATTRIBUTES`, in the style of CelebA, from the sampled parameters.
 
-    CelebA's 'attractive' has no place here: it is a judgement of people, not a property of a picture.
+    CelebA's 'attractive' has no place here: it is a judgement of people, not a property of an image.
     """
-    smile = picture.expression.get("mouthSmileLeft", 0.0)
+    smile = scene.expression.get("mouthSmileLeft", 0.0)
     return {
         "male": person.male,
         "young": person.age < 0.75,
         "smiling": smile > 0.2,
-        "mouth_open": picture.expression_name in ("open smile", "surprise", "talking"),
+        "mouth_open": scene.expression_name in ("open smile", "surprise", "talking"),
         "beard": person.beard in ("full", "goatee", "moustache"),
-        "makeup": picture.makeup > 0.0,
-        "glasses": picture.glasses,
-        "bald": picture.hairstyle == "bald",
-        "long_hair": picture.hairstyle in ("longish", "long", "wavy", "fringe", "bob"),
+        "makeup": scene.makeup > 0.0,
+        "glasses": scene.glasses,
+        "bald": scene.hairstyle == "bald",
+        "long_hair": scene.hairstyle in ("longish", "long", "wavy", "fringe", "bob"),
     }

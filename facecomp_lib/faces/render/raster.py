@@ -1,6 +1,6 @@
 """Visibility: triangles and fibres drawn into a depth-and-identity buffer.
 
-Everything that asks "what is seen from here?" uses these two kernels: the picture itself, the lamp's shadow
+Everything that asks "what is seen from here?" uses these two kernels: the image itself, the lamp's shadow
 map and the small maps of ambient occlusion. A buffer is an `int64` per sample: the bits of a positive depth
 in the upper half (positive floats sort like their bits), the primitive's number in the lower one, so that one
 atomic minimum keeps the nearest primitive, in any order of threads, with the same result.

@@ -1,4 +1,4 @@
-"""From a person and a picture to pixels and exact labels."""
+"""From a person and an image to pixels and exact labels."""
 
 from dataclasses import dataclass
 
@@ -23,11 +23,11 @@ CAVITY = 0.955  # 1 - depth of the mouth's cavity shrinks by this: about 4 cm fu
 
 @dataclass
 class Rendering:
-    """One picture and what is known about it. S is the side in pixels.
+    """One image and what is known about it. S is the side in pixels.
 
     image: uint8 (S, S, 3). parsing: uint8 (S, S), 0..10. landmarks: float32 (68, 2) px. pose: yaw, pitch,
     roll in degrees. lamps: float32 (2, 6), unit direction towards the lamp (x right, y up, z to the viewer)
-    and linear RGB. mirror_flow: float32 (S, S, 2) in [-1, 1]: where, in the flipped picture, the mirror point
+    and linear RGB. mirror_flow: float32 (S, S, 2) in [-1, 1]: where, in the flipped image, the mirror point
     lies. mirror_valid: bool (S, S). light_ratio: float32 (S, S, 3): shading here over shading at the mirror
     point, 1 where unknown. The last three are None where they were not asked for.
     """
@@ -66,11 +66,11 @@ class Renderer:
         fields = np.stack([model.lip, model.lower_lip, model.ear, model.face_region], 1)
         self._fields = self._array(fields, wp.vec4)
 
-    def render(self, person, picture, size=128, unaligned=False, mirror=True):
-        """Draw one picture.
+    def render(self, person, scene, size=128, unaligned=False, mirror=True):
+        """Draw one image.
 
         Args:
-            person, picture: from `sample_person`, `sample_picture`; ValueError for an unknown hairstyle.
+            person, image: from `sample_person`, `sample_scene`; ValueError for an unknown hairstyle.
             size: side in pixels, at least 16; ValueError below.
             unaligned: random shift, scale and rotation instead of the aligned frame.
             mirror: also work out mirror flow and light ratio (None otherwise).
@@ -79,13 +79,13 @@ class Renderer:
             Rendering.
         """
         if size < SMALLEST:
-            raise ValueError(f"A face needs a picture of at least {SMALLEST} pixels a side, not {size}.")
-        stage = Stage(person, picture, self.device)
-        camera = Camera(stage.centre, stage.landmarks, picture, size, unaligned)
+            raise ValueError(f"A face needs an image of at least {SMALLEST} pixels a side, not {size}.")
+        stage = Stage(person, scene, self.device)
+        camera = Camera(stage.centre, stage.landmarks, scene, size, unaligned)
         screen, fibre_screen = camera.project(stage.world), camera.project(stage.nodes)
         mesh, fibres = self._mesh(stage, screen), self._fibre_set(stage, fibre_screen)
         solid, seen = self._visibility(size, screen, fibre_screen, fibres, camera)
-        image, light, label, surface, weights = self._shade(stage, picture, camera, mesh, fibres, solid, seen)
+        image, light, label, surface, weights = self._shade(stage, scene, camera, mesh, fibres, solid, seen)
         flow = valid = ratio = None
         if mirror:
             keys = seen.numpy(), solid.numpy()
@@ -93,12 +93,12 @@ class Renderer:
                 stage, camera, (self.faces, self.kinds), *keys, screen, surface, weights
             )
             ratio = light_ratio(develop(light * person.skin.astype(np.float32), 1.0), flow, valid)
-        lamps = [[*camera.seen_from(lamp), *colour] for lamp, colour in picture.lamps]
+        lamps = [[*camera.seen_from(lamp), *colour] for lamp, colour in scene.lamps]
         return Rendering(
-            image=(develop(image, picture.exposure) * 255 + 0.5).astype(np.uint8),
+            image=(develop(image, scene.exposure) * 255 + 0.5).astype(np.uint8),
             parsing=label.astype(np.uint8),
             landmarks=camera.pixels(stage.landmarks).astype(np.float32),
-            pose=np.array([picture.yaw, picture.pitch, camera.roll], np.float32),
+            pose=np.array([scene.yaw, scene.pitch, camera.roll], np.float32),
             lamps=np.array(lamps, np.float32),
             mirror_flow=flow,
             mirror_valid=valid,
@@ -181,20 +181,20 @@ class Renderer:
         arguments = mesh.world, mesh.normals, maps, rows, origin, views.scale, mesh.openness
         self._launch(shade.vertex_occlusion, len(stage.world), *arguments)
 
-    def _shade(self, stage, picture, camera, mesh, fibres, solid, seen):
+    def _shade(self, stage, scene, camera, mesh, fibres, solid, seen):
         """Shade every pixel.
 
         Returns:
             Linear image and diffuse light, float32 (S, S, 3); label and triangle, int32 (S, S), and the
             weights of the triangle's corners, float32 (S, S, 3): see `shade.shade_pixels`.
         """
-        lamp = Views(basis(picture.lamps[0][0])[None], stage.centre, LAMP_MAP)
+        lamp = Views(basis(scene.lamps[0][0])[None], stage.centre, LAMP_MAP)
         lamp_maps = self._lamp_maps(stage, fibres, lamp)
         self._find_openness(stage, mesh, fibres)
         size = len(solid) // SAMPLES
-        behind = self._array(background(np.random.default_rng([picture.seed, 2]), size), wp.vec3)
+        behind = self._array(background(np.random.default_rng([scene.seed, 2]), size), wp.vec3)
         out = [self._empty(dtype, size, size) for dtype in (wp.vec3, wp.vec3, int, int, wp.vec3)]
-        look = describe(stage, picture, camera, lamp)
+        look = describe(stage, scene, camera, lamp)
         scene = seen, solid, mesh, fibres, *lamp_maps, self._noise, behind, look
         self._launch(shade.shade_pixels, (size, size), *scene, *out)
         return [values.numpy() for values in out]

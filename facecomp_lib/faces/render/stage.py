@@ -1,4 +1,4 @@
-"""The posed scene of one picture: mesh and fibres in world coordinates."""
+"""The posed scene of one image: mesh and fibres in world coordinates."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from .skull import CENTRE
 
 
 class Stage:
-    """Mesh and fibres of a person in a picture, posed. V vertices, P nodes and S segments of fibres.
+    """Mesh and fibres of a person in an image, posed. V vertices, P nodes and S segments of fibres.
 
     Attributes:
         rest, world, normals: float32 (V, 3): before posing, posed, and unit normals of the posed mesh.
@@ -20,32 +20,32 @@ class Stage:
         scalp_nodes, scalp_segments: how many of them are scalp hair; these come first, in random order.
     """
 
-    def __init__(self, person, picture, device):
+    def __init__(self, person, scene, device):
         model, self.person = head(), person
         coefficients = model.coefficients(
-            person.age, person.gender, person.weight, person.ancestry, person.local, picture.expression
+            person.age, person.gender, person.weight, person.ancestry, person.local, scene.expression
         )
         self.rest = model.vertices(coefficients)
-        self.turn, body = rotation(picture.yaw, picture.pitch, 0), rotation(0.25 * picture.yaw, 0, 0)
+        self.turn, body = rotation(scene.yaw, scene.pitch, 0), rotation(0.25 * scene.yaw, 0, 0)
         self.world = pose(self.rest, self.turn, body)
         self.normals = model.normals(self.world)
         self.landmarks = model.landmarks(self.world)
         self.centre = turned(CENTRE[None].astype(np.float32), self.turn)[0]
-        groups = self._fibres(picture, model, device)
+        groups = self._fibres(scene, model, device)
         self._join(groups)
         self.nodes = _posed(np.concatenate([group.nodes.reshape(-1, 3) for group in groups]), self.turn, body)
 
-    def _fibres(self, picture, model, device):
-        """The groups of fibres of this picture, scalp hair first."""
+    def _fibres(self, scene, model, device):
+        """The groups of fibres of this image, scalp hair first."""
         person, normals, landmarks = self.person, model.normals(self.rest), model.landmarks(self.rest)
-        rng = np.random.default_rng([person.seed, sum(map(ord, picture.hairstyle))])
+        rng = np.random.default_rng([person.seed, sum(map(ord, scene.hairstyle))])
         groups = [
-            hair.scalp_hair(self.rest, normals, person, style(picture.hairstyle, rng), rng, device),
+            hair.scalp_hair(self.rest, normals, person, style(scene.hairstyle, rng), rng, device),
             facial.beard(self.rest, normals, person),
             facial.brows(self.rest, normals, person),
-            facial.lashes(landmarks, picture.makeup),
+            facial.lashes(landmarks, scene.makeup),
         ]
-        if picture.glasses:
+        if scene.glasses:
             groups.append(facial.spectacles(landmarks, np.random.default_rng([person.seed, 5])))
         hairs, nodes = (0, 1) if groups[0] is None else groups[0].nodes.shape[:2]
         self.scalp_nodes, self.scalp_segments = hairs * nodes, hairs * (nodes - 1)

@@ -1,4 +1,4 @@
-"""Explorers: pure pictures, state that is checked, and answers to what a browser sends."""
+"""Explorers: pure images, state that is checked, and answers to what a browser sends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import traitlets
 from PIL import Image
 
 from facecomp_lib import classical, faces, masks, show
-from facecomp_lib.show.explore import attention, flow, mask_painter
-from facecomp_lib.show.explore.base import FOLDER, Explorer, levels, lossless
+from facecomp_lib.show.widgets import attention, flow, mask_painter
+from facecomp_lib.show.widgets.base import FOLDER, Explorer, levels, lossless
 
 SIZE = 16
 
@@ -216,7 +216,7 @@ def test_the_numbers_shown_are_those_given_bit_for_bit(dtype: torch.dtype, face:
                 assert torch.equal(widget.weights.flatten(), wanted)
                 sent = np.frombuffer(widget.row, np.float64)
                 assert torch.equal(torch.from_numpy(sent.copy()), wanted.double())
-                drawn = attention.attention_picture(face, wanted.view(side, side))
+                drawn = attention.attention_image(face, wanted.view(side, side))
                 assert np.array_equal(pixels(widget.heat), levels(drawn))
 
 
@@ -224,7 +224,7 @@ def test_each_position_of_the_layer_is_a_block_of_its_own_colour() -> None:
     weights = (torch.randperm(16, generator=torch.Generator().manual_seed(3)) + 1.0).view(4, 4)
     black = torch.zeros(1, 3, SIZE, SIZE)
     for logarithmic in (False, True):
-        shown = attention.attention_picture(black, weights, logarithmic)
+        shown = attention.attention_image(black, weights, logarithmic)
         blocks = shown.reshape(4, 4, 4, 4, 3).transpose(0, 2, 1, 3, 4).reshape(16, 16, 3)
         assert (blocks == blocks[:, :1]).all() and len(np.unique(blocks[:, 0], axis=0)) == 16
         lightness = blocks[:, 0].sum(-1)
@@ -238,9 +238,9 @@ def test_brightness_is_the_share_of_the_largest_weight_or_three_decades_below_it
     assert (attention.brightness(torch.zeros(2, 2), True) == 0).all()
 
 
-def test_a_layer_finer_than_the_picture_or_of_its_shape_is_shown_whole() -> None:
+def test_a_layer_finer_than_the_image_or_of_its_shape_is_shown_whole() -> None:
     wide = torch.zeros(1, 3, 4, 8)
-    assert attention.attention_picture(wide, torch.ones(8, 16)).shape == (8, 16, 3)
+    assert attention.attention_image(wide, torch.ones(8, 16)).shape == (8, 16, 3)
     assert attention.check("wide", random_map(32), (4, 8)) == (4, 8)
     assert attention.check("own shape", random_map(32), (8, 8), (8, 4)) == (8, 4)
 
@@ -281,7 +281,7 @@ def test_maps_that_are_no_attention_are_refused(
 
 def test_the_border_of_a_hole_is_a_closed_line_around_it() -> None:
     mask = torch.ones(1, 1, 6, 6)
-    mask[..., 2:4, 0:3] = 0  # 2 x 3 pixels, at the left edge of the picture
+    mask[..., 2:4, 0:3] = 0  # 2 x 3 pixels, at the left edge of the image
     edges = attention.rim(mask)
     assert len(edges) == 2 * (2 + 3)
     corners, counts = np.unique(edges.reshape(-1, 2), axis=0, return_counts=True)
@@ -304,7 +304,7 @@ def shifted(height: int, width: int, right: float, down: float) -> torch.Tensor:
     return still(height, width) + torch.tensor([2 * right / (width - 1), 2 * down / (height - 1)])
 
 
-def test_displacements_are_in_pixels_of_the_picture() -> None:
+def test_displacements_are_in_pixels_of_the_image() -> None:
     assert np.allclose(flow.displacement(still(5, 9)), 0, atol=1e-6)
     assert np.allclose(flow.displacement(shifted(5, 9, 2, -1)), (2, -1), atol=1e-5)
     assert np.allclose(flow.targets(shifted(5, 9, 2, -1))[0, 3, 4], (6, 2), atol=1e-5)
@@ -677,7 +677,7 @@ def test_a_painter_of_faces_that_fails_leaves_a_sentence(people: faces.FaceBatch
 # ---- comparing ---------------------------------------------------------------------------------------------
 
 
-def test_both_pictures_arrive_as_they_are(face: torch.Tensor) -> None:
+def test_both_images_arrive_as_they_are(face: torch.Tensor) -> None:
     widget = show.BeforeAfter(face, 1 - face, names=("face", "negative"), position=0.25)
     assert np.array_equal(pixels(widget.before), levels(face[0]))
     assert np.array_equal(pixels(widget.after), levels(1 - face[0]))
@@ -685,8 +685,8 @@ def test_both_pictures_arrive_as_they_are(face: torch.Tensor) -> None:
     assert {"face", "half of each", "negative"} == set(words(widget.twin()))
 
 
-def test_a_split_picture_takes_each_pixel_from_its_side(face: torch.Tensor) -> None:
-    from facecomp_lib.show.explore.compare import split
+def test_a_split_image_takes_each_pixel_from_its_side(face: torch.Tensor) -> None:
+    from facecomp_lib.show.widgets.compare import split
 
     whole, other = face[0], 1 - face[0]
     assert np.array_equal(split(whole, other, 1.0), split(whole, whole, 0.3))
@@ -725,7 +725,7 @@ def test_a_result_that_fails_or_does_not_fit_is_said(face: torch.Tensor) -> None
     widget = show.MethodSwitch(face, {"fails": lambda: 1 / 0, "small": lambda: face[..., 1:]})
     assert widget.note == "fails: ZeroDivisionError: division by zero" and widget.after == b""
     browser_sends(widget, chosen=1)
-    assert widget.note == "small: The picture has 15 x 16 px, the face 16 x 16." and widget.after == b""
+    assert widget.note == "small: The image has 15 x 16 px, the face 16 x 16." and widget.after == b""
     with pytest.raises(ValueError, match="15 x 16 px"):
         show.BeforeAfter(face, face[..., 1:])
     with pytest.raises(ValueError, match="MethodSwitch takes functions"):

@@ -72,7 +72,7 @@ def expression_from(landmarks: Tensor, other: Tensor) -> Tensor:
     shape and its distance from the nose, and the lower jaw follows. Both faces should look the same way.
 
     Args:
-        landmarks, other: [..., 68, 2], (x, y) in pixels of whatever picture.
+        landmarks, other: [..., 68, 2], (x, y) in pixels of whatever image.
 
     Raises:
         ValueError: no landmarks.

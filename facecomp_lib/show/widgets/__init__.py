@@ -4,11 +4,11 @@ Each is a thin shell over pure functions in its file, brings a static twin for p
 works with mouse, pen, finger and keyboard.
 """
 
-from facecomp_lib.show.explore.attention import AttentionExplorer
-from facecomp_lib.show.explore.compare import BeforeAfter, MethodSwitch
-from facecomp_lib.show.explore.flow import FlowExplorer
-from facecomp_lib.show.explore.landmark_editor import LandmarkEditor
-from facecomp_lib.show.explore.mask_painter import MaskPainter
+from facecomp_lib.show.widgets.attention import AttentionExplorer
+from facecomp_lib.show.widgets.compare import BeforeAfter, MethodSwitch
+from facecomp_lib.show.widgets.flow import FlowExplorer
+from facecomp_lib.show.widgets.landmark_editor import LandmarkEditor
+from facecomp_lib.show.widgets.mask_painter import MaskPainter
 
 __all__ = [
     "AttentionExplorer",

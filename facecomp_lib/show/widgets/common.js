@@ -19,7 +19,7 @@ function alter(element, attributes) {
   return element;
 }
 
-// An outline that is seen on any picture: one line on a wider one. Returns what alters both.
+// An outline that is seen on any image: one line on a wider one. Returns what alters both.
 function outline(overlay, tag, { below = "black", above = "white", thickness = 2, ...attributes } = {}) {
   const lines = [[below, thickness + 2], [above, thickness]].map(([stroke, width]) =>
     shape(tag, { fill: "none", stroke, "stroke-width": width, ...attributes }));
@@ -27,7 +27,7 @@ function outline(overlay, tag, { below = "black", above = "white", thickness = 2
   return (changes) => lines.forEach((line) => alter(line, changes));
 }
 
-// A picture under its title; shapes on its overlay have pixel coordinates, whole numbers at pixel centres.
+// An image under its title; shapes on its overlay have pixel coordinates, whole numbers at pixel centres.
 function stage(model, title) {
   const [height, width] = model.get("size");
   const image = make("img", { alt: title, draggable: false });
@@ -40,7 +40,7 @@ function stage(model, title) {
   return { figure, caption, frame, image, overlay };
 }
 
-// Keep a picture as the PNG bytes of a trait say; no bytes, no picture.
+// Keep an image as the PNG bytes of a trait say; no bytes, no image.
 function follow(model, trait, image) {
   let url = null;
   always(model, [trait], () => {
@@ -52,7 +52,7 @@ function follow(model, trait, image) {
   });
 }
 
-// Where a pointer is, in pixel coordinates of a frame's picture, held inside it.
+// Where a pointer is, in pixel coordinates of a frame's image, held inside it.
 function place(event, frame, [height, width]) {
   const box = frame.getBoundingClientRect();
   const inside = (value, last) => Math.min(Math.max(value, 0), last);

@@ -1,6 +1,6 @@
-"""What all explorers share: their script and style, lossless pictures, one sentence instead of a traceback.
+"""What all explorers share: their script and style, lossless images, one sentence instead of a traceback.
 
-Each explorer is one Python and one JavaScript file. Pictures travel to the browser as PNG bytes; only what a
+Each explorer is one Python and one JavaScript file. Images travel to the browser as PNG bytes; only what a
 hand changed travels back, and is checked here before it counts.
 """
 
@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import CSS, Picture, Sheet, cell_size, output, picture
+from facecomp_lib.show.canvas import CSS, ImageLike, Sheet, cell_size, output, to_array
 
 FOLDER = Path(__file__).parent
-CELL = 320  # CSS pixels: about the width of a picture, so that two fit side by side
+CELL = 320  # CSS pixels: about the width of an image, so that two fit side by side
 
 
 def script(name: str) -> str:
@@ -30,16 +30,16 @@ def script(name: str) -> str:
 
 
 class Explorer(anywidget.AnyWidget):
-    """Pictures under a hand. A subclass says what it does with what the browser sent, and draws its twin.
+    """Images under a hand. A subclass says what it does with what the browser sent, and draws its twin.
 
     The browser counts its questions in `asked`; when `answered` has the same number, what it shows is up to
     date. Questions that come while one is being answered are dropped, except for the last one.
     """
 
     shades = False  # whether its twin shows more of them than a palette has
-    _css = (FOLDER / "explore.css").read_text(encoding="utf-8")
+    _css = (FOLDER / "widgets.css").read_text(encoding="utf-8")
     size: traitlets.List = traitlets.List(traitlets.Int()).tag(sync=True)  # height, width in pixels
-    width = traitlets.Int().tag(sync=True)  # of a picture in CSS pixels
+    width = traitlets.Int().tag(sync=True)  # of an image in CSS pixels
     description = traitlets.Unicode().tag(sync=True)
     note = traitlets.Unicode().tag(sync=True)
     asked = traitlets.Int().tag(sync=True)
@@ -93,13 +93,13 @@ def sentence(error: Exception) -> str:
     )
 
 
-def levels(image: Picture) -> np.ndarray:
-    """A picture as uint8 [H, W, 3]; 8-bit levels / 255 come back as they were."""
-    return np.round(picture(image) * 255).astype(np.uint8)
+def levels(image: ImageLike) -> np.ndarray:
+    """An image as uint8 [H, W, 3]; 8-bit levels / 255 come back as they were."""
+    return np.round(to_array(image) * 255).astype(np.uint8)
 
 
-def lossless(image: Picture) -> bytes:
-    """A picture as PNG, one pixel per pixel."""
+def lossless(image: ImageLike) -> bytes:
+    """An image as PNG, one pixel per pixel."""
     buffer = io.BytesIO()
     Image.fromarray(levels(image)).save(buffer, format="png", compress_level=1)
     return buffer.getvalue()
@@ -109,7 +109,7 @@ def one_face(image: Tensor) -> Tensor:
     """One face as [1, 3, H, W] float on the device it is on; takes [3, H, W], too.
 
     Raises:
-        ValueError: no such picture, or several of them.
+        ValueError: no such image, or several of them.
     """
     if not isinstance(image, Tensor) or image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)):
         found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
@@ -117,19 +117,19 @@ def one_face(image: Tensor) -> Tensor:
     return image.detach().reshape(1, *image.shape[-3:]).float()
 
 
-def shown_of(result: Completion | Picture, size: tuple[int, int] | None = None) -> Picture:
-    """The picture in what a function gave: of a Completion the composite, of a batch the only one.
+def shown_of(result: Completion | ImageLike, size: tuple[int, int] | None = None) -> ImageLike:
+    """The image in what a function gave: of a Completion the composite, of a batch the only one.
 
     Raises:
-        ValueError: several pictures, none, or one of another size (height, width) than wanted.
+        ValueError: several images, none, or one of another size (height, width) than wanted.
     """
     found = result.composite if isinstance(result, Completion) else result
     if isinstance(found, torch.Tensor):
         found = found.detach()
         found = found[0] if found.ndim == 4 and len(found) == 1 else found
     if not isinstance(found, (torch.Tensor, np.ndarray)):
-        raise ValueError(f"A picture or a Completion is wanted, not {type(found).__name__}.")
-    shape = picture(found).shape[:2]
+        raise ValueError(f"An image or a Completion is wanted, not {type(found).__name__}.")
+    shape = to_array(found).shape[:2]
     if size is not None and shape != tuple(size):
-        raise ValueError(f"The picture has {shape[1]} x {shape[0]} px, the face {size[1]} x {size[0]}.")
+        raise ValueError(f"The image has {shape[1]} x {shape[0]} px, the face {size[1]} x {size[0]}.")
     return found

@@ -13,8 +13,8 @@ from ipywidgets.widgets.trait_types import CByteMemoryView
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import Picture, Sheet, picture
-from facecomp_lib.show.explore.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
+from facecomp_lib.show.canvas import ImageLike, Sheet, to_array
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
 from facecomp_lib.show.figures import MISSING, contact_sheet
 
 PAINT = 0.75  # of the colour over a hole; the rest is the face below
@@ -27,14 +27,14 @@ def painted(image: Tensor, mask: Tensor) -> np.ndarray:
         image: [1, 3, H, W].
         mask: [1, 1, H, W], 1 = known.
     """
-    face = picture(image[0])
-    return np.where(picture(mask[0]) > 0.5, face, (1 - PAINT) * face + PAINT * MISSING)
+    face = to_array(image[0])
+    return np.where(to_array(mask[0]) > 0.5, face, (1 - PAINT) * face + PAINT * MISSING)
 
 
-def painting(image: Tensor, mask: Tensor, completed: Picture, *, cell: int = 192) -> Sheet:
+def painting(image: Tensor, mask: Tensor, completed: ImageLike, *, cell: int = 192) -> Sheet:
     """The face with a painted hole | what the method makes of it."""
     hole = f"the hole, {1 - float(mask.mean()):.0%}"
-    return contact_sheet([painted(image, mask), picture(completed)], [hole, "completed"], cell=cell)
+    return contact_sheet([painted(image, mask), to_array(completed)], [hole, "completed"], cell=cell)
 
 
 def pack(mask: Tensor) -> bytes:
@@ -60,7 +60,7 @@ class MaskPainter(Explorer):
 
     Args:
         image: one face [1, 3, H, W] in [0, 1].
-        complete: (image, mask) -> Completion or picture, such as `method.complete`.
+        complete: (image, mask) -> Completion or image, such as `method.complete`.
         mask: the hole to begin with, [1, 1, H, W], 1 = known; by default none.
         brush: diameter in pixels to begin with.
 
@@ -81,7 +81,7 @@ class MaskPainter(Explorer):
     def __init__(
         self,
         image: Tensor,
-        complete: Callable[[Tensor, Tensor], Completion | Picture],
+        complete: Callable[[Tensor, Tensor], Completion | ImageLike],
         *,
         mask: Tensor | None = None,
         brush: int | None = None,
@@ -91,8 +91,8 @@ class MaskPainter(Explorer):
         self.image = one_face(image)
         height, width = self.image.shape[2:]
         self.complete = complete
-        self.result: Completion | Picture | None = None
-        self._completed: Picture = self.image[0]
+        self.result: Completion | ImageLike | None = None
+        self._completed: ImageLike = self.image[0]
         super().__init__(
             (height, width),
             cell,

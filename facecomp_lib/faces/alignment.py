@@ -1,7 +1,7 @@
-"""The aligned frame: where eyes and mouth sit in every face picture of the course.
+"""The aligned frame: where eyes and mouth sit in every face image of the course.
 
 Rendered faces, photographs and full-size data sets share this frame. Positions are measured on
-CelebA-HQ portraits, as fractions of the picture's side; a photograph is brought here by a similarity
+CelebA-HQ portraits, as fractions of the image's side; a photograph is brought here by a similarity
 transform (rotation, one scale, shift), so faces keep their proportions.
 
 Coordinates are (x, y) pixels whose integer values are pixel centres: fraction ``f`` of a side of ``S``
@@ -41,12 +41,12 @@ def anchors(landmarks: ArrayLike) -> Points:
 
 
 def template(size: float, zoom: float = 1.0) -> Points:
-    """Where the three anchors belong in an aligned picture: float64 ``[3, 2]``, px.
+    """Where the three anchors belong in an aligned image: float64 ``[3, 2]``, px.
 
     Args:
-        size: side of the aligned picture, px.
+        size: side of the aligned image, px.
         zoom: 1 is the course's frame. A larger number cuts tighter around the face, for sources that hold
-            little else: 1.55 shows it from brows to chin. Faces of another zoom are another kind of picture.
+            little else: 1.55 shows it from brows to chin. Faces of another zoom are another kind of image.
     """
     return ((TEMPLATE - _ZOOM_CENTRE) * zoom + _ZOOM_CENTRE) * size - 0.5
 
@@ -84,11 +84,11 @@ def similarity(source: ArrayLike, target: ArrayLike) -> Points:
 
 
 def align_matrix(landmarks: ArrayLike, size: float, zoom: float = 1.0) -> Points:
-    """The ``[2, 3]`` similarity from picture pixels to the aligned frame of ``size`` pixels.
+    """The ``[2, 3]`` similarity from image pixels to the aligned frame of ``size`` pixels.
 
     Args:
-        landmarks: ``[68, 2]`` in pixels of the picture.
-        size: side of the aligned picture, px.
+        landmarks: ``[68, 2]`` in pixels of the image.
+        size: side of the aligned image, px.
         zoom: see `template`.
     """
     return similarity(anchors(landmarks), template(size, zoom))

@@ -1,4 +1,4 @@
-// A face to point at, and where that position looks. Python sends one row of the map, and its picture.
+// A face to point at, and where that position looks. Python sends one row of the map, and its image.
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
   const asking = "point at a position: the query", looking = "where it looks";
@@ -13,7 +13,7 @@ function render({ model, el }) {
     return [Math.floor(((y + 0.5) * rows) / height), Math.floor(((x + 0.5) * columns) / width)];
   };
 
-  // Frames around a cell: the query's on both pictures, and that of the weight under the pointer.
+  // Frames around a cell: the query's on both images, and that of the weight under the pointer.
   const cellFrame = (overlay, colour) => {
     const rect = outline(overlay, "rect", { above: colour });
     return (cell) => {
@@ -112,7 +112,7 @@ function render({ model, el }) {
     "Point at the left face, click to hold the query. Keys: arrows move it, Enter holds it, " +
       `L logarithmic colours${several ? ", + − another map" : ""}.`,
     make("div", { className: "row" }, ...row),
-    make("div", { className: "pictures" }, asks.figure, looks.figure),
+    make("div", { className: "images" }, asks.figure, looks.figure),
   );
 }
 export default { render };

@@ -13,12 +13,12 @@ import anywidget
 import traitlets
 
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.show.canvas import Picture, Sheet, output
+from facecomp_lib.show.canvas import ImageLike, Sheet, output
 from facecomp_lib.show.figures import contact_sheet, sweep
 from facecomp_lib.show.labels import VIEWS, face_view, labels
 
 _ESM = """
-// A picture above its controls. It comes from Python as PNG bytes; only control positions travel back.
+// An image above its controls. It comes from Python as PNG bytes; only control positions travel back.
 function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "facecomp-panel";
@@ -72,14 +72,14 @@ _CSS = """
 
 
 class Panel(anywidget.AnyWidget):
-    """A picture with sliders and switches.
+    """An image with sliders and switches.
 
     Args:
         draw: positions (name -> index of the stop, or 0/1 of a switch) -> figure.
         controls: name -> the slider's stops as text, or None for a switch.
         start: positions to begin with; 0 where not given.
         static: draws the figure that stands in where no kernel runs; by default the one shown first.
-        description: the picture's alternative text.
+        description: the image's alternative text.
     """
 
     _esm = _ESM
@@ -105,12 +105,12 @@ class Panel(anywidget.AnyWidget):
         super().__init__(
             controls=[{"name": name, "stops": stops and list(stops)} for name, stops in controls.items()],
             positions=positions,
-            png=self.picture(positions),
+            png=self.image(positions),
             width=draw(positions).css_size[0],
             description=description,
         )
 
-    def picture(self, positions: Mapping[str, int]) -> bytes:
+    def to_array(self, positions: Mapping[str, int]) -> bytes:
         """The PNG at these positions; each is drawn once."""
         key = tuple(positions.values())
         if key not in self._drawn:
@@ -119,7 +119,7 @@ class Panel(anywidget.AnyWidget):
 
     @traitlets.observe("positions")
     def _moved(self, change: Any) -> None:
-        self.png = self.picture(change["new"])
+        self.png = self.image(change["new"])
 
     def __repr__(self) -> str:
         names = ", ".join(control["name"] for control in self.controls)
@@ -134,12 +134,12 @@ class Panel(anywidget.AnyWidget):
 
 
 class FrameSlider(Panel):
-    """Sliders over one picture: `draw(yaw=..., light=...)` is asked for the frame at each position.
+    """Sliders over one image: `draw(yaw=..., light=...)` is asked for the frame at each position.
 
     The static twin shows one row of frames per slider, the others held at their start.
 
     Args:
-        draw: keyword values -> picture; a renderer, or a look-up in frames made before.
+        draw: keyword values -> image; a renderer, or a look-up in frames made before.
         start: value of each slider to begin with; its middle stop where not given.
         text: format of a slider's values, such as {"yaw": "{:+d}°"}.
         stops: name -> the values of that slider.
@@ -147,7 +147,7 @@ class FrameSlider(Panel):
 
     def __init__(
         self,
-        draw: Callable[..., Picture],
+        draw: Callable[..., ImageLike],
         *,
         start: Mapping[str, Any] | None = None,
         text: Mapping[str, str] | None = None,
@@ -161,10 +161,10 @@ class FrameSlider(Panel):
         begin = {name: len(values) // 2 for name, values in stops.items()}
         begin |= {name: list(stops[name]).index(value) for name, value in (start or {}).items()}
 
-        def frame(positions: Mapping[str, int]) -> Picture:
+        def frame(positions: Mapping[str, int]) -> ImageLike:
             return draw(**{name: stops[name][at] for name, at in positions.items()})
 
-        def rows() -> dict[str, list[tuple[str, Picture]]]:
+        def rows() -> dict[str, list[tuple[str, ImageLike]]]:
             return {
                 name: [(label, frame({**begin, name: at})) for at, label in enumerate(texts)]
                 for name, texts in names.items()
@@ -175,7 +175,7 @@ class FrameSlider(Panel):
             names,
             start=begin,
             static=lambda: sweep(rows()),
-            description=f"A picture that changes with {', '.join(names)}",
+            description=f"An image that changes with {', '.join(names)}",
         )
 
 

@@ -14,9 +14,9 @@ from ipywidgets.widgets.trait_types import CByteMemoryView
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import Picture, Sheet, cell_size, grid, put
-from facecomp_lib.show.explore.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
-from facecomp_lib.show.explore.expressions import edit_landmarks, expression_from
+from facecomp_lib.show.canvas import ImageLike, Sheet, cell_size, grid, put
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
+from facecomp_lib.show.widgets.expressions import edit_landmarks, expression_from
 from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 
 SLIDERS = ("smile", "mouth open", "brow raise")
@@ -42,13 +42,13 @@ class State:
         return edit_landmarks(self.points, *self.expression) + self.moved
 
 
-def edited(image: Tensor, before: Tensor, after: Tensor, drawn: Picture, *, cell: int = 192) -> Sheet:
+def edited(image: Tensor, before: Tensor, after: Tensor, drawn: ImageLike, *, cell: int = 192) -> Sheet:
     """The face with its landmarks | with the edited ones, from grey dots where they were | what is drawn.
 
     Args:
         image: [1, 3, H, W].
         before, after: [1, 68, 2], (x, y) in pixels.
-        drawn: the picture made for `after`.
+        drawn: the image made for `after`.
     """
     sheet, axes = grid(1, 3, cell_size(image.shape[-2:], cell), head=16)
     for ax, points, title in zip(axes[0], (before, after), ("landmarks", "edited"), strict=False):
@@ -67,7 +67,7 @@ class LandmarkEditor(Explorer):
     Args:
         image: one face [1, 3, H, W] in [0, 1].
         landmarks: [1, 68, 2], (x, y) in its pixels.
-        complete: landmarks [1, 68, 2] -> Completion or picture, such as lafin's generator given a mask.
+        complete: landmarks [1, 68, 2] -> Completion or image, such as lafin's generator given a mask.
         others: name -> landmarks [1, 68, 2] of faces whose expression can be copied.
 
     Attributes:
@@ -97,7 +97,7 @@ class LandmarkEditor(Explorer):
         self,
         image: Tensor,
         landmarks: Tensor,
-        complete: Callable[[Tensor], Completion | Picture],
+        complete: Callable[[Tensor], Completion | ImageLike],
         *,
         others: Mapping[str, Tensor] | None = None,
         cell: int = CELL,
@@ -108,8 +108,8 @@ class LandmarkEditor(Explorer):
         self._begin = self._now = self._settled = State.of(_points(landmarks))
         self._past: list[State] = []
         self._shown = self._begin.landmarks
-        self.result: Completion | Picture | None = None
-        self._drawn: Picture = self.image[0]
+        self.result: Completion | ImageLike | None = None
+        self._drawn: ImageLike = self.image[0]
         super().__init__(
             (self.image.shape[2], self.image.shape[3]),
             cell,
@@ -135,7 +135,7 @@ class LandmarkEditor(Explorer):
                 reach = max(self.size)
                 if not points or not 0 <= min(points) <= max(points) < 68 or not abs(x) + abs(y) <= 2 * reach:
                     raise ValueError(
-                        "A drag names points from 0 to 67, and a way no longer than the picture."
+                        "A drag names points from 0 to 67, and a way no longer than the image."
                     )
                 moved = self._now.moved.clone()
                 moved[0, points] += torch.tensor([x, y])

@@ -139,7 +139,7 @@ function render({ model, el }) {
     model, el,
     "Keys: arrows move the brush, hold Enter to paint with it, + − size, E eraser, Ctrl+Z undo, Delete clear.",
     make("div", { className: "row" }, buttons(...tools), bar.element, buttons(undo, clear)),
-    make("div", { className: "pictures" }, face.figure, done.figure),
+    make("div", { className: "images" }, face.figure, done.figure),
   );
 }
 export default { render };

@@ -13,9 +13,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from facecomp_lib.show.canvas import SMALL, Sheet, cell_size, grid, picture, put
-from facecomp_lib.show.explore.base import CELL, Explorer, lossless, one_face, script
-from facecomp_lib.show.explore.mask_painter import painted
+from facecomp_lib.show.canvas import SMALL, Sheet, cell_size, grid, to_array, put
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script
+from facecomp_lib.show.widgets.mask_painter import painted
 from facecomp_lib.show.labels import MARKS
 
 SPOTS = ((0.38, 0.48), (0.50, 0.74), (0.30, 0.65))  # of the sides: an eye, the mouth, a cheek
@@ -23,7 +23,7 @@ DECADES = 3  # of a logarithmic scale: what is a thousandth of the largest weigh
 _RAMP = colormaps["inferno"]
 
 
-def attention_picture(image: Tensor, weights: Tensor, logarithmic: bool = False) -> np.ndarray:
+def attention_image(image: Tensor, weights: Tensor, logarithmic: bool = False) -> np.ndarray:
     """Attention weights as heat over a dimmed grey face; float array [H, W, 3].
 
     Each cell of the layer is a block of equal colour, black for 0, pale yellow for the largest weight.
@@ -33,7 +33,7 @@ def attention_picture(image: Tensor, weights: Tensor, logarithmic: bool = False)
         weights: [h, w], of one query to every position of the layer; not negative.
         logarithmic: the colour tells the logarithm, over three decades below the largest weight.
     """
-    face = picture(image[0]).mean(-1, keepdims=True)
+    face = to_array(image[0]).mean(-1, keepdims=True)
     height, width = (max(*sides) for sides in zip(face.shape, weights.shape, strict=False))
     face = face[_stretch(face.shape[0], height)][:, _stretch(face.shape[1], width)]
     heat = _RAMP(brightness(weights, logarithmic))[..., :3]
@@ -94,21 +94,21 @@ def attention_maps(
         attention: name -> [N, N], rows: queries; N positions of a layer, row by row.
         mask: [1, 1, H, W], 1 = known.
         spots: pixels (x, y) of the queries; by default an eye, the mouth and a cheek of an aligned face.
-        cells: name -> height and width of its layer, where its shape is not that of the picture.
+        cells: name -> height and width of its layer, where its shape is not that of the image.
     """
     height, width = image.shape[-2:]
     layers = {
         name: check(name, map_, (height, width), (cells or {}).get(name)) for name, map_ in attention.items()
     }
     spots = spots or [(x * width, y * height) for x, y in SPOTS]
-    face = picture(image[0]) if mask is None else painted(image, mask)
+    face = to_array(image[0]) if mask is None else painted(image, mask)
     sheet, axes = grid(len(layers), 1 + len(spots), cell_size((height, width), cell), head=16, foot=14)
     for (name, (rows, columns)), row in zip(layers.items(), axes, strict=True):
         put(row[0], face, name, f"{rows} x {columns} positions")
         for number, (spot, colour, ax) in enumerate(zip(spots, MARKS, row[1:], strict=False), start=1):
             query = cell_at(spot, (height, width), (rows, columns))
             weights = attention[name].reshape(rows * columns, rows, columns)[query[0] * columns + query[1]]
-            shown = attention_picture(image, weights)
+            shown = attention_image(image, weights)
             put(ax, shown, f"query {number} looks here", f"largest weight {float(weights.max()):.2g}")
             if mask is not None:
                 ends = (rim(mask) + 0.5) * (shown.shape[1] / width, shown.shape[0] / height) - 0.5
@@ -137,7 +137,7 @@ def check(
     """Height and width of the layer that an attention map [N, N] belongs to.
 
     Raises:
-        ValueError: the map is not square, N positions do not fill a picture of this shape, or its numbers
+        ValueError: the map is not square, N positions do not fill an image of this shape, or its numbers
             are not finite and at least 0.
     """
     if not isinstance(map_, Tensor) or map_.ndim != 2 or map_.shape[0] != map_.shape[1]:
@@ -165,7 +165,7 @@ class AttentionExplorer(Explorer):
             come from layers of different size.
         mask: [1, 1, H, W], 1 = known: tells queries inside and outside the hole apart.
         spots: pixels (x, y); the first is where the widget begins, all of them stand in the static twin.
-        cells: name -> height and width of its layer, where its shape is not that of the picture.
+        cells: name -> height and width of its layer, where its shape is not that of the image.
 
     Attributes:
         chosen: number of the map that is shown; may be set.
@@ -214,7 +214,7 @@ class AttentionExplorer(Explorer):
         super().__init__(
             (height, width),
             cell,
-            face=lossless(picture(self.image[0]) if mask is None else painted(self.image, mask)),
+            face=lossless(to_array(self.image[0]) if mask is None else painted(self.image, mask)),
             ramp=lossless(np.broadcast_to(_RAMP(np.linspace(0, 1, 256))[None, :, :3], (1, 256, 3))),
             names=list(attention),
             border="" if mask is None else _path(rim(mask)),
@@ -246,7 +246,7 @@ class AttentionExplorer(Explorer):
         with self.hold_sync():
             self.layer, self.query = [rows, columns], [row, column]
             self.row = self.weights.cpu().double().numpy().tobytes()
-            self.heat = lossless(attention_picture(self.image, self.weights, self.logarithmic))
+            self.heat = lossless(attention_image(self.image, self.weights, self.logarithmic))
             self.note = self._sentence(row, column)
 
     def _sentence(self, row: int, column: int) -> str:

@@ -1,4 +1,4 @@
-"""Read any picture as 8-bit RGB, upright; whatever is wrong with it becomes one clear sentence."""
+"""Read any image as 8-bit RGB, upright; whatever is wrong with it becomes one clear sentence."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-__all__ = ["MAX_MEGAPIXELS", "Source", "read_picture"]
+__all__ = ["MAX_MEGAPIXELS", "Source", "read_image"]
 
 MAX_MEGAPIXELS = 50
 
@@ -21,8 +21,8 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 _Picture: TypeAlias = NDArray[np.uint8]
 
 
-def read_picture(source: Source) -> _Picture:
-    """Any picture as uint8 RGB ``[H, W, 3]``, upright.
+def read_image(source: Source) -> _Picture:
+    """Any image as uint8 RGB ``[H, W, 3]``, upright.
 
     Files: whatever Pillow reads (grey, palette, CMYK, 16 bit, EXIF rotation), the first frame of several;
     transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1]; ``[H, W]``, ``[H, W, 1]``,
@@ -30,88 +30,88 @@ def read_picture(source: Source) -> _Picture:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a picture, damaged, or larger than `MAX_MEGAPIXELS`.
+        ValueError: not an image, damaged, or larger than `MAX_MEGAPIXELS`.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _decode(lambda: source.copy(), "The picture")
+        return _decode(lambda: source.copy(), "The image")
     if isinstance(source, bytes):
-        return _decode(lambda: Image.open(io.BytesIO(source)), "The picture")
+        return _decode(lambda: Image.open(io.BytesIO(source)), "The image")
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
-            f"A photo is a file name, bytes, a PIL picture or an array, not {type(source).__name__}."
+            f"A photo is a file name, bytes, a PIL image or an array, not {type(source).__name__}."
         )
     file = Path(source)
     if file.is_dir():
-        raise ValueError(f"{file} is a folder: name one picture in it.")
+        raise ValueError(f"{file} is a folder: name one image in it.")
     if not file.exists():
         raise FileNotFoundError(f"There is no file {file}: check the name and the folder.")
     return _decode(lambda: Image.open(file), str(file))
 
 
-def _decode(open_picture: Callable[[], Image.Image], name: str) -> _Picture:
+def _decode(open_image: Callable[[], Image.Image], name: str) -> _Picture:
     """Open, check the size before any pixel is decoded, then decode; each failure becomes one sentence."""
     limit = f"at most {MAX_MEGAPIXELS} megapixels are accepted: shrink it first"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            picture = open_picture()
-        with picture:
-            if picture.width * picture.height > MAX_MEGAPIXELS * 1e6:
-                raise ValueError(f"{name} has {picture.width} x {picture.height} pixels; {limit}.")
-            picture.load()
-            return _rgb(ImageOps.exif_transpose(picture), name)
+            image = open_image()
+        with image:
+            if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+                raise ValueError(f"{name} has {image.width} x {image.height} pixels; {limit}.")
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image), name)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is far too large; {limit}.") from error
     except UnidentifiedImageError as error:
         raise ValueError(
-            f"{name} is not a picture that Pillow can read (JPEG, PNG, WebP, TIFF ...)."
+            f"{name} is not an image that Pillow can read (JPEG, PNG, WebP, TIFF ...)."
         ) from error
     except (OSError, SyntaxError, EOFError) as error:  # SyntaxError is how Pillow reports a broken PNG
         raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
 
 
-def _rgb(picture: Image.Image, name: str) -> _Picture:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        numbers = np.asarray(picture)
-        if picture.mode != "F":
+def _rgb(image: Image.Image, name: str) -> _Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        numbers = np.asarray(image)
+        if image.mode != "F":
             if numbers.min() < 0 or numbers.max() > 65535:
                 raise ValueError(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
             numbers = numbers.astype(np.uint16)
         return _from_array(numbers, name)
-    picture = _in_srgb(picture)
-    if picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.asarray(picture.convert("RGB"))
+    image = _in_srgb(image)
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
 
 
-def _in_srgb(picture: Image.Image) -> Image.Image:
-    """Colours as sRGB where the file names another colour space, as many telephones' pictures do."""
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """Colours as sRGB where the file names another colour space, as many telephones' images do."""
     from PIL import ImageCms
 
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK"):
-        return picture
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA", "CMYK"):
+        return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(source).lower():
-            return picture
-        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
+            return image
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
         return (
-            ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-            or picture
+            ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
+            or image
         )
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        return picture  # a broken profile: the numbers themselves are the best guess
+        return image  # a broken profile: the numbers themselves are the best guess
 
 
 def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
     layout = f"{array.dtype} {list(array.shape)}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise ValueError(f"{name} must be a picture [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
+        raise ValueError(f"{name} must be an image [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
     if array.shape[0] * array.shape[1] > MAX_MEGAPIXELS * 1e6:
         raise ValueError(f"{name} is larger than {MAX_MEGAPIXELS} megapixels ({layout}): shrink it first.")
     if array.dtype == np.uint16:

@@ -23,7 +23,7 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
     Args:
         name: one of ``fc.methods.NAMES``.
         variant: by default the paper's full model.
-        size: of its pictures in px.
+        size: of its images in px.
 
     Raises:
         ValueError: an unknown method, or a damaged or foreign checkpoint.
@@ -43,7 +43,7 @@ def save(method: Method, path: str | os.PathLike[str], networks: Iterable[str], 
     Args:
         method: what to save.
         path: of the weights; the card lies beside them.
-        networks: names of those that ``complete`` needs; critics can stay at home.
+        networks: names of those that ``complete`` needs; discriminators can stay at home.
         card: what a reader should know: data, steps, seed, hardware, metrics.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Two pictures under one slider, and several results to choose the second one from."""
+"""Two images under one slider, and several results to choose the second one from."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import numpy as np
 import traitlets
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import Picture, Sheet, picture
-from facecomp_lib.show.explore.base import Explorer, lossless, script, sentence, shown_of
+from facecomp_lib.show.canvas import ImageLike, Sheet, to_array
+from facecomp_lib.show.widgets.base import Explorer, lossless, script, sentence, shown_of
 from facecomp_lib.show.figures import contact_sheet
 
-Result = Completion | Picture
+Result = Completion | ImageLike
 
 
-def split(before: Picture, after: Picture, position: float) -> np.ndarray:
+def split(before: ImageLike, after: ImageLike, position: float) -> np.ndarray:
     """`before` on the left up to this share of the width, `after` from there on; float array [H, W, 3]."""
-    left, right = picture(before), picture(after)
+    left, right = to_array(before), to_array(after)
     return np.where(np.arange(left.shape[1])[:, None] < round(position * left.shape[1]), left, right)
 
 
 def before_after(
-    before: Picture,
-    after: Picture,
+    before: ImageLike,
+    after: ImageLike,
     names: tuple[str, str] = ("before", "after"),
     position: float = 0.5,
     *,
@@ -34,18 +34,18 @@ def before_after(
     """Before | half of each | after."""
     half = split(before, after, position)
     return contact_sheet(
-        [picture(before), half, picture(after)], [names[0], "half of each", names[1]], cell=cell
+        [to_array(before), half, to_array(after)], [names[0], "half of each", names[1]], cell=cell
     )
 
 
 class MethodSwitch(Explorer):
-    """One picture against several others, one at a time, under a slider.
+    """One image against several others, one at a time, under a slider.
 
     Args:
-        before: the picture on the left: the damaged face, or the original.
-        results: name -> picture, Completion (its composite is shown), or a function without arguments that
+        before: the image on the left: the damaged face, or the original.
+        results: name -> image, Completion (its composite is shown), or a function without arguments that
             makes one; it is called when it is first chosen, and its result kept.
-        name: of the picture on the left.
+        name: of the image on the left.
         position: where the slider begins, from 0 (all of the result) to 1 (all of `before`).
 
     Attributes:
@@ -74,10 +74,10 @@ class MethodSwitch(Explorer):
     ) -> None:
         if not results:
             raise ValueError("There is nothing to compare with: give at least one result.")
-        size = picture(_single(before)).shape[:2]
+        size = to_array(_single(before)).shape[:2]
         self._before = shown_of(before, size)
         self._results = dict(results)
-        self._pictures = {  # what is given as a picture has to fit now
+        self._images = {  # what is given as an image has to fit now
             key: shown_of(result, size) for key, result in results.items() if not callable(result)
         }
         names = [name, *results]
@@ -91,12 +91,12 @@ class MethodSwitch(Explorer):
         )
         self._show()
 
-    def picture(self, name: str) -> Picture:
+    def to_array(self, name: str) -> ImageLike:
         """The result of that name, computed if it was not yet."""
-        if name not in self._pictures:
+        if name not in self._images:
             result: Any = self._results[name]
-            self._pictures[name] = shown_of(result(), tuple(self.size))
-        return self._pictures[name]
+            self._images[name] = shown_of(result(), tuple(self.size))
+        return self._images[name]
 
     def hear(self) -> None:
         self._show()
@@ -122,12 +122,12 @@ class MethodSwitch(Explorer):
 
     def _show(self) -> None:
         name = self.names[1 + self.chosen]
-        waits, start = name not in self._pictures, perf_counter()
+        waits, start = name not in self._images, perf_counter()
         try:
-            after, note = lossless(self.picture(name)), ""
+            after, note = lossless(self.image(name)), ""
             if waits:
                 note = f"{name}: computed in {1000 * (perf_counter() - start):.0f} ms"
-        except Exception as error:  # the student's function; no picture is better than another one's
+        except Exception as error:  # the student's function; no image is better than another one's
             after, note = b"", f"{name}: {sentence(error)}"
         with self.hold_sync():
             self.after, self.note = after, note
@@ -135,16 +135,16 @@ class MethodSwitch(Explorer):
     def twin(self) -> Sheet:
         shown = {
             self.names[0]: self._before,
-            **{k: self._pictures[k] for k in self._results if k in self._pictures},
+            **{k: self._images[k] for k in self._results if k in self._images},
         }
-        return contact_sheet([picture(face) for face in shown.values()], list(shown), cell=160)
+        return contact_sheet([to_array(face) for face in shown.values()], list(shown), cell=160)
 
 
 class BeforeAfter(MethodSwitch):
-    """Two pictures under one slider.
+    """Two images under one slider.
 
     Args:
-        before, after: pictures of one size, or Completions.
+        before, after: images of one size, or Completions.
         names: what they are.
         position: where the slider begins, from 0 (all of `after`) to 1 (all of `before`).
     """
@@ -160,16 +160,16 @@ class BeforeAfter(MethodSwitch):
         description: str = "",
     ) -> None:
         if callable(after):
-            raise ValueError("BeforeAfter takes pictures; MethodSwitch takes functions that make them.")
+            raise ValueError("BeforeAfter takes images; MethodSwitch takes functions that make them.")
         options: dict[str, Any] = {"position": position, "cell": cell, "description": description}
         super().__init__(before, {names[1]: after}, name=names[0], **options)
 
     def twin(self) -> Sheet:
-        after = self.picture(self.names[1])
+        after = self.image(self.names[1])
         return before_after(self._before, after, (self.names[0], self.names[1]), self.position)
 
 
-def _single(result: Result) -> Picture:
-    """The picture in a result, before its size is known."""
+def _single(result: Result) -> ImageLike:
+    """The image in a result, before its size is known."""
     found = result.composite if isinstance(result, Completion) else result
     return found[0] if found.ndim == 4 and len(found) == 1 else found

@@ -14,18 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from torch import Tensor
 
-from facecomp_lib.show.canvas import SMALL, Sheet, caption, cell_size, grid, picture, put, write
-from facecomp_lib.show.explore.base import CELL, Explorer, lossless, script
+from facecomp_lib.show.canvas import SMALL, Sheet, caption, cell_size, grid, to_array, put, write
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, script
 from facecomp_lib.show.labels import UNKNOWN, _draw_flow, _flow_points
 
 VIEWS = ("mirror image", "colours", "arrows")
 TITLES = ("the face", "its mirror image", "the flow", "the partner lies", "to the partners", "carried along")
-_PICTURE, _COLOURS, _ARROWS = range(3)
+_IMAGE, _COLOURS, _ARROWS = range(3)
 HIDDEN = "its mirror partner cannot be seen, so the flow means nothing here."
 
 
 def targets(flow: Tensor) -> np.ndarray:
-    """Where in the flipped picture each pixel finds its partner: float64 [.., H, W, 2], (x, y) in px.
+    """Where in the flipped image each pixel finds its partner: float64 [.., H, W, 2], (x, y) in px.
 
     Args:
         flow: [.., H, W, 2], absolute positions in [-1, 1]; see `FaceBatch.mirror_flow`.
@@ -73,7 +73,7 @@ def colour_wheel(side: int = 64) -> np.ndarray:
 def carried(image: Tensor, flow: Tensor, valid: Tensor, share: float) -> np.ndarray:
     """The flipped face on its way along the flow; float array [H, W, 3].
 
-    At 0 it is the flipped face, at 1 `mirror_warp`'s picture, grey where the mirror partner is hidden.
+    At 0 it is the flipped face, at 1 `mirror_warp`'s image, grey where the mirror partner is hidden.
 
     Args:
         image: [1, 3, H, W].
@@ -82,17 +82,17 @@ def carried(image: Tensor, flow: Tensor, valid: Tensor, share: float) -> np.ndar
     """
     flipped = image.detach().float().flip(-1)
     if share == 0:
-        return picture(flipped[0])
+        return to_array(flipped[0])
     x, y = (torch.linspace(-1, 1, count, device=flow.device) for count in reversed(image.shape[-2:]))
     still = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
     way = torch.lerp(still, flow.detach().float(), share)
-    moved = picture(F.grid_sample(flipped, way, padding_mode="border", align_corners=True)[0])
+    moved = to_array(F.grid_sample(flipped, way, padding_mode="border", align_corners=True)[0])
     grey = share * ~valid[0].detach().cpu().numpy()[..., None]
     return (1 - grey) * moved + grey * UNKNOWN
 
 
 def followed(flow: Tensor, valid: Tensor, pixel: Sequence[int], share: float) -> tuple[float, float]:
-    """Where the partner of a pixel (x, y) lies in the picture that :func:`carried` draws, (x, y) in px.
+    """Where the partner of a pixel (x, y) lies in the image that :func:`carried` draws, (x, y) in px.
 
     Args:
         flow, valid: [H, W, 2] and bool [H, W].
@@ -110,7 +110,7 @@ def followed(flow: Tensor, valid: Tensor, pixel: Sequence[int], share: float) ->
 
 
 def flow_arrows(image: Tensor, flow: Tensor, valid: Tensor, limit: float, *, cell: int = CELL) -> Sheet:
-    """Arrows from some pixels to where their partners are, over the dimmed face; the sheet is the picture.
+    """Arrows from some pixels to where their partners are, over the dimmed face; the sheet is the image.
 
     Args:
         image: [1, 3, H, W].
@@ -123,7 +123,7 @@ def flow_arrows(image: Tensor, flow: Tensor, valid: Tensor, limit: float, *, cel
 
 
 def _arrows(ax: Axes, image: Tensor, flow: Tensor, valid: Tensor, limit: float) -> None:
-    put(ax, 0.45 * picture(image[0]).mean(-1, keepdims=True))
+    put(ax, 0.45 * to_array(image[0]).mean(-1, keepdims=True))
     height, width = valid.shape
     step = max(1, round(width / 18))
     y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step]
@@ -259,19 +259,19 @@ class FlowExplorer(Explorer):
         k, (x, y) = self.chosen, self.pixel
         goal, seen = targets(self.flow[k])[y, x], bool(self.valid[k, y, x])
         there: Sequence[float] = self.pixel
-        if self.view == _PICTURE:
+        if self.view == _IMAGE:
             there = followed(self.flow[k], self.valid[k], self.pixel, self.share) if seen else []
         with self.hold_sync():
             self.face = lossless(self.image[k])
             self.points = [] if self.landmarks is None else self.landmarks[k].tolist()
-            self.shown = self._picture()
+            self.shown = self._image()
             self.target, self.there, self.seen = goal.tolist(), list(map(float, there)), seen
             self.note = f"Pixel ({x}, {y}): {_way(goal - (x, y), goal) if seen else HIDDEN}"
 
-    def _picture(self) -> bytes:
+    def _image(self) -> bytes:
         k = self.chosen
         one, image, limit = slice(k, k + 1), self.image[k : k + 1], self.rim
-        if self.view == _PICTURE:
+        if self.view == _IMAGE:
             return lossless(carried(image, self.flow[one], self.valid[one], self.share))
         if (k, self.view) not in self._drawn:
             self._drawn[k, self.view] = (

@@ -141,7 +141,7 @@ function render({ model, el }) {
     "Keys: + − choose a point, arrows move it (Shift: by 5), P single points or whole parts, Ctrl+Z undo, " +
       "Delete reset.",
     make("div", { className: "row" }, grab.element, buttons, ...copy),
-    make("div", { className: "pictures" }, edit.figure, done.figure),
+    make("div", { className: "images" }, edit.figure, done.figure),
   );
 }
 export default { render };

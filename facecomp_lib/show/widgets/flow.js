@@ -6,7 +6,7 @@ function render({ model, el }) {
   follow(model, "shown", leads.image);
   const MIRROR = 0, COLOURS = 1; // views
 
-  // A dot on both pictures, and the way from the pixel's own place to its partner.
+  // A dot on both images, and the way from the pixel's own place to its partner.
   const orange = "#d55e00", r = width / 55, dot = { r, fill: orange, stroke: "white", "stroke-width": 1.5 };
   const marks = [asks, leads].map(({ overlay }) => overlay.appendChild(shape("g", { class: "landmarks" })));
   const thick = { below: "white", above: orange, thickness: 3, "stroke-linecap": "round" };
@@ -85,7 +85,7 @@ function render({ model, el }) {
     "Click or drag on the left face. Keys: arrows move the pixel (Shift: by 8), + − another view, " +
       "Enter flipped or carried.",
     make("div", { className: "row" }, ...(count > 1 ? [face.element] : []), view.element, ...landmarks),
-    make("div", { className: "pictures" }, asks.figure, leads.figure),
+    make("div", { className: "images" }, asks.figure, leads.figure),
   );
 }
 export default { render };

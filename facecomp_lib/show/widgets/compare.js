@@ -1,4 +1,4 @@
-// Two pictures on top of each other; a line that a hand moves says how much of each is seen.
+// Two images on top of each other; a line that a hand moves says how much of each is seen.
 function render({ model, el }) {
   const [first, ...names] = model.get("names");
   const { figure, caption, frame, image, overlay } = stage(model, "");

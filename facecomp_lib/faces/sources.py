@@ -1,4 +1,4 @@
-"""Collections of pictures, as people keep them: a folder or a zip file, with tables of labels beside.
+"""Collections of images, as people keep them: a folder or a zip file, with tables of labels beside.
 
 Nothing is ever unpacked to disk: a zip's members are read into memory, and their names are only names.
 """
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUFFIXES", "Pictures", "Table", "read_side_files", "sha256"]
+__all__ = ["SUFFIXES", "ImageSource", "Table", "read_side_files", "sha256"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_FILE_MEGABYTES = 300
@@ -31,8 +31,8 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-class Pictures:
-    """The pictures of a folder or a zip file, by name. Nothing is unpacked: members are read into memory."""
+class ImageSource:
+    """The images of a folder or a zip file, by name. Nothing is unpacked: members are read into memory."""
 
     def __init__(self, source: Path) -> None:
         self.source = source
@@ -47,9 +47,9 @@ class Pictures:
             found = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         else:
             raise FileNotFoundError(f"There is no folder or zip file {source}.")
-        self.names = sorted({name for name in found if _is_picture(name)})
+        self.names = sorted({name for name in found if _is_image(name)})
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> ImageSource:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,7 +86,7 @@ class Pictures:
         raise FileNotFoundError(f"There is no file {name}.")
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     parts = re.split(r"[/\\]", name)
     hidden = any(part.startswith(".") for part in parts if part not in (".", "..")) or "__MACOSX" in parts
     return Path(name).suffix.lower() in SUFFIXES and not hidden
@@ -94,11 +94,11 @@ def _is_picture(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """What the side files know, one row per picture they name.
+    """What the side files know, one row per image they name.
 
     Attributes:
-        row_of: picture -> row.
-        labelled: whether there is a labels file; a picture that it does not name is rejected then.
+        row_of: image -> row.
+        labelled: whether there is a labels file; an image that it does not name is rejected then.
         people: int64 ``[N]`` or None.
         truths: bool ``[N, k]``, in the order of ``attributes``.
         numbers: float32 ``[N, m]``, NaN where unknown, in the order of ``scalars``.
@@ -125,7 +125,7 @@ def read_side_files(
         points = _read_points(contents[landmarks], landmarks)
         rows = len(names) if table.truths is None else len(table.truths)
         if len(points) != rows:
-            raise ValueError(f"{landmarks} holds {len(points)} faces for {rows} pictures: give one row each.")
+            raise ValueError(f"{landmarks} holds {len(points)} faces for {rows} images: give one row each.")
         table = replace(table, landmarks=points)
     return table
 
@@ -138,7 +138,7 @@ def _read_labels(data: bytes, file: str, names: Sequence[str]) -> Table:
     if not rows or "file" not in rows[0] or any(None in row or None in row.values() for row in rows):
         raise ValueError(f"{file} must be a CSV table with a column 'file' and rows of equal length.")
     columns = {column: [row[column] for row in rows] for column in rows[0]}
-    pictures = _match(columns.pop("file"), names)
+    images = _match(columns.pop("file"), names)
     people = columns.pop("identity", None)
     read = {column: _read_column(values) for column, values in columns.items()}
     truths = {
@@ -148,7 +148,7 @@ def _read_labels(data: bytes, file: str, names: Sequence[str]) -> Table:
         column: values for column, values in read.items() if values is not None and values.dtype != bool
     }
     return Table(
-        row_of={name: row for row, name in enumerate(pictures) if name is not None},
+        row_of={name: row for row, name in enumerate(images) if name is not None},
         labelled=True,
         attributes=tuple(truths),
         scalars=tuple(numbers),
@@ -169,7 +169,7 @@ def _read_points(data: bytes, name: str) -> NDArray[np.float32]:
 
 
 def _match(files: Sequence[str], names: Sequence[str]) -> list[str | None]:
-    """The picture that each row of the labels means: by its whole name, or else by its last part."""
+    """The image that each row of the labels means: by its whole name, or else by its last part."""
     whole = set(names)
     last = collections.Counter(name.rsplit("/", 1)[-1] for name in names)
     by_last = {name.rsplit("/", 1)[-1]: name for name in names}
