@@ -122,7 +122,9 @@ def milliseconds(work: Callable[[int], object], times: int) -> float:
 
 def against_items(size: int, batch: int, batches: int) -> None:
     store = Store(dataset.PACK)
-    stage = Stage("any", 1, {"nobody": OptimizerConfig(("nothing",), {"none": 1.0})}, batch, masks=("random_square",))
+    stage = Stage(
+        "any", 1, {"nobody": OptimizerConfig(("nothing",), {"none": 1.0})}, batch, masks=("random_square",)
+    )
     assert stage.augment is not None
     rows = np.flatnonzero(store.column("split") == "train")[: batch * (batches + 1)]
     cold, warm = (FaceDataset(store, "train", size, keep) for keep in (0, 2**30))

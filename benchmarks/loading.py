@@ -40,8 +40,8 @@ class OneFilePerItem(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        with Image.open(self.images[index]) as image:
-            image = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
+        with Image.open(self.images[index]) as file:
+            image = torch.from_numpy(np.array(file.convert("RGB"))).permute(2, 0, 1).float() / 255
         with Image.open(self.maps[index]) as labels:
             parsing = torch.from_numpy(np.array(labels)).long()
         return image, self.landmarks[index], parsing

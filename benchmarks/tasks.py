@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 
 import facecomp_lib as fc
 from benchmarks.steps import now
-from facecomp_lib.methods import Method, TrainBatch, Stage
+from facecomp_lib.methods import Method, Stage, TrainBatch
 from facecomp_lib.papers.collagan import together
 from facecomp_lib.training.feed import Feed
 from facecomp_lib.training.step import Turns

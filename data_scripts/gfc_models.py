@@ -2,10 +2,10 @@
 
     python data_scripts/gfc_models.py --steps 6000 --seeds 3 --jobs 2
 
-M1 learns from the reconstruction loss alone; M2 adds the local discriminator, M3 the global one, M4 the parsing
-loss; M5 is M4 with its completions blended in. All take the same number of generator steps, in the same three
-stages, see the same faces and holes in the same order, and begin with equal weights, so that a difference
-between two of them is the losses' doing. One parsing network serves all.
+M1 learns from the reconstruction loss alone; M2 adds the local discriminator, M3 the global one, M4 the
+parsing loss; M5 is M4 with its completions blended in. All take the same number of generator steps, in the
+same three stages, see the same faces and holes in the same order, and begin with equal weights, so that a
+difference between two of them is the losses' doing. One parsing network serves all.
 
 A run that was stopped goes on where it was when the script is started again; what is finished is not done
 again. The scores, and a card that says how they came about, go to facecomp_lib/results/gfc_models.*;
@@ -136,7 +136,11 @@ def stages(model: str, steps: int) -> list[methods.Stage]:
     """The curriculum of one model; all models have the same three stages, of the same lengths."""
     first, second = round(SHARES[0] * steps), round(SHARES[1] * steps)
     return curriculum(
-        SIZE, (first, second, steps - first - second), losses=MODELS[model], lr=1e-3, discriminators=DISCRIMINATORS
+        SIZE,
+        (first, second, steps - first - second),
+        losses=MODELS[model],
+        lr=1e-3,
+        discriminators=DISCRIMINATORS,
     )
 
 

@@ -61,9 +61,7 @@ def draw(job):
     person = render.sample_person(np.random.default_rng([options.seed, identity]))
     scene = render.sample_scene(np.random.default_rng([options.seed, identity, k + 1]), person)
     keeps_flow = options.flow in (split, "all")
-    face = _renderer(options.device).render(
-        person, scene, options.size, options.unaligned, mirror=keeps_flow
-    )
+    face = _renderer(options.device).render(person, scene, options.size, options.unaligned, mirror=keeps_flow)
     return encode_record(
         {
             "name": f"face-{identity:06d}-{k}",

@@ -6,9 +6,9 @@
     python data_scripts/train_collagan.py runs/collagan-i-128 --faces more128 --variant i
 
 The first is the paper's M*_isd: three tasks, concentrated on the hole. Variant i is M_i, which completes and
-does nothing else. As training is short, both begin with --alone-steps without discriminators. A run that was stopped
-goes on where it was when started again. The embedded test split measures the result, out of place as in
-training; its people are in neither training set. Means go to the card, every score to
+does nothing else. As training is short, both begin with --alone-steps without discriminators. A run that was
+stopped goes on where it was when started again. The embedded test split measures the result, out of place as
+in training; its people are in neither training set. Means go to the card, every score to
 facecomp_lib/results/collagan_shipped_128.csv.gz, those of variant i to collagan_i_shipped_128.csv.gz.
 """
 

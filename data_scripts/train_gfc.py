@@ -46,7 +46,9 @@ def main() -> int:
     parser.add_argument(
         "--init", type=Path, help="weights of an earlier run, whose generator this one begins with"
     )
-    parser.add_argument("--discriminators", type=float, default=0.25, help="of the paper's weight (%(default)s)")
+    parser.add_argument(
+        "--discriminators", type=float, default=0.25, help="of the paper's weight (%(default)s)"
+    )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="bf16-mixed")
     parser.add_argument("--seed", type=int, default=0)
@@ -73,7 +75,9 @@ def main() -> int:
     given.run_dir.mkdir(parents=True, exist_ok=True)
     history = before(given.init)
     (given.run_dir / BEFORE).write_text(json.dumps(history), encoding="utf-8")
-    stages = curriculum(given.size, given.steps, batch_size=given.batch_size, lr=1e-3, discriminators=given.discriminators)
+    stages = curriculum(
+        given.size, given.steps, batch_size=given.batch_size, lr=1e-3, discriminators=given.discriminators
+    )
     run = training.fit(method, data, given.run_dir / "completion", stages=stages, until=given.until, **common)
     if given.until:
         return 0

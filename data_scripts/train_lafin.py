@@ -54,7 +54,9 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--faces", help="prepared data set to learn from; default: the embedded train split")
     run_options(parser, size=128, steps=2400, locate_steps=7000, dot=5)
     parser.add_argument(
-        "--init", type=Path, help="weights of an earlier run, with whose generator and discriminator this one begins"
+        "--init",
+        type=Path,
+        help="weights of an earlier run, with whose generator and discriminator this one begins",
     )
     parser.add_argument("--limit", type=int, help="so many test faces (all)")
     parser.add_argument("--out", type=Path, default=checkpoints.FOLDER, help="where the checkpoint goes")

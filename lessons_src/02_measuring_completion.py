@@ -414,8 +414,8 @@ for name in WANTED:
 # Why: where something is uncertain, **the squared error wants the mean of all possibilities**, and the mean
 # of many faces is blurred. An edge at the wrong place costs twice: it is missing here, and it is wrong
 # there. A network that is trained on squared error alone learns to blur (gfc's M1, lesson 03), and gets a
-# good PSNR for it. That is why all five papers add a discriminator, and why their full models sometimes *lose*
-# PSNR.
+# good PSNR for it. That is why all five papers add a discriminator, and why their full models sometimes
+# *lose* PSNR.
 #
 # Try it: where does each measure change its mind?
 

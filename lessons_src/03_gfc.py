@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 03 · gfc: a network that has seen faces
 #
-# > Generative Face Completion (Li, Liu, Yang and Yang, CVPR 2017): an autoencoder, two discriminators, and a network
-# > that knows the parts of a face.
+# > Generative Face Completion (Li, Liu, Yang and Yang, CVPR 2017): an autoencoder, two discriminators, and a
+# > network that knows the parts of a face.
 
 # %% [markdown]
 # > **The question:** how does a network learn to draw what is missing, and what does each of its losses
@@ -90,13 +90,13 @@ fc.show.gfc_plan(
 # | loss | asks | looks at |
 # |---|---|---|
 # | L<sub>r</sub> | is every pixel near to the original? | the raw output |
-# | L<sub>a1</sub> | can a **local discriminator** tell the filled hole from a real one? | the composite's hole |
+# | L<sub>a1</sub> | can a **local discriminator** tell the filled hole from a real one? | the hole |
 # | L<sub>a2</sub> | can a **global discriminator** tell the output from a real face? | the raw output |
 # | L<sub>p</sub> | does a **parsing network** see eyes, nose and lips where they were? | the raw output |
 #
 # The paper calls its models by how many of the losses they learn from: M1 has L<sub>r</sub> only, M2 the
-# local discriminator too, M3 both discriminators, M4 all four. M5 is M4, blended into its surroundings (lesson 02, section
-# 10).
+# local discriminator too, M3 both discriminators, M4 all four. M5 is M4, blended into its surroundings
+# (lesson 02, section 10).
 #
 # **Predict:** which of the four will paint hair, which will paint *sharp* hair, and which will give one eye
 # the colour of the other?
@@ -454,8 +454,8 @@ fc.show.curves(
 #
 # ## 6. A discriminator
 #
-# A **discriminator** (the paper says discriminator) is a network that learns to tell real from drawn, while the
-# generator learns to fool it. D gives the probability of 'real'. Equation 1:
+# A **discriminator** (the paper says discriminator) is a network that learns to tell real from drawn, while
+# the generator learns to fool it. D gives the probability of 'real'. Equation 1:
 #
 # L<sub>a</sub> = min<sub>G</sub> max<sub>D</sub> E<sub>x</sub> [ log D(x) ] +
 # E<sub>z</sub> [ log (1 − D(G(z))) ]
@@ -463,8 +463,8 @@ fc.show.curves(
 # A blurred eye is easy to tell from real ones, and *the mean of all eyes* earns nothing any more: the
 # generator has to make up its mind.
 #
-# Our discriminators give a **logit** *s*; the probability is D = 1 / (1 + e<sup>−s</sup>). Three drawn images by
-# hand. **Predict:** which one of them should push the generator most?
+# Our discriminators give a **logit** *s*; the probability is D = 1 / (1 + e<sup>−s</sup>). Three drawn images
+# by hand. **Predict:** which one of them should push the generator most?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -501,7 +501,8 @@ fc.show.curves(
 # %%
 #| export
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """A discriminator's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log 2."""
+    """A discriminator's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log
+    2."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
@@ -537,9 +538,9 @@ chance = discriminator_loss(torch.zeros(3), torch.zeros(3))
 print(f"discriminator: {discriminator_loss(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
 
 # %% [markdown]
-# Remember 2 log 2 = 1.39. A discriminator's loss near it means: it cannot tell. Near 0: it sees through everything,
-# and the generator learns little from it. The paper takes care 'when the discriminator is too strong at the
-# beginning'; ours sits out a step while its loss is below 0.5 (`skip_below`).
+# Remember 2 log 2 = 1.39. A discriminator's loss near it means: it cannot tell. Near 0: it sees through
+# everything, and the generator learns little from it. The paper takes care 'when the discriminator is too
+# strong at the beginning'; ours sits out a step while its loss is below 0.5 (`skip_below`).
 #
 # The network is DCGAN's: pairs of a 3x3 convolution and a 4x4 convolution with stride 2, until 4 x 4 are
 # left.
@@ -583,9 +584,10 @@ def discriminator_layer(inputs: int, outputs: int, kernel: int, stride: int, nor
 # %% [markdown]
 # ## 7. Two discriminators, and where their gradients reach
 #
-# The **local discriminator** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global discriminator** looks at
-# everything. A completion of any other hole is cut out by a window of the same size, around the middle of the
-# hole's bounding box, pushed back into the image where it would stick out. (Below, 32 of 64 px.)
+# The **local discriminator** looks at the hole: in training, 64 x 64 of 128 x 128 px. The **global
+# discriminator** looks at everything. A completion of any other hole is cut out by a window of the same size,
+# around the middle of the hole's bounding box, pushed back into the image where it would stick out. (Below,
+# 32 of 64 px.)
 
 
 # %%
@@ -638,8 +640,8 @@ fc.show.windows(fc.show.masked(many, holes), corners, 32, kinds, cell=112)
 
 # %% [markdown]
 # Now the difference that the paper makes so much of. The gradient of a loss says, for each pixel of the raw
-# output: 'a little brighter here would help'. **Predict:** where is it zero for the local discriminator, where for
-# the global one?
+# output: 'a little brighter here would help'. **Predict:** where is it zero for the local discriminator,
+# where for the global one?
 
 # %%
 torch.manual_seed(seed)
@@ -669,24 +671,26 @@ fc.show.reach(
 
 # %%
 hidden = mask[0, 0] < 0.5
-assert (gradients["local discriminator"][~hidden] == 0).all() and (gradients["local discriminator"][hidden] > 0).all()
+assert (gradients["local discriminator"][~hidden] == 0).all() and (
+    gradients["local discriminator"][hidden] > 0
+).all()
 assert (gradients["global discriminator"] > 0).float().mean() > 0.99
 
 # %% [markdown]
-# The local discriminator cannot say anything about the known pixels: it teaches the hole to look like a piece of
-# *some* face. Whether it fits to the pixels around it, only the global discriminator can see, because it looks at
-# both sides of the rim; and it pushes on both. So we expect: after the local discriminator, sharp holes with
-# **seams**; after the global one, none.
+# The local discriminator cannot say anything about the known pixels: it teaches the hole to look like a piece
+# of *some* face. Whether it fits to the pixels around it, only the global discriminator can see, because it
+# looks at both sides of the rim; and it pushes on both. So we expect: after the local discriminator, sharp
+# holes with **seams**; after the global one, none.
 #
-# (Why does the global discriminator judge the *raw* output and not the composite? In a composite, the gradient would
-# stop at the known pixels, as it does for the local discriminator. Then both would reach the hole only, which is not
-# what section 3.4 of the paper says.)
+# (Why does the global discriminator judge the *raw* output and not the composite? In a composite, the
+# gradient would stop at the known pixels, as it does for the local discriminator. Then both would reach the
+# hole only, which is not what section 3.4 of the paper says.)
 #
 # ## 8. A network that knows the parts of a face
 #
-# Discriminators know what faces look like; but they do not mind whether the left eye is half as large as the right
-# one. So the paper lets a **parsing network** name each pixel (11 classes: lesson 01), in the drawn face and
-# in the original, and asks for the same names:
+# Discriminators know what faces look like; but they do not mind whether the left eye is half as large as the
+# right one. So the paper lets a **parsing network** name each pixel (11 classes: lesson 01), in the drawn
+# face and in the original, and asks for the same names:
 #
 # L<sub>p</sub> = mean over pixels of −log P(the label in the original)
 #
@@ -776,8 +780,8 @@ for side in (128, 64):
         )
 
 # %% [markdown]
-# - As sums, the discriminators weigh as much as the pixels: a game between equals. As means, they would weigh some
-#   20,000 times as much, and the generator would forget the original.
+# - As sums, the discriminators weigh as much as the pixels: a game between equals. As means, they would weigh
+#   some 20,000 times as much, and the generator would forget the original.
 # - The parsing loss is a *small* voice: 0.005 is meant for sums.
 # - A sum over pixels grows with the image, a discriminator's loss does not. At 64 px the same 300 weighs four
 #   times as much against L<sub>r</sub>. Keep that in mind when you compare sizes.
@@ -785,8 +789,8 @@ for side in (128, 64):
 # ## 10. All together
 #
 # A method of this course is an object that owns its networks and says how they are trained: its **stages** in
-# order, in each stage the **optimizers** that take turns, and for each optimizer the losses that it minimises. The
-# trainer (`fc.training.fit`) knows nothing of faces.
+# order, in each stage the **optimizers** that take turns, and for each optimizer the losses that it
+# minimises. The trainer (`fc.training.fit`) knows nothing of faces.
 #
 # - `draw` computes what the losses of one step share: fill with noise, generate, put known pixels back.
 # - `loss_<term>` is one line per formula.
@@ -880,10 +884,14 @@ class GFC(Method):
 
     def loss_local_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         real = crop(sample.image, drawn["corner"], self.size // 2)
-        return discriminator_loss(self.local_discriminator(real), self.local_discriminator(drawn["hole"].detach()))
+        return discriminator_loss(
+            self.local_discriminator(real), self.local_discriminator(drawn["hole"].detach())
+        )
 
     def loss_global_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return discriminator_loss(self.global_discriminator(sample.image), self.global_discriminator(drawn["raw"].detach()))
+        return discriminator_loss(
+            self.global_discriminator(sample.image), self.global_discriminator(drawn["raw"].detach())
+        )
 
     def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         key = torch.tensor([seed], device=image.device)
@@ -894,9 +902,9 @@ class GFC(Method):
 
 
 # %% [markdown]
-# The order of training is a **curriculum** (section 3.5): first reproduce pixels, then add the local discriminator,
-# then the global discriminator and the parsing loss. A discriminator that meets a generator that draws only grey wins at
-# once, and teaches nothing.
+# The order of training is a **curriculum** (section 3.5): first reproduce pixels, then add the local
+# discriminator, then the global discriminator and the parsing loss. A discriminator that meets a generator
+# that draws only grey wins at once, and teaches nothing.
 
 
 # %%
@@ -927,7 +935,8 @@ def curriculum(
         losses: how many of the four of eq. 2 take part: 1 for the model M1 of the paper, 4 for M4.
         batch_size, ema: of all stages.
         lr: of the first stage; the others have the paper's 2e-4.
-        discriminators: multiplier of both discriminators' weights. Below 1 for short runs, whose discriminators know little.
+        discriminators: multiplier of both discriminators' weights. Below 1 for short runs, whose
+            discriminators know little.
     """
     adversarial = discriminators * 300 / (3 * size**2)
     weights = {"reconstruction": 1.0, "local": adversarial, "global": adversarial, "parsing": 0.005 / 3}
@@ -935,7 +944,9 @@ def curriculum(
     for name, count, last in zip(("reconstruct", "locally", "globally"), steps, (1, 2, 4), strict=True):
         terms = list(weights)[: min(last, losses)]
         optimizers = {
-            f"{term}_discriminator": OptimizerConfig((f"{term}_discriminator",), {f"{term}_discriminator": 1.0}, skip_below=0.5)
+            f"{term}_discriminator": OptimizerConfig(
+                (f"{term}_discriminator",), {f"{term}_discriminator": 1.0}, skip_below=0.5
+            )
             for term in terms
             if term in ("local", "global")
         }
@@ -980,8 +991,8 @@ print(f"the paper's sum {paper:.0f} / (3 · 64 · 64) = {paper / (3 * 64 * 64):.
 # The parameters at the top decide what is trained here. At `lesson` it is a network with an eighth of the
 # channels, on 64 px, and some things are made easy, or two minutes would show nothing: the hole is always in
 # the middle, the faces are mirrored but not moved or turned, the generator has batch norm (section 4) and
-# takes larger steps, and the discriminators weigh a tenth, because young discriminators know little. `full` changes nothing
-# of the paper's.
+# takes larger steps, and the discriminators weigh a tenth, because young discriminators know little. `full`
+# changes nothing of the paper's.
 
 # %%
 import dataclasses
@@ -1078,7 +1089,8 @@ run = learn("reconstruct")
 run = learn("locally")
 
 # %% [markdown]
-# **Stage 3: globally.** The other discriminator, and the parsing network. **Predict:** what happens to the seam?
+# **Stage 3: globally.** The other discriminator, and the parsing network. **Predict:** what happens to the
+# seam?
 
 # %%
 run = learn("globally")
@@ -1124,8 +1136,8 @@ for name in ("config", "data", "before", "stages", "batch_size", "discriminators
 print(f"{'weights':11} {sum(millions(n) for n in (shipped.generator, shipped.parser)):.1f} M, in float16")
 
 # %% [markdown]
-# (`before` are runs of the first stage that this one began with. `discriminators` is the factor on the weights of
-# both discriminators: with the paper's own, so short a run forgot the colours.)
+# (`before` are runs of the first stage that this one began with. `discriminators` is the factor on the
+# weights of both discriminators: with the paper's own, so short a run forgot the colours.)
 #
 # The same faces on its way through the stages. This is the image that the paper's figure 3 is about:
 
@@ -1539,9 +1551,9 @@ print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimizers
 
 # %% [markdown]
 # (The paper does not say how many steps it took; the numbers are ours.) Most of it is the last stage: two
-# discriminators, and a parsing network that is run for the drawn face, for the original, and backwards. `python3
-# course.py train gfc -p preset full -p data FOLDER` runs this notebook at that size; it goes on where it was
-# when it is stopped and started again.
+# discriminators, and a parsing network that is run for the drawn face, for the original, and backwards.
+# `python3 course.py train gfc -p preset full -p data FOLDER` runs this notebook at that size; it goes on
+# where it was when it is stopped and started again.
 #
 # ### On photographs
 #
@@ -1621,8 +1633,8 @@ right = fc.show.verdict(
 )
 
 # %% [markdown]
-# **Exercise 3.** Let the local discriminator judge its window of the *raw output*, not of the composite. Which
-# pixels would its gradient reach then? Answer first without a network, from the mask alone.
+# **Exercise 3.** Let the local discriminator judge its window of the *raw output*, not of the composite.
+# Which pixels would its gradient reach then? Answer first without a network, from the mask alone.
 
 
 # %%
@@ -1728,7 +1740,8 @@ right = fc.show.verdict(
 #   attention.
 # - **The output is a face redrawn**, known pixels too, and thrown away again. The network is never told where
 #   the hole is.
-# - **Squared error and discriminators pull in two directions**, and the weights that balance them are tuned by hand.
+# - **Squared error and discriminators pull in two directions**, and the weights that balance them are tuned
+#   by hand.
 # - **The parsing network knows what the generator needs**: where eyes belong. But it stands beside it and
 #   only scolds. It sees more than the generator is told.
 # - **One hole, one answer.** Noise changes little: the reconstruction loss forbids it.

@@ -80,8 +80,8 @@ assert right
 # %% [markdown]
 # Winners of different blocks never share a place, so nothing is overwritten.
 #
-# **Exercise 2.** Dividing by n = 3 H W turns the sum L<sub>r</sub> into a mean. A discriminator's loss is one number
-# per image and is simply divided. L<sub>p</sub> is a sum over n / 3 pixels.
+# **Exercise 2.** Dividing by n = 3 H W turns the sum L<sub>r</sub> into a mean. A discriminator's loss is one
+# number per image and is simply divided. L<sub>p</sub> is a sum over n / 3 pixels.
 
 
 # %%

@@ -15,8 +15,8 @@
 # %% [markdown]
 # > **The question:** does a network complete faces better if it also has to say which pixel is an eye, and
 # > where the corners of the mouth are?<br>
-# > **You will build** a U-Net with three kinds of output, a discriminator for each, heat-maps and the way back to
-# > points, and a loss that looks at the hole only.<br>
+# > **You will build** a U-Net with three kinds of output, a discriminator for each, heat-maps and the way
+# > back to points, and a loss that looks at the hole only.<br>
 # > **You need** lesson 03 (discriminators, the parsing network, stages and optimizers).<br>
 # > **It takes** 75 minutes with the exercises; all cells together run in one and a half minutes on two CPU
 # > cores, one of them training. No GPU needed.<br>
@@ -370,7 +370,8 @@ with torch.device("meta"):
     for task, name in TASKS.items():
         discriminator = Discriminator(CHANNELS[task])
         x, y = torch.empty(2, 3, 128, 128), torch.empty(2, CHANNELS[task], 128, 128)
-        print(f"{name:7} {millions(discriminator):.2f} M parameters, answers {list(discriminator(x, y).shape[1:])}")
+        answers = list(discriminator(x, y).shape[1:])
+        print(f"{name:7} {millions(discriminator):.2f} M parameters, answers {answers}")
 
 # %% [markdown]
 # ## 5. Near to the truth: L1 here, L2 there
@@ -640,13 +641,13 @@ class CollaGAN(Method):
         return F.mse_loss(drawn["drawn points"], drawn["true points"])
 
     def loss_fool_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("image", drawn)
+        return self._generator_loss("image", drawn)
 
     def loss_fool_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("labels", drawn)
+        return self._generator_loss("labels", drawn)
 
     def loss_fool_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("points", drawn)
+        return self._generator_loss("points", drawn)
 
     def loss_image_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("image", drawn)
@@ -657,7 +658,7 @@ class CollaGAN(Method):
     def loss_points_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("points", drawn)
 
-    def _fool(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _generator_loss(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
         """The second line of eq. 1 (of eq. 4 for the concentrated image), for the generator."""
         return generator_loss(self.networks[f"{name}_discriminator"](drawn["x"], drawn[f"judged {name}"]))
 
@@ -723,7 +724,9 @@ def together(
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
     optimizers = {
-        f"{name}_discriminator": OptimizerConfig((f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr)
+        f"{name}_discriminator": OptimizerConfig(
+            (f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr
+        )
         for name in names.values()
     }
     own: dict[str, float] = {}
@@ -740,7 +743,9 @@ for options in ({"tasks": "i", "concentrated": False}, {"tasks": "sd"}, {"tasks"
     (stage,) = tiny.stages("lesson")
     print(options["tasks"], "networks:", ", ".join(tiny.networks))
     for name, optimizer in stage.optimizers.items():
-        print(f"     {name}: " + " + ".join(f"{weight:g} {term}" for term, weight in optimizer.losses.items()))
+        print(
+            f"     {name}: " + " + ".join(f"{weight:g} {term}" for term, weight in optimizer.losses.items())
+        )
 
 # %% [markdown]
 # ## 9. Training, live

@@ -445,8 +445,8 @@ class LongShortAttention(nn.Module):
 # %% [markdown]
 # (`spectral_norm` divides a layer's weights, written as one matrix, by its largest singular value, found by a
 # step of power iteration per pass: a 1 x 1 convolution can then make no vector longer, larger ones not by
-# much. It keeps discriminators calm. That queries have it, too, is ours: their products go into a softmax as they
-# are.)
+# much. It keeps discriminators calm. That queries have it, too, is ours: their products go into a softmax as
+# they are.)
 #
 # Written out with two products, as in the formulas, and compared:
 
@@ -591,15 +591,15 @@ print(f"one pixel depends on {rows.max() - rows.min() + 1} px in height, of 256"
 # ## 6. A discriminator with attention
 #
 # Five 4 x 4 convolutions with spectral norm; after the second one a short-term attention. But for what that
-# fetches, each answer judges 70 x 70 px; and the discriminator sees the landmarks, too: is this a true face *with
-# that mouth*?
+# fetches, each answer judges 70 x 70 px; and the discriminator sees the landmarks, too: is this a true face
+# *with that mouth*?
 
 
 # %%
 #| export
 class Discriminator(nn.Module):
-    """A patch discriminator with spectral norm, of image and landmark map together; an answer sees 70 x 70 px and
-    what attention fetches.
+    """A patch discriminator with spectral norm, of image and landmark map together; an answer sees 70 x 70 px
+    and what attention fetches.
 
     Args:
         width: multiplier of all channel numbers.
@@ -649,8 +649,8 @@ print(f"the discriminator's answers to 256 px: {list(answers.shape[1:])}")
 # **Total variation** (5): L<sub>tv</sub> = (‖∂<sub>x</sub>Î‖₁ + ‖∂<sub>y</sub>Î‖₁) / N: neighbours should not
 # differ much.
 #
-# **Adversarial** (6): least squares. The discriminator wants 1 for true and 0 for drawn images, the generator 1
-# for its own.
+# **Adversarial** (6): least squares. The discriminator wants 1 for true and 0 for drawn images, the generator
+# 1 for its own.
 #
 # These and the next two judge the *composite*, in which known pixels are true ones, and only the pixels' own
 # loss sees what the network draws over them. That is ours, but for total variation: equation 6 is printed for
@@ -1005,9 +1005,13 @@ def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | No
 
 
 def inpainting(
-    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, discriminator_lr: float = 1e-5,
+    steps: int,
+    perceptual: bool = True,
+    batch_size: int = 4,
+    lr: float = 1e-4,
+    discriminator_lr: float = 1e-5,
     ema: float | None = 0.999,
-) -> Stage:  # fmt: skip
+) -> Stage:
     """The generator learns, with true landmarks, and the discriminator against it.
 
     Args:
@@ -1015,7 +1019,9 @@ def inpainting(
     """
     terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
     optimizers = {
-        "discriminator": OptimizerConfig(("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)),
+        "discriminator": OptimizerConfig(
+            ("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)
+        ),
         "generator": OptimizerConfig(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
     }
     return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
@@ -1042,15 +1048,16 @@ def detecting(
 
 
 # %% [markdown]
-# A **joint** training is there, too: the predictor learns beside the generator; generator and discriminator see what
-# it predicts *now*. And `detecting` asks whether completed faces help those who train a landmark detector.
-# The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the authors draw,
-# in training of another length; the checkpoint of section 10, with some thousand steps, draws wider ones.
+# A **joint** training is there, too: the predictor learns beside the generator; generator and discriminator
+# see what it predicts *now*. And `detecting` asks whether completed faces help those who train a landmark
+# detector. The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the
+# authors draw, in training of another length; the checkpoint of section 10, with some thousand steps, draws
+# wider ones.
 #
 # ## 9. Training, live
 #
-# Three stages: landmarks; then the image with pixels, total variation and discriminator; and some steps with the
-# perceptual network, each of which takes several times as long.
+# Three stages: landmarks; then the image with pixels, total variation and discriminator; and some steps with
+# the perceptual network, each of which takes several times as long.
 
 # %%
 import os
@@ -1074,7 +1081,9 @@ method = fc.methods.build(
 plan = [replace(stage, steps=steps or stage.steps) for stage in method.stages(preset)]
 place = Path(run_dir or os.environ.get("FACECOMP_RUN_DIR") or tempfile.mkdtemp(prefix="lafin-"))
 for stage in plan:
-    print(f"{stage.name:8} {stage.steps:5} steps of {stage.batch_size:2} faces: {', '.join(stage.optimizers)}")
+    print(
+        f"{stage.name:8} {stage.steps:5} steps of {stage.batch_size:2} faces: {', '.join(stage.optimizers)}"
+    )
 print(f"{size} px, {millions(method):.1f} M parameters, {len(train):,} faces from {train.name}")
 
 # %% [markdown]
@@ -1397,10 +1406,10 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
-# `data_scripts/lafin_models.py`): the full one, one without attention (in the discriminator, too), one without
-# landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside the
-# generator, at the generator's rate; generator and discriminator see what it predicts, from the start. (The authors'
-# own joint training began with an untrained one.)
+# `data_scripts/lafin_models.py`): the full one, one without attention (in the discriminator, too), one
+# without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside
+# the generator, at the generator's rate; generator and discriminator see what it predicts, from the start.
+# (The authors' own joint training began with an untrained one.)
 
 # %%
 runs, how = fc.evaluation.recorded("lafin_models")

@@ -109,7 +109,9 @@ def test_zooming_enlarges_about_a_fixed_point_and_one_is_the_plain_frame():
 def test_invert_undoes_apply():
     m = similarity_by_hand(0.3, 100, (5, 6))
     points = np.random.default_rng(3).normal(size=(4, 7, 2)) * 100
-    np.testing.assert_allclose(alignment.apply(alignment.invert(m), alignment.apply(m, points)), points, atol=1e-9)
+    np.testing.assert_allclose(
+        alignment.apply(alignment.invert(m), alignment.apply(m, points)), points, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,7 @@ def test_the_plain_bootstrap_can_count_people_too():
     values = np.random.default_rng(0).normal(size=10)[people]
     by_person, by_image = bootstrap(values, groups=people), bootstrap(values)
     assert by_person.mean == by_image.mean and by_person.n == 60
-    assert (by_person.high - by_person.low) == pytest.approx(
-        6**0.5 * (by_image.high - by_image.low), rel=0.2
-    )
+    assert (by_person.high - by_person.low) == pytest.approx(6**0.5 * (by_image.high - by_image.low), rel=0.2)
     assert bootstrap(values, groups=np.arange(60)) == by_image
     assert np.isnan(bootstrap(values, groups=np.zeros(60)).low)
     counted = Comparison(groups=people).add("A", "eye", {"psnr": values}).add("A", "eye", {"kid": 0.1})

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from facecomp_lib import faces, masks, methods, training
-from facecomp_lib.methods import TrainBatch, sample_keys, checkpoints, uniform
+from facecomp_lib.methods import TrainBatch, checkpoints, sample_keys, uniform
 from facecomp_lib.papers import collagan
 
 SUBSETS = ["".join(some) for n in (1, 2, 3) for some in combinations("isd", n)]
@@ -165,7 +165,9 @@ def test_tasks_decide_which_networks_losses_and_channels_there_are(tasks, sample
     assert list(stage.optimizers) == [*(f"{name}_discriminator" for name in names), "generator"]
     for name in names:
         discriminator = stage.optimizers[f"{name}_discriminator"]
-        assert discriminator.networks == (f"{name}_discriminator",) and dict(discriminator.losses) == {f"{name}_discriminator": 1.0}
+        assert discriminator.networks == (f"{name}_discriminator",) and dict(discriminator.losses) == {
+            f"{name}_discriminator": 1.0
+        }
     generator = stage.optimizers["generator"]
     assert generator.networks == ("generator",)
     assert set(generator.losses) == {*names, *(f"fool_{name}" for name in names)}
@@ -390,7 +392,8 @@ def test_the_losses_of_labels_and_points_are_mean_squares_over_everything(name, 
 
 
 class Says(nn.Module):
-    """A discriminator whose logits for the true answer and for any other one are given; it notes what it judges."""
+    """A discriminator whose logits for the true answer and for any other one are given; it notes what it
+    judges."""
 
     def __init__(self, truth, real=(0.0,), fake=(0.0,)):
         super().__init__()
@@ -438,7 +441,9 @@ def test_a_stage_takes_what_it_is_told():
     stage = collagan.together("is", 7, "noise", batch_size=3, lr=0.01, ema=None)
     assert (stage.steps, stage.batch_size, stage.masks, stage.ema) == (7, 3, ("noise",), None)
     assert {optimizer.lr for optimizer in stage.optimizers.values()} == {0.01}
-    assert {(optimizer.optimizer, optimizer.betas) for optimizer in stage.optimizers.values()} == {("adam", (0.5, 0.999))}
+    assert {(optimizer.optimizer, optimizer.betas) for optimizer in stage.optimizers.values()} == {
+        ("adam", (0.5, 0.999))
+    }
 
 
 def test_short_runs_learn_ten_times_as_fast_as_full_ones():

@@ -210,7 +210,9 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     assert [stage["name"] for stage in first] == ["alone", "together"] and list(alone) == ["generator"]
     fooling = {term: weight for term, weight in together["generator"].items() if term.startswith("fool_")}
     assert fooling and together["generator"] == alone["generator"] | fooling
-    method = checkpoints.load(tmp_path / ("collagan-i-32.safetensors" if variant else "collagan-32.safetensors"))
+    method = checkpoints.load(
+        tmp_path / ("collagan-i-32.safetensors" if variant else "collagan-32.safetensors")
+    )
     card = method.card
     assert (
         card["steps"] == 3

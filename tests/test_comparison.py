@@ -79,9 +79,7 @@ def test_what_was_not_measured_does_not_count_and_infinity_does():
     one = evaluation.bootstrap([4.0])
     assert one.mean == 4 and np.isnan(one.low) and str(one) == "4"
     equal_images = evaluation.bootstrap([np.inf, 20.0, 30.0])
-    assert (
-        equal_images.mean == np.inf and equal_images.high == np.inf and not np.isnan(equal_images.low)
-    )
+    assert equal_images.mean == np.inf and equal_images.high == np.inf and not np.isnan(equal_images.low)
     assert evaluation.difference([np.inf, 2.0, 4.0], [np.inf, 1.0, 2.0]).n == 2  # no difference of infinities
 
 
@@ -333,13 +331,13 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no comparison: it must begin method,hole,image"),
+        ("", "holds no comparison: it must begin method,hole,picture"),
         ("name,age\nx,1\n", "holds no comparison"),
-        ("method,hole,image\n", "holds no comparison"),
-        ("method,hole,image,psnr\ntelea,center,0,1\ntelea,center,1,good\n", "line 3 is damaged"),
-        ("method,hole,image,psnr\ntelea,center,0\n", "line 2 is damaged"),
-        ("method,hole,image,psnr\ntelea,center,0,1,2\n", "line 2 is damaged"),
-        ("method,hole,image,psnr\n,center,0,1\n", "line 2 is damaged"),
+        ("method,hole,picture\n", "holds no comparison"),
+        ("method,hole,picture,psnr\ntelea,center,0,1\ntelea,center,1,good\n", "line 3 is damaged"),
+        ("method,hole,picture,psnr\ntelea,center,0\n", "line 2 is damaged"),
+        ("method,hole,picture,psnr\ntelea,center,0,1,2\n", "line 2 is damaged"),
+        ("method,hole,picture,psnr\n,center,0,1\n", "line 2 is damaged"),
         ("\0\xff\xfe", "no comparison|no CSV"),
     ],
 )

@@ -190,9 +190,7 @@ def test_vgg_features_do_not_depend_on_the_batch_or_on_how_the_images_come():
         [faces[:2], faces[2:5]],
         (faces[k].image for k in range(5)),
     ):
-        assert torch.allclose(
-            evaluation.extract_features(images, "vgg16", batch=3).values, whole, atol=1e-5
-        )
+        assert torch.allclose(evaluation.extract_features(images, "vgg16", batch=3).values, whole, atol=1e-5)
 
 
 def test_a_data_set_of_faces_is_a_set_of_images():

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from facecomp_lib import faces, masks, methods, training, weights
-from facecomp_lib.methods import TrainBatch, sample_keys, checkpoints
+from facecomp_lib.methods import TrainBatch, checkpoints, sample_keys
 from facecomp_lib.papers import lafin
 
 TERMS = ("pixel", "perceptual", "style", "tv", "adversarial")  # of the generator
@@ -561,7 +561,9 @@ def test_without_attention_there_is_none():
     assert not any(isinstance(m, lafin.LongShortAttention) for m in method.modules())
     whole = build()
     assert count(whole.predictor) == count(method.predictor)
-    assert count(whole.generator) > count(method.generator) and count(whole.discriminator) > count(method.discriminator)
+    assert count(whole.generator) > count(method.generator) and count(whole.discriminator) > count(
+        method.discriminator
+    )
 
 
 def test_the_predictor_may_have_a_width_of_its_own():
@@ -677,7 +679,8 @@ def test_total_variation_by_hand(method):
 
 
 class Says(nn.Module):
-    """A discriminator whose answers to the true image and to any other one are given; it notes what it judges."""
+    """A discriminator whose answers to the true image and to any other one are given; it notes what it
+    judges."""
 
     def __init__(self, truth, real=(0.0,), fake=(0.0,)):
         super().__init__()
@@ -765,7 +768,9 @@ def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
 def test_equation_7():
     optimizers = lafin.inpainting(1).optimizers
     wanted = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "adversarial": 0.01}
-    assert optimizers["generator"].losses == wanted and optimizers["discriminator"].losses == {"discriminator": 1}
+    assert optimizers["generator"].losses == wanted and optimizers["discriminator"].losses == {
+        "discriminator": 1
+    }
     assert list(optimizers) == ["discriminator", "generator"]
 
 
@@ -826,7 +831,10 @@ def test_stages_take_what_they_are_told():
     assert locate.optimizers["predictor"].lr == 0.01
     inpaint = lafin.inpainting(8, batch_size=2, lr=0.01, discriminator_lr=0.02, ema=0.5)
     assert (inpaint.steps, inpaint.batch_size, inpaint.ema) == (8, 2, 0.5)
-    assert {name: p.lr for name, p in inpaint.optimizers.items()} == {"discriminator": 0.02, "generator": 0.01}
+    assert {name: p.lr for name, p in inpaint.optimizers.items()} == {
+        "discriminator": 0.02,
+        "generator": 0.01,
+    }
     detect = lafin.detecting(9, True, batch_size=5, lr=0.03, ema=None)
     assert (detect.name, detect.steps, detect.batch_size, detect.ema) == ("detect", 9, 5, None)
     (learner,) = detect.optimizers.values()

@@ -7,7 +7,16 @@ import torch
 from torch import nn
 
 from facecomp_lib import masks, methods
-from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, base, sample_keys, checkpoints, uniform
+from facecomp_lib.methods import (
+    Method,
+    OptimizerConfig,
+    Stage,
+    TrainBatch,
+    base,
+    checkpoints,
+    sample_keys,
+    uniform,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +143,10 @@ def test_what_is_no_size_or_width_is_refused_by_every_method(name, option, value
         ({"masks": ("square",)}, "Unknown mask kinds"),
         ({"ema": 1.0}, "ema"),
         ({"name": "a/b"}, "file names"),
-        ({"optimizers": {"a": OptimizerConfig(("x",), {"t": 1}), "b": OptimizerConfig(("x",), {"u": 1})}}, "two optimizers"),
+        (
+            {"optimizers": {"a": OptimizerConfig(("x",), {"t": 1}), "b": OptimizerConfig(("x",), {"u": 1})}},
+            "two optimizers",
+        ),
     ],
 )
 def test_impossible_stages_are_refused(change, sentence):
@@ -277,7 +289,7 @@ def test_only_existing_networks_are_saved(tmp_path):
 
 def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
     define()
-    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match="dots-wide-64.*none yet"):
         methods.pretrained("dots", "wide", 64)
     methods.save(methods.build("dots"), tmp_path / "dots-16", ["painter"])

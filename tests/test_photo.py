@@ -14,9 +14,8 @@ from photo_help import need_dlib
 from PIL import Image
 
 import facecomp_lib as fc
-from facecomp_lib.faces import alignment
+from facecomp_lib.faces import alignment, image_io
 from facecomp_lib.faces import photo as photo_module
-from facecomp_lib.faces import image_io
 from facecomp_lib.faces.image_io import read_image
 
 skimage_data = pytest.importorskip("skimage.data")
@@ -248,9 +247,7 @@ def test_grey_images_of_8_and_16_bits_read_alike(portrait):
 def test_transparency_is_laid_over_white(mode):
     image = Image.new("RGBA", (20, 20), (200, 0, 0, 0))
     source = (
-        saved(image.convert("RGB").quantize(4), "PNG", transparency=0)
-        if mode == "P"
-        else image.convert(mode)
+        saved(image.convert("RGB").quantize(4), "PNG", transparency=0) if mode == "P" else image.convert(mode)
     )
     assert (read_image(source) == 255).all()
 
@@ -288,8 +285,7 @@ def test_colours_of_another_colour_space_become_srgb():
     red = Image.new("RGB", (4, 4), (255, 0, 0))
     assert read_image(saved(red, "PNG", icc_profile=srgb))[0, 0].tolist() == [255, 0, 0]
     assert (
-        np.abs(read_image(saved(red, "PNG", icc_profile=swapped))[0, 0].astype(int) - (0, 255, 0)).max()
-        <= 2
+        np.abs(read_image(saved(red, "PNG", icc_profile=swapped))[0, 0].astype(int) - (0, 255, 0)).max() <= 2
     )
     for damaged in (b"nonsense", swapped[:200]):
         assert read_image(saved(red, "PNG", icc_profile=damaged))[0, 0].tolist() == [255, 0, 0]
@@ -379,7 +375,7 @@ def test_arrays_that_are_no_image_are_refused(array, says):
         (np.zeros((5, 2)), "68 finite points"),
         (np.full((68, 2), np.nan), "68 finite points"),
         (np.zeros((68, 2)), "coincide"),
-        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the image"),
+        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the photograph"),
     ],
 )
 def test_unusable_landmarks_are_refused(portrait, landmarks, says):
@@ -410,7 +406,7 @@ def test_no_face_shows_what_to_try(monkeypatch):
     monkeypatch.setattr(landmarks, "best_detector", lambda: "dlib")
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     with pytest.raises(
-        ValueError, match="No face found in the image .300 x 200 px, searched by dlib.*upright"
+        ValueError, match="No face found in the photograph .300 x 200 px, searched by dlib.*upright"
     ):
         fc.faces.from_photo(noise)
 

@@ -236,7 +236,9 @@ def test_a_gradient_penalty_reaches_the_discriminator_in_every_precision(train, 
     discriminator = OptimizerConfig(("discriminator",), {"penalty": 1.0}, lr=1e-2)
     painter = OptimizerConfig(("painter",), {"reconstruction": 1.0})
     run = train(
-        method, stages=[Stage("only", 12, {"discriminator": discriminator, "painter": painter})], precision=precision
+        method,
+        stages=[Stage("only", 12, {"discriminator": discriminator, "painter": painter})],
+        precision=precision,
     )
     loss = run.log["discriminator.penalty"]
     assert loss[-1] < 0.9 * loss[0] and not same(before.discriminator, method.discriminator)
@@ -378,7 +380,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(train, tmp_p
     method = Breaks()
     method.broken = False
     note = Note(5, lambda: setattr(method, "broken", True))
-    with pytest.raises(FloatingPointError, match=r"painter\.fool is nan at step 6, .* 'against'"):
+    with pytest.raises(FloatingPointError, match=r"painter\.adversarial is nan at step 6, .* 'against'"):
         train(method, show=[note], save_every=0.0)
     content, tensors = state.load_state(tmp_path / "run" / "state")
     assert content["step"] == 6 and all(value.isfinite().all() for value in tensors.values())

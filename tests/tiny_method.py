@@ -1,5 +1,5 @@
-"""A method that trains in no time: a painter and a discriminator with a gradient penalty, no batch norm, and faces
-for it."""
+"""A method that trains in no time: a painter and a discriminator with a gradient penalty, no batch norm, and
+faces for it."""
 
 from dataclasses import replace
 
@@ -29,11 +29,20 @@ class Tiny(methods.Method):
     def stages(self, preset):
         steps = {"smoke": 4, "lesson": 12, "full": 1000}[preset]
         painter = OptimizerConfig(("painter",), {"reconstruction": 1.0}, lr=1e-2)
-        discriminator = OptimizerConfig(("discriminator",), {"gap": 1.0, "penalty": 10.0}, optimizer="rmsprop", clip=1.0)
+        discriminator = OptimizerConfig(
+            ("discriminator",), {"gap": 1.0, "penalty": 10.0}, optimizer="rmsprop", clip=1.0
+        )
         both = replace(painter, losses={"reconstruction": 1.0, "adversarial": 0.1})
         return [
             Stage("alone", steps, {"painter": painter}, batch_size=4),
-            Stage("against", steps, {"discriminator": discriminator, "painter": both}, 4, ("center", "noise"), ema=0.9),
+            Stage(
+                "against",
+                steps,
+                {"discriminator": discriminator, "painter": both},
+                4,
+                ("center", "noise"),
+                ema=0.9,
+            ),
         ]
 
     def draw(self, sample, stage):

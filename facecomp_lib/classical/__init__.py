@@ -117,7 +117,7 @@ def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) ->
     hole = known[0].cpu().numpy() < 0.5
     if not hole.any():
         return image
-    image = image.detach().permute(1, 2, 0).double().cpu().numpy()
-    image = np.where(hole[..., None], 0.0, image)
-    filled = np.clip(_FILLS[kind](image, hole, **options), 0, 1)
+    array = image.detach().permute(1, 2, 0).double().cpu().numpy()  # [H, W, 3]
+    array = np.where(hole[..., None], 0.0, array)
+    filled = np.clip(_FILLS[kind](array, hole, **options), 0, 1)
     return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1))).to(image)

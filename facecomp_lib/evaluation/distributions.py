@@ -179,17 +179,17 @@ def extract_features(
     rows = []
     total = len(images) if isinstance(images, Tensor) or hasattr(images, "batch") else None
     with tqdm(total=total, desc=f"{name} features", delay=2, leave=False, disable=not progress) as bar:
-        for images in _batches(images, batch):
-            check_images(images, "pictures")
-            images = images.float().to(device or images.device)
-            with torch.autocast(images.device.type, enabled=False):
-                values = build(str(images.device))(images)
-            if values.ndim != 2 or len(values) != len(images):
+        for some in _batches(images, batch):
+            check_images(some, "images")
+            some = some.float().to(device or some.device)
+            with torch.autocast(some.device.type, enabled=False):
+                values = build(str(some.device))(some)
+            if values.ndim != 2 or len(values) != len(some):
                 raise ValueError(
-                    f"The network {name} must give [{len(images)}, D] features, not {list(values.shape)}."
+                    f"The network {name} must give [{len(some)}, D] features, not {list(values.shape)}."
                 )
             rows.append(values.cpu().double())
-            bar.update(len(images))
+            bar.update(len(some))
     if not rows:
         raise ValueError("There are no images to extract features of: give at least one.")
     return Features(name, torch.cat(rows))
@@ -260,11 +260,11 @@ def _batches(images: Any, size: int) -> Iterator[Tensor]:
             yield images.batch(range(first, min(first + size, len(images)))).image
     elif isinstance(images, Iterable):
         for item in images:
-            images: Any = getattr(item, "image", item)
-            check_images(images, "pictures")
-            yield from images.split(size)
+            some: Any = getattr(item, "image", item)
+            check_images(some, "images")
+            yield from some.split(size)
     else:
-        check_images(images, "pictures")
+        check_images(images, "images")
 
 
 def _network(network: str | Network) -> tuple[str, Callable[[str], Network]]:

@@ -138,13 +138,13 @@ def _on_its_device(method: Any) -> Fill:
 def composite_of(name: str, fill: Fill, image: Tensor, mask: Tensor) -> Tensor:
     """The method's image with the known pixels of the true one, which it was shown, and no others."""
     result = fill(torch.where(mask > 0.5, image, torch.zeros_like(image)), mask)
-    image = getattr(result, "composite", result)
-    if not isinstance(image, Tensor) or image.shape != image.shape:
-        shape = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+    filled = getattr(result, "composite", result)
+    if not isinstance(filled, Tensor) or filled.shape != image.shape:
+        shape = list(filled.shape) if isinstance(filled, Tensor) else type(filled).__name__
         raise ValueError(f"The method {name!r} must give images {list(image.shape)}, not {shape}.")
-    if not bool(image.isfinite().all()):
+    if not bool(filled.isfinite().all()):
         raise ValueError(f"The method {name!r} gives images with NaN or infinite values.")
-    return masks.composite(image, image.to(image).clamp(0, 1), mask)
+    return masks.composite(image, filled.to(image).clamp(0, 1), mask)
 
 
 def device_of(methods: Any) -> torch.device | str:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from facecomp_lib.evaluation._checks import check_pair, check_images
+from facecomp_lib.evaluation._checks import check_images, check_pair
 
 __all__ = ["face_embedding", "identity_distance", "recognition"]
 
@@ -43,8 +43,7 @@ def face_embedding(image: Tensor, landmarks: Tensor | None) -> Tensor:
     images = (image.clamp(0, 1).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     points = landmarks.detach().double().cpu().numpy()
     rows = [
-        torch.from_numpy(identity_embedding(image, own))
-        for image, own in zip(images, points, strict=True)
+        torch.from_numpy(identity_embedding(image, own)) for image, own in zip(images, points, strict=True)
     ]
     return torch.stack(rows).to(image.device) if rows else image.new_zeros(0, 128, dtype=torch.float32)
 

@@ -101,8 +101,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
             return image
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
         return (
-            ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-            or image
+            ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode=mode) or image
         )
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         return image  # a broken profile: the numbers themselves are the best guess

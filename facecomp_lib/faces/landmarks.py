@@ -248,9 +248,7 @@ class _FaceAlignment:
         )
 
     def boxes(self, image: ImageLike) -> list[NDArray[np.float64]]:
-        return [
-            np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(image)
-        ]
+        return [np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(image)]
 
     def landmarks(self, image: ImageLike, box: NDArray[np.float64]) -> NDArray[np.float64]:
         found = self._fan.get_landmarks_from_image(image, detected_faces=[[*box.tolist(), 1.0]])

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from facecomp_lib.faces import alignment
-from facecomp_lib.faces.photo import Source, read_image
+from facecomp_lib.faces.image_io import Source, read_image
 
 __all__ = ["Face", "align", "astronaut", "from_photo"]
 
@@ -35,9 +35,9 @@ class Face:
         image: float32 ``[1, 3, S, S]``, RGB in [0, 1]; beyond the photograph's edge its last pixels repeat.
         landmarks: float32 ``[1, 68, 2]``, (x, y) in pixels of ``image``.
         inside: float32 ``[1, 1, S, S]``, 1 where the photograph reaches, 0 beyond its edge.
-        photograph: uint8 ``[H, W, 3]``, the whole photograph, upright.
-        photo_landmarks: float64 ``[68, 2]`` in pixels of ``photograph``.
-        matrix: float64 ``[2, 3]``, from pixels of ``photograph`` to pixels of ``image``.
+        photo: uint8 ``[H, W, 3]``, the whole photograph, upright.
+        photo_landmarks: float64 ``[68, 2]`` in pixels of ``photo``.
+        matrix: float64 ``[2, 3]``, from pixels of ``photo`` to pixels of ``image``.
         detector: what found the landmarks: "face-alignment", "dlib", or "given".
     """
 
@@ -91,13 +91,14 @@ def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = No
     """Find the largest face of a photograph and align it like the course's faces.
 
     Args:
-        source: a file name, a file's bytes, a PIL photograph or an array (see `read_image`).
+        source: a file name, a file's bytes, a PIL image or an array (see `read_image`).
         size: side of the aligned image in pixels.
-        landmarks: ``[68, 2]`` in pixels of the upright photograph, iBUG order, if they are known; no detector is
-            needed then.
+        landmarks: ``[68, 2]`` in pixels of the upright photograph, iBUG order, if they are known; no detector
+            is needed then.
 
     Raises:
-        ValueError: not a usable photograph, no face in it, or unusable landmarks; the message says what to try.
+        ValueError: not a usable photograph, no face in it, or unusable landmarks; the message says what to
+            try.
         FileNotFoundError: no such file, or the weights for finding faces are missing.
     """
     if not isinstance(size, int) or not 8 <= size <= 4096:
@@ -124,7 +125,7 @@ def align(
     """The face with these landmarks in the aligned frame; antialiased where the photograph is larger.
 
     Args:
-        photograph: uint8 ``[H, W, 3]``.
+        photo: uint8 ``[H, W, 3]``.
         landmarks: float64 ``[68, 2]`` in pixels of the photograph.
         size: side of the aligned image in pixels.
         detector: where the landmarks come from.
@@ -166,9 +167,9 @@ def _no_face(source: Source, photo: _Photo, detector: str) -> str:
     name = str(source) if isinstance(source, (str, os.PathLike)) else "the photograph"
     height, width = photo.shape[:2]
     return (
-        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try an photograph where the "
-        "face is upright, looks towards the camera and is at least 40 px wide, or crop it so that the face "
-        "fills a third of it; or give 68 points yourself: from_photo(..., landmarks=points)."
+        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try a photograph where "
+        "the face is upright, looks towards the camera and is at least 40 px wide, or crop it so that the "
+        "face fills a third of it; or give 68 points yourself: from_photo(..., landmarks=points)."
     )
 
 
@@ -176,13 +177,13 @@ def _no_face(source: Source, photo: _Photo, detector: str) -> str:
 
 
 def _warp(photo: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArray[Any]:
-    """Resample ``photograph`` by a similarity: pixel p of the photograph lands on ``matrix`` applied to p.
+    """Resample ``photo`` by a similarity: pixel p of the photograph lands on ``matrix`` applied to p.
 
-    Where the photograph shrinks, it is first resampled on a grid fine enough for its pixels and then averaged,
-    so that nothing aliases whatever the angle. Beyond the edge, the last pixels are repeated.
+    Where the photograph shrinks, it is first resampled on a grid fine enough for its pixels and then
+    averaged, so that nothing aliases whatever the angle. Beyond the edge, the last pixels are repeated.
 
     Args:
-        photograph: ``[H, W, C]`` uint8 or float32.
+        photo: ``[H, W, C]`` uint8 or float32.
         matrix: ``[2, 3]``.
         shape: height and width of the result.
     """
@@ -207,7 +208,8 @@ def _warp(photo: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArr
 def _needed_part(
     photo: NDArray[Any], matrix: _Matrix, height: int, width: int
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The part of the photograph that lands in a result of this size, with a margin; and its top left corner."""
+    """The part of the photograph that lands in a result of this size, with a margin; and its top left
+    corner."""
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
     reach = alignment.apply(alignment.invert(matrix), corners)
     limits = np.array(photo.shape[1::-1])
@@ -216,9 +218,7 @@ def _needed_part(
     return np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]]), low.astype(np.float64)
 
 
-def _paste(
-    photo: _Photo, matrix: _Matrix, crop: NDArray[np.float32], hole: _Photo, feather: float
-) -> _Photo:
+def _paste(photo: _Photo, matrix: _Matrix, crop: NDArray[np.float32], hole: _Photo, feather: float) -> _Photo:
     """See `Face.paste`; works on the part of the photograph around the hole."""
     import cv2
 

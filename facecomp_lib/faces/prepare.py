@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from facecomp_lib.faces import alignment, photo
 from facecomp_lib.faces.codec import encode_record
-from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
 from facecomp_lib.faces.image_io import read_image
+from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
 from facecomp_lib.faces.splits import split_of
 
 __all__ = ["MANIFEST", "Options", "prepare"]

@@ -65,10 +65,10 @@ def _in_light(images: NDArray[np.uint8], change: Change) -> Tensor:
     pivot = np.array([sum(cv2.mean(image)[:3]) for image in images]) / (3 * 255)
     slope, offset = change.gain * change.slope, change.gain * (1 - change.slope) * pivot
     tables = np.clip(slope[:, None] * _LEVELS + offset[:, None], 0, 1).astype(np.float32)  # [B, 256]
-    image = np.empty(images.shape, np.float32)
-    for image, table, new in zip(images, tables, image, strict=True):
+    lit = np.empty(images.shape, np.float32)
+    for image, table, new in zip(images, tables, lit, strict=True):
         cv2.LUT(image, table, new)
-    return torch.from_numpy(image).permute(0, 3, 1, 2)
+    return torch.from_numpy(lit).permute(0, 3, 1, 2)
 
 
 def _ways(change: Change, images: Sequence[NDArray[np.uint8]]) -> list[Way]:

@@ -43,9 +43,7 @@ def _files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
         raise FileNotFoundError(f"There is no folder {path} of masks: check the name.")
     files = _listed(path, path.stat().st_mtime_ns)
     if not files:
-        raise ValueError(
-            f"The folder {path} holds no images itself: name the folder that the masks lie in."
-        )
+        raise ValueError(f"The folder {path} holds no images itself: name the folder that the masks lie in.")
     return files
 
 

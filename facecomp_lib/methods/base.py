@@ -108,7 +108,9 @@ class Method(nn.Module, ABC):
     def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Complete images whose missing pixels are zero: raw output ``[B, 3, H, W]`` and extras by name."""
 
-    def losses(self, sample: TrainBatch, drawn: Mapping[str, Tensor], terms: Iterable[str]) -> dict[str, Tensor]:
+    def losses(
+        self, sample: TrainBatch, drawn: Mapping[str, Tensor], terms: Iterable[str]
+    ) -> dict[str, Tensor]:
         """The named terms as scalars, unweighted, each a mean over the samples.
 
         A discriminator's term detaches what was drawn. A term is a mean over samples, so that the mean over

@@ -101,8 +101,10 @@ def load(path: str | os.PathLike[str]) -> Method:
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"{path} is damaged or not the file that its card describes: fetch it again.")
     method = build(name, **config)
+    networks = [_current_name(network) for network in networks]
     weights = {
-        key: value.float() if value.is_floating_point() else value for key, value in from_bytes(data).items()
+        _current_name(key): value.float() if value.is_floating_point() else value
+        for key, value in from_bytes(data).items()
     }
     own = method.state_dict()
     wanted = {key: value.shape for key, value in own.items() if key.split(".")[0] in networks}
@@ -115,6 +117,11 @@ def load(path: str | os.PathLike[str]) -> Method:
     method.load_state_dict({**own, **weights})
     method.card = card
     return method.eval()
+
+
+def _current_name(key: str) -> str:
+    """A weight's name today: older checkpoints say critic and to_picture."""
+    return key.replace("critic", "discriminator").replace("to_picture", "to_image")
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -24,8 +24,8 @@ class OptimizerConfig:
         lr: learning rate.
         betas: of Adam.
         clip: largest norm of the gradient, by default not limited.
-        skip_below: the optimizer sits out a step on which its objective is below this, so that a discriminator does
-            not run away from the generator.
+        skip_below: the optimizer sits out a step on which its objective is below this, so that a
+            discriminator does not run away from the generator.
 
     Raises:
         ValueError: a value that no optimizer takes.

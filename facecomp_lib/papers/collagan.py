@@ -5,7 +5,7 @@ Luo and Zhou, ACCV 2018): one network, three tasks."""
 
 # %% auto #0
 __all__ = ['TASKS', 'POINTS', 'CHANNELS', 'WEIGHTS', 'REGIMES', 'UNALIGNED', 'five_points', 'heat_maps', 'decode', 'one_hot',
-           'down', 'up', 'Generator', 'Critic', 'concentrated_l1', 'CollaGAN', 'together']
+           'down', 'up', 'Generator', 'Discriminator', 'concentrated_l1', 'CollaGAN', 'together']
 
 # %% ../../notebooks/04_collagan.ipynb #625bc0b2
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..faces import PARSING, Augment
-from ..methods import Method, Player, Sample, Stage, uniform
-from .gfc import fools, real_and_fake
+from ..methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
+from .gfc import generator_loss, discriminator_loss
 
 # %% ../../notebooks/04_collagan.ipynb #be84e736
 TASKS = {"i": "image", "s": "labels", "d": "points"}  # inpainting, segmentation, (landmark) detection
@@ -83,7 +83,7 @@ class Generator(nn.Module):
     """Section 3.4: 4x4 convolutions with stride 2, down to 1 x 1 and back, with skip connections.
 
     Args:
-        size: side of the pictures, px; a power of two. 128 px are seven layers down and seven up.
+        size: side of the images, px; a power of two. 128 px are seven layers down and seven up.
         width: multiplier of all channel numbers (64, 128, 256, then 512).
         outputs: channels of all tasks together.
     """
@@ -114,8 +114,8 @@ class Generator(nn.Module):
         return torch.tanh(self.to_outputs(self.trunk(x)))
 
 # %% ../../notebooks/04_collagan.ipynb #e01955de
-class Critic(nn.Module):
-    """Is this a true answer to that damaged picture? Five 4x4 convolutions with stride 2; an answer for each
+class Discriminator(nn.Module):
+    """Is this a true answer to that damaged image? Five 4x4 convolutions with stride 2; an answer for each
     32 x 32 px.
 
     Args:
@@ -131,7 +131,7 @@ class Critic(nn.Module):
         self.judge = nn.Conv2d(wide[-1], 1, 4, 2, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Damaged pictures ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
+        """Damaged images ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
         return self.judge(self.layers(torch.cat([x, y], 1))).float()
 
 # %% ../../notebooks/04_collagan.ipynb #2d168fde
@@ -155,7 +155,7 @@ class CollaGAN(Method):
     """Collaborative GAN (Liao, Funka-Lea, Zheng, Luo and Zhou 2018), built in lesson 04.
 
     Args:
-        size: side of the pictures, px: 32, 64, 128 ...
+        size: side of the images, px: 32, 64, 128 ...
         width: multiplier of all channel numbers.
         tasks: some of i (inpainting), s (segmentation), d (landmark detection), such as ``"isd"``.
         concentrated: the inpainting-concentrated scheme of section 3.3, the paper's star.
@@ -178,7 +178,7 @@ class CollaGAN(Method):
     ) -> None:
         super().__init__(size=size, width=width, tasks=tasks, concentrated=concentrated, regime=regime)
         if size < 32 or size & (size - 1):
-            raise ValueError(f"collagan halves pictures to 1 px: size must be 32, 64, 128 ..., not {size}.")
+            raise ValueError(f"collagan halves images to 1 px: size must be 32, 64, 128 ..., not {size}.")
         if not isinstance(tasks, str) or not tasks or set(tasks) - set(TASKS) or len(set(tasks)) < len(tasks):
             raise ValueError(f"tasks must be some of i, s and d, such as 'isd', not {tasks!r}.")
         if regime not in REGIMES:
@@ -188,7 +188,7 @@ class CollaGAN(Method):
         self.sigma = 6 * size / 128  # of the heat-maps, px
         self.generator = Generator(size, width, sum(CHANNELS[task] for task in self.tasks))
         for task in self.tasks:
-            self.add_module(f"{TASKS[task]}_critic", Critic(CHANNELS[task], width))
+            self.add_module(f"{TASKS[task]}_discriminator", Discriminator(CHANNELS[task], width))
 
     def stages(self, preset: str) -> list[Stage]:
         steps, lr, ema = {
@@ -197,7 +197,7 @@ class CollaGAN(Method):
         return [together(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
 
     def given(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
-        """What the networks see: the picture from -1 to 1, with noise (or black) in the hole."""
+        """What the networks see: the image from -1 to 1, with noise (or black) in the hole."""
         fill = uniform(keys, image.shape[1:], "fill")
         if self.config["regime"] == "pattern":
             fill = torch.zeros_like(fill)
@@ -208,7 +208,7 @@ class CollaGAN(Method):
         parts = self.generator(x).float().split([CHANNELS[task] for task in self.tasks], 1)
         return {TASKS[task]: part for task, part in zip(self.tasks, parts, strict=True)}
 
-    def truths(self, sample: Sample) -> dict[str, Tensor]:
+    def truths(self, sample: TrainBatch) -> dict[str, Tensor]:
         """What each task's answer should be."""
         faces, found = sample.faces, {"image": 2 * sample.image - 1}
         if "s" in self.tasks:
@@ -221,61 +221,61 @@ class CollaGAN(Method):
             found["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
         return found
 
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         x = self.given(sample.image, sample.mask, sample.keys)
         drawn = self.outputs(x)
-        judged = dict(drawn)  # what the critics see
+        judged = dict(drawn)  # what the discriminators see
         if self.completes and self.config["concentrated"]:  # eq. 5
             judged["image"] = torch.where(sample.mask > 0.5, x, drawn["image"])
         kinds = {"drawn": drawn, "judged": judged, "true": self.truths(sample)}
         tensors = {f"{kind} {name}": value for kind, all_ in kinds.items() for name, value in all_.items()}
         return {"x": x, **tensors}
 
-    def loss_image(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L1 distance of the completion, of all pixels or (eq. 6) of the missing ones."""
         if self.config["concentrated"]:
             return concentrated_l1(drawn["drawn image"], drawn["true image"], sample.mask)
         return F.l1_loss(drawn["drawn image"], drawn["true image"])
 
-    def loss_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L2 distance of the label maps, everywhere."""
         return F.mse_loss(drawn["drawn labels"], drawn["true labels"])
 
-    def loss_points(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """L2 distance of the heat-maps, everywhere."""
         return F.mse_loss(drawn["drawn points"], drawn["true points"])
 
-    def loss_fool_image(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("image", drawn)
+    def loss_fool_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        return self._generator_loss("image", drawn)
 
-    def loss_fool_labels(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("labels", drawn)
+    def loss_fool_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        return self._generator_loss("labels", drawn)
 
-    def loss_fool_points(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._fool("points", drawn)
+    def loss_fool_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        return self._generator_loss("points", drawn)
 
-    def loss_image_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("image", drawn)
 
-    def loss_labels_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("labels", drawn)
 
-    def loss_points_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return self._criticise("points", drawn)
 
-    def _fool(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _generator_loss(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
         """The second line of eq. 1 (of eq. 4 for the concentrated image), for the generator."""
-        return fools(self.networks[f"{name}_critic"](drawn["x"], drawn[f"judged {name}"]))
+        return generator_loss(self.networks[f"{name}_discriminator"](drawn["x"], drawn[f"judged {name}"]))
 
     def _criticise(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 1 (eq. 4) for a task's critic."""
-        critic = self.networks[f"{name}_critic"]
-        real = critic(drawn["x"], drawn[f"true {name}"])
-        return real_and_fake(real, critic(drawn["x"], drawn[f"judged {name}"].detach()))
+        """Eq. 1 (eq. 4) for a task's discriminator."""
+        discriminator = self.networks[f"{name}_discriminator"]
+        real = discriminator(drawn["x"], drawn[f"true {name}"])
+        return discriminator_loss(real, discriminator(drawn["x"], drawn[f"judged {name}"].detach()))
 
     @torch.no_grad()
     def understand(self, image: Tensor, mask: Tensor, seed: int = 0) -> dict[str, Tensor]:
-        """What the network makes of damaged pictures, whatever its tasks; runs in eval mode.
+        """What the network makes of damaged images, whatever its tasks; runs in eval mode.
 
         Args:
             image: ``[B, 3, S, S]`` in [0, 1]; what lies under the hole is not looked at.
@@ -293,7 +293,7 @@ class CollaGAN(Method):
             return self.answers(*self.damaged(image, mask), seed)
 
     def answers(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, Tensor]:
-        """Of :meth:`understand`, for pictures that are checked already."""
+        """Of :meth:`understand`, for images that are checked already."""
         x = self.given(image, mask, torch.tensor([seed], device=image.device))
         outputs, found = self.outputs(x), {"filled": (x + 1) / 2}
         if self.completes:
@@ -326,12 +326,14 @@ def together(
     """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks."""
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
-    players = {
-        f"{name}_critic": Player((f"{name}_critic",), {f"{name}_critic": 1.0}, lr=lr)
+    optimizers = {
+        f"{name}_discriminator": OptimizerConfig(
+            (f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr
+        )
         for name in names.values()
     }
     own: dict[str, float] = {}
     for task, name in names.items():
         own |= {name: weights[task][1], f"fool_{name}": weights[task][0]}
-    players["generator"] = Player(("generator",), own, lr=lr)
-    return Stage("together", steps, players, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+    optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
+    return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)

@@ -6,7 +6,7 @@ and mouth have to be, then draw the face around them."""
 # %% auto #0
 __all__ = ['BOTTLENECKS', 'AUGMENT', 'HOLES', 'WEIGHTS', 'DEPTHS', 'conv_norm', 'Bottleneck', 'Predictor', 'landmark_map',
            'attention_matrix', 'attend', 'FusedResidual', 'LongShortAttention', 'conv', 'deconv', 'Residual',
-           'Generator', 'Critic', 'pixel_loss', 'total_variation', 'LaFIn', 'locating', 'inpainting', 'jointly',
+           'Generator', 'Discriminator', 'pixel_loss', 'total_variation', 'LaFIn', 'locating', 'inpainting', 'jointly',
            'detecting']
 
 # %% ../../notebooks/05_lafin.ipynb #8655c07e
@@ -21,7 +21,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from ..completion import Completion
 from ..faces import Augment
-from ..methods import Method, Player, Sample, Stage
+from ..methods import Method, OptimizerConfig, TrainBatch, Stage
 from ..nn import best_vgg, full_precision, perceptual_loss, style_loss, vgg_features
 
 # %% ../../notebooks/05_lafin.ipynb #5ca01a2f
@@ -84,7 +84,7 @@ class Predictor(nn.Module):
         self.stage2 = nn.Conv2d(deeper, middle, 1)
         self.stage3 = nn.Conv2d(deeper, thin, 1)
         self.to_points = nn.Linear(2 * middle + thin, 2 * 68)
-        nn.init.constant_(self.to_points.bias, 0.5)  # begin in the middle of the picture
+        nn.init.constant_(self.to_points.bias, 0.5)  # begin in the middle of the image
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1 -> ``[B, 68, 2]``, (x, y) as shares of the side."""
@@ -102,7 +102,7 @@ class Predictor(nn.Module):
 # %% ../../notebooks/05_lafin.ipynb #d7fe4004
 def landmark_map(landmarks: Tensor, size: int) -> Tensor:
     """Points as pixels: ``[B, 68, 2]`` px -> ``[B, 1, size, size]``, 1 at the nearest pixel of each point in
-    the picture, else 0."""
+    the image, else 0."""
     place = landmarks.round().long()
     inside = ((place >= 0) & (place < size)).all(2)  # [B, 68]
     flat = place[..., 1].clamp(0, size - 1) * size + place[..., 0].clamp(0, size - 1)
@@ -148,7 +148,7 @@ class LongShortAttention(nn.Module):
 
     Args:
         channels: of the features.
-        long: also look at the encoder's features; the critic has no encoder.
+        long: also look at the encoder's features; the discriminator has no encoder.
     """
 
     def __init__(self, channels: int, long: bool = True) -> None:
@@ -179,7 +179,7 @@ class LongShortAttention(nn.Module):
 def conv(
     inputs: int, outputs: int, kernel: int, stride: int = 1, border: Literal["zeros", "reflect"] = "zeros"
 ) -> nn.Sequential:
-    """Convolution, instance norm, ReLU; outside the picture are zeros or its reflection."""
+    """Convolution, instance norm, ReLU; outside the image are zeros or its reflection."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, (kernel - stride + 1) // 2, padding_mode=border)
     return nn.Sequential(layer, nn.InstanceNorm2d(outputs), nn.ReLU())
 
@@ -207,7 +207,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Section 2.2: damaged picture and landmark map in, picture out.
+    """Section 2.2: damaged image and landmark map in, image out.
 
     Args:
         width: multiplier of all channel numbers.
@@ -225,10 +225,10 @@ class Generator(nn.Module):
         self.attention = LongShortAttention(c) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
-        self.to_picture = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
+        self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
 
     def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
-        """Picture ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
+        """Image ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
         ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
         first = self.e1(torch.cat([x, points], 1))
         second = self.e2(first)
@@ -241,12 +241,12 @@ class Generator(nn.Module):
             first, second = first * mask, second * half
         y = self.join1(torch.cat([self.d1(deep), second], 1))
         y = self.join2(torch.cat([self.d2(y), first], 1))
-        return torch.tanh(self.to_picture(y))
+        return torch.tanh(self.to_image(y))
 
 # %% ../../notebooks/05_lafin.ipynb #a469c666
-class Critic(nn.Module):
-    """A patch critic with spectral norm, of picture and landmark map together; an answer sees 70 x 70 px and
-    what attention fetches.
+class Discriminator(nn.Module):
+    """A patch discriminator with spectral norm, of image and landmark map together; an answer sees 70 x 70 px
+    and what attention fetches.
 
     Args:
         width: multiplier of all channel numbers.
@@ -266,27 +266,27 @@ class Critic(nn.Module):
                 layers.append(LongShortAttention(outputs, long=False))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, picture: Tensor, points: Tensor) -> Tensor:
+    def forward(self, image: Tensor, points: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1, landmark map ``[B, 1, S, S]`` -> from 0 to 1, 30 x 30 of 256 px."""
-        return torch.sigmoid(self.layers(torch.cat([picture, points], 1)).float())
+        return torch.sigmoid(self.layers(torch.cat([image, points], 1)).float())
 
 # %% ../../notebooks/05_lafin.ipynb #2e359007
 def pixel_loss(drawn: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """Eq. 2: the sum of |difference| over the number of missing pixels, mean over pictures."""
+    """Eq. 2: the sum of |difference| over the number of missing pixels, mean over images."""
     missing = (1 - mask).flatten(1).sum(1)  # N_m
     return ((drawn - truth).abs().flatten(1).sum(1) / missing.clamp(min=1)).mean()
 
 
-def total_variation(picture: Tensor) -> Tensor:
+def total_variation(image: Tensor) -> Tensor:
     """Eq. 5: mean |difference| of neighbours, to the right and below."""
-    return picture.diff(dim=3).abs().mean() + picture.diff(dim=2).abs().mean()
+    return image.diff(dim=3).abs().mean() + image.diff(dim=2).abs().mean()
 
 # %% ../../notebooks/05_lafin.ipynb #a5377eae
 AUGMENT = Augment(flip=0.5, shift=0.05, rotate=15, scale=0.1, brightness=0, contrast=0)  # ours: none is given
 HOLES = (  # half of them a block of half the side, half of them irregular, as in the authors' settings
     *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
 )  # fmt: skip
-WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "fool": 0.01}  # eq. 7
+WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "adversarial": 0.01}  # eq. 7
 DEPTHS = range(5)  # relu1_1 to relu5_1
 
 
@@ -294,10 +294,10 @@ class LaFIn(Method):
     """Generative Landmark Guided Face Inpainting (Yang, Guo, Ma and Ling 2019), built in lesson 05.
 
     Args:
-        size: side of the pictures, px; a multiple of 32.
+        size: side of the images, px; a multiple of 32.
         width: multiplier of all channel numbers.
-        attention: with attention in generator and critic.
-        landmarks: generator and critic see landmarks.
+        attention: with attention in generator and discriminator.
+        landmarks: generator and discriminator see landmarks.
         perceptual: network of the perceptual and style losses: ``"vgg19"`` (the paper's), ``"vgg16"``,
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
@@ -325,14 +325,14 @@ class LaFIn(Method):
             predictor_width=predictor_width, dot=dot,
         )  # fmt: skip
         if size < 32 or size % 32:
-            raise ValueError(f"lafin halves pictures five times: size must be a multiple of 32, not {size}.")
+            raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
         if perceptual not in (None, "vgg16", "vgg19"):
             raise ValueError(f"perceptual must be vgg16, vgg19, best or None, not {perceptual!r}.")
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
         self.generator = Generator(width, attention)
-        self.critic = Critic(width, attention)
+        self.discriminator = Discriminator(width, attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
@@ -341,16 +341,16 @@ class LaFIn(Method):
         locate, inpaint, refine, ema = {"smoke": (2, 2, 2, 0.5), "lesson": (1000, 300, 60, 0.98)}[preset]
         short = [
             locating(locate, lr=2e-3, ema=ema),
-            inpainting(inpaint, False, lr=1e-3, critic_lr=1e-4, ema=ema),
+            inpainting(inpaint, False, lr=1e-3, discriminator_lr=1e-4, ema=ema),
         ]
         if perceptual:  # the cost of most steps, so the last ones only
-            last = inpainting(refine, lr=1e-3, critic_lr=1e-4, ema=ema)
+            last = inpainting(refine, lr=1e-3, discriminator_lr=1e-4, ema=ema)
             short.append(replace(last, name="refine"))
         return short
 
-    def draw(self, sample: Sample, stage: Stage) -> dict[str, Tensor]:
+    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
         landmarks = self.true(sample)
-        wanted = {term for player in stage.players.values() for term in player.losses}
+        wanted = {term for optimizer in stage.optimizers.values() for term in optimizer.losses}
         given = self.given(sample.image, sample.mask)
         drawn = {}
         if "detect_augmented" in wanted:
@@ -366,7 +366,7 @@ class LaFIn(Method):
             drawn |= self.features(sample, drawn["composite"], "style" in wanted)
         return drawn
 
-    def true(self, sample: Sample) -> Tensor:
+    def true(self, sample: TrainBatch) -> Tensor:
         """The landmarks of a sample, or a sentence if it has none."""
         if sample.faces.landmarks is None:
             raise ValueError("These faces have no landmarks: prepare them with a detector first.")
@@ -381,12 +381,12 @@ class LaFIn(Method):
         return (2 * image - 1) * mask
 
     def map(self, landmarks: Tensor) -> Tensor:
-        """The landmark map that generator and critic see, black if they are to do without."""
+        """The landmark map that generator and discriminator see, black if they are to do without."""
         dot = self.config["dot"]
         drawn = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
         return drawn if self.config["landmarks"] else torch.zeros_like(drawn)
 
-    def features(self, sample: Sample, composite: Tensor, style: bool) -> dict[str, Tensor]:
+    def features(self, sample: TrainBatch, composite: Tensor, style: bool) -> dict[str, Tensor]:
         """What the perceptual network sees in completion and truth; for style, also in the hole alone."""
         network, hole = self.config["perceptual"], 1 - sample.mask
         ours, theirs = [(composite + 1) / 2], [sample.image]
@@ -402,45 +402,45 @@ class LaFIn(Method):
                 found |= {f"{name} hole {depth}": part for part in rest}
         return found
 
-    def loss_landmarks(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_landmarks(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 1: squared distance in px, sum over the points."""
         return self.distance(self.given(sample.image, sample.mask), sample)
 
-    def loss_detect(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_detect(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 1 for undamaged faces: a landmark detector."""
         return self.distance(2 * sample.image - 1, sample)
 
-    def loss_detect_augmented(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_detect_augmented(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """The same, in one batch with the faces that the generator completed with their true landmarks."""
         return self.distance(2 * torch.cat([sample.image, drawn["completed"]]) - 1, sample)
 
-    def distance(self, seen: Tensor, sample: Sample) -> Tensor:
+    def distance(self, seen: Tensor, sample: TrainBatch) -> Tensor:
         """Mean over faces of eq. 1, for what the predictor sees of them, once or several times."""
         found, true = self.found(seen), self.true(sample)
         return (found.unflatten(0, (-1, len(true))) - true).square().sum((2, 3)).mean()
 
-    def loss_pixel(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_pixel(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return pixel_loss(drawn["raw"], 2 * sample.image - 1, sample.mask)
 
-    def loss_perceptual(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_perceptual(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 3: L1 distance of features, completion against truth."""
         return perceptual_loss(*([drawn[f"{name} {k}"] for k in DEPTHS] for name in ("drawn", "true")))
 
-    def loss_style(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_style(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 4: L1 distance of Gram matrices, of the holes alone."""
         return style_loss(*([drawn[f"{name} hole {k}"] for k in DEPTHS] for name in ("drawn", "true")))
 
-    def loss_tv(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_tv(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         return total_variation(drawn["composite"])
 
-    def loss_fool(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_adversarial(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
         """Eq. 6, the generator's side of least squares."""
-        return (self.critic(drawn["composite"], drawn["map"]) - 1).square().mean()
+        return (self.discriminator(drawn["composite"], drawn["map"]) - 1).square().mean()
 
-    def loss_critic(self, sample: Sample, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 6, the critic's side."""
-        real = self.critic(2 * sample.image - 1, drawn["map"])
-        fake = self.critic(drawn["composite"].detach(), drawn["map"])
+    def loss_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Eq. 6, the discriminator's side."""
+        real = self.discriminator(2 * sample.image - 1, drawn["map"])
+        fake = self.discriminator(drawn["composite"].detach(), drawn["map"])
         return (real - 1).square().mean() + fake.square().mean()
 
     def drawn(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Tensor:
@@ -532,32 +532,38 @@ class LaFIn(Method):
 
 def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
     """The landmark predictor learns from damaged faces."""
-    learner = Player(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
+    learner = OptimizerConfig(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 def inpainting(
-    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, critic_lr: float = 1e-5,
+    steps: int,
+    perceptual: bool = True,
+    batch_size: int = 4,
+    lr: float = 1e-4,
+    discriminator_lr: float = 1e-5,
     ema: float | None = 0.999,
-) -> Stage:  # fmt: skip
-    """The generator learns, with true landmarks, and the critic against it.
+) -> Stage:
+    """The generator learns, with true landmarks, and the discriminator against it.
 
     Args:
         perceptual: with the perceptual and the style loss.
     """
     terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
-    players = {
-        "critic": Player(("critic",), {"critic": 1.0}, lr=critic_lr, betas=(0.0, 0.9)),
-        "generator": Player(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
+    optimizers = {
+        "discriminator": OptimizerConfig(
+            ("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)
+        ),
+        "generator": OptimizerConfig(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
     }
-    return Stage("inpaint", steps, players, batch_size, HOLES, AUGMENT, ema)
+    return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
 
 
 def jointly(stage: Stage) -> Stage:
     """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
-    artist = stage.players["generator"]
+    artist = stage.optimizers["generator"]
     both = replace(artist, networks=("predictor", "generator"), losses={**artist.losses, "landmarks": 1.0})
-    return replace(stage, name="jointly", players={**stage.players, "generator": both})
+    return replace(stage, name="jointly", optimizers={**stage.optimizers, "generator": both})
 
 
 def detecting(
@@ -569,5 +575,5 @@ def detecting(
         augmented: for each face, also one that the generator completed, with new holes each time.
     """
     term = "detect_augmented" if augmented else "detect"
-    learner = Player(("predictor",), {term: 1.0}, lr=lr, betas=(0.0, 0.9))
+    learner = OptimizerConfig(("predictor",), {term: 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)

@@ -42,7 +42,7 @@ from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
 _LATER = {  # loaded when used: figures need no Jupyter
-    **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets"),
+    **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets.panel"),
     **dict.fromkeys(
         (
             "AttentionExplorer",
@@ -52,9 +52,9 @@ _LATER = {  # loaded when used: figures need no Jupyter
             "MaskPainter",
             "MethodSwitch",
         ),
-        "explore",
+        "widgets",
     ),
-    **dict.fromkeys(("edit_landmarks", "expression_from"), "explore.expressions"),
+    **dict.fromkeys(("edit_landmarks", "expression_from"), "widgets.expressions"),
 }
 
 __all__ = [

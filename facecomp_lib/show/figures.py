@@ -26,9 +26,9 @@ from facecomp_lib.show.canvas import (
     cell_size,
     fill,
     grid,
+    put,
     to_array,
     to_arrays,
-    put,
     write,
 )
 

@@ -26,9 +26,9 @@ from facecomp_lib.show.canvas import (
     caption,
     cell_size,
     grid,
+    put,
     to_array,
     to_arrays,
-    put,
 )
 
 # iBUG groups of the 68 points: name, first, last + 1, colour (Okabe-Ito: apart for colour-blind eyes too).

@@ -22,8 +22,8 @@ from facecomp_lib.show.canvas import (
     caption,
     cell_size,
     grid,
-    to_array,
     put,
+    to_array,
     write,
 )
 from facecomp_lib.show.labels import tint_parsing

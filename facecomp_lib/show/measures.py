@@ -23,8 +23,8 @@ from facecomp_lib.show.canvas import (
     caption,
     cell_size,
     grid,
-    to_array,
     put,
+    to_array,
     write,
 )
 

@@ -272,7 +272,10 @@ def _stage_at(step: int, stages: Mapping[str, int]) -> str:
 
 def _colours(log: Mapping[str, Curve]) -> dict[str, str]:
     optimizers = dict.fromkeys(name.split(".")[0] for name in log)
-    return {optimizer: OPTIMIZER_COLOURS[place % len(OPTIMIZER_COLOURS)] for place, optimizer in enumerate(optimizers)}
+    return {
+        optimizer: OPTIMIZER_COLOURS[place % len(OPTIMIZER_COLOURS)]
+        for place, optimizer in enumerate(optimizers)
+    }
 
 
 def _short(step: float) -> str:

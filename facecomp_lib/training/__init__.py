@@ -1,8 +1,8 @@
 """Training of methods: ``fit`` goes through their stages, ``Run`` comes out, ``collect`` compares runs.
 
-    run = fc.training.fit(method, faces, "runs/gfc", preset="lesson")
-    fc.training.add_metrics(run.run_dir, psnr=24.1)
-    fc.training.collect("runs")
+run = fc.training.fit(method, faces, "runs/gfc", preset="lesson")
+fc.training.add_metrics(run.run_dir, psnr=24.1)
+fc.training.collect("runs")
 """
 
 from facecomp_lib.training.fit import fit

@@ -15,7 +15,7 @@ from torch import Tensor
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.methods import TrainBatch, Stage, sample_keys
+from facecomp_lib.methods import Stage, TrainBatch, sample_keys
 
 __all__ = ["Feed"]
 

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from facecomp_lib.faces.dataset import FaceDataset
-from facecomp_lib.methods import Method, TrainBatch, Stage
+from facecomp_lib.methods import Method, Stage, TrainBatch
 from facecomp_lib.training.card import card_of
 from facecomp_lib.training.feed import Feed
 from facecomp_lib.training.interrupt import Deferred

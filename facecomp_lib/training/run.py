@@ -33,8 +33,8 @@ class Run:
 
     @property
     def log(self) -> dict[str, NDArray[Any]]:
-        """Columns of ``log.csv``, a row per step: ``step`` (int), ``stage`` (str), then ``optimizer.term``, NaN
-        where the stage or the step has none."""
+        """Columns of ``log.csv``, a row per step: ``step`` (int), ``stage`` (str), then ``optimizer.term``,
+        NaN where the stage or the step has none."""
         return read_log(self.run_dir)
 
     def after(self, stage: str) -> Method:

@@ -106,7 +106,9 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         optimizers = [(name, optimizer) for stage in stages for name, optimizer in stage.optimizers.items()]
-        columns = [f"{name}.{term}" for name, optimizer in optimizers for term in (*optimizer.losses, "gradient")]
+        columns = [
+            f"{name}.{term}" for name, optimizer in optimizers for term in (*optimizer.losses, "gradient")
+        ]
         self.columns = list(dict.fromkeys(columns))
         path = folder / "log.csv"
         text = ",".join(["step", "stage", *self.columns])

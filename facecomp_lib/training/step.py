@@ -12,16 +12,17 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage
+from facecomp_lib.methods import Method, OptimizerConfig, Stage, TrainBatch
 
 __all__ = ["Turns"]
 
 
 class Turns:
-    """The optimizers of a stage, with their optimizers and the running average of the last one's networks.
+    """The optimizers of a stage with their memories, and the running average of the last one's networks.
 
-    Modules are not wrapped for several processes: frozen discriminators, two forward passes and gradient penalties
-    are more than such wrappers bear. Each optimizer's gradients are averaged as one flat tensor instead.
+    Modules are not wrapped for several processes: frozen discriminators, two forward passes and gradient
+    penalties are more than such wrappers bear. Each optimizer's gradients are averaged as one flat tensor
+    instead.
 
     Args:
         method: in training; its networks without an optimizer stay frozen and in eval mode.
@@ -35,19 +36,19 @@ class Turns:
         self.learning = {
             name: {
                 f"{network}.{key}": parameter
-                for network in optimizer.networks
+                for network in config.networks
                 for key, parameter in method.networks[network].named_parameters()
                 if parameter.requires_grad
             }
-            for name, optimizer in stage.optimizers.items()
+            for name, config in stage.optimizers.items()
         }
         self.optimizers: dict[str, Any] = {
-            name: fabric.setup_optimizers(_optimizer(optimizer, list(self.learning[name].values())))
-            for name, optimizer in stage.optimizers.items()
+            name: fabric.setup_optimizers(_optimizer(config, list(self.learning[name].values())))
+            for name, config in stage.optimizers.items()
         }
         method.eval()
-        for optimizer in stage.optimizers.values():
-            for network in optimizer.networks:
+        for config in stage.optimizers.values():
+            for network in config.networks:
                 method.networks[network].train()
         self.last = list(stage.optimizers)[-1]
         self.drawers = nn.ModuleDict({n: method.networks[n] for n in stage.optimizers[self.last].networks})
@@ -59,22 +60,23 @@ class Turns:
         """Everybody's turn once.
 
         Returns:
-            ``optimizer.term`` -> the loss before this step's updates, and ``optimizer.gradient`` -> the norm of the
-            optimizer's gradient before clipping (absent if there was no update); all processes together.
+            ``optimizer.term`` -> the loss before this step's updates, and ``optimizer.gradient`` -> the norm
+            of the optimizer's gradient before clipping (absent if there was no update); all processes
+            together.
 
         Raises:
             ValueError: a loss that is no scalar, or an optimizer whose losses have nothing to do with it.
         """
         drawn = self._draw(sample)
         found: dict[str, Tensor] = {}
-        for name, optimizer in self.stage.optimizers.items():
+        for name, config in self.stage.optimizers.items():
             self._free(name)
             with self.fabric.autocast():
-                terms = self.method.losses(sample, drawn, optimizer.losses)
+                terms = self.method.losses(sample, drawn, config.losses)
             found |= {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
-            objective = self._objective(name, optimizer, terms)
-            if not self._sits_out(optimizer, objective):
-                found[f"{name}.gradient"] = self._learn(name, optimizer, objective)
+            objective = self._objective(name, config, terms)
+            if not self._sits_out(config, objective):
+                found[f"{name}.gradient"] = self._learn(name, config, objective)
         if self.average is not None:
             self.average.update_parameters(self.drawers)
         together = self._mean(torch.stack(list(found.values())))
@@ -135,25 +137,25 @@ class Turns:
         for parameter in self.learning[whose].values():
             parameter.requires_grad_(True)
 
-    def _objective(self, name: str, optimizer: OptimizerConfig, terms: Mapping[str, Tensor]) -> Tensor:
+    def _objective(self, name: str, config: OptimizerConfig, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of an optimizer's terms."""
         for term, value in terms.items():
             if value.ndim:
                 raise ValueError(f"loss_{term} must return one number, not a tensor {list(value.shape)}.")
-        objective = torch.stack([weight * terms[term] for term, weight in optimizer.losses.items()]).sum()
+        objective = torch.stack([weight * terms[term] for term, weight in config.losses.items()]).sum()
         if not objective.requires_grad:
             raise ValueError(
                 f"Optimizer {name!r} of stage {self.stage.name!r} cannot learn: none of its losses "
-                f"({', '.join(terms)}) depends on {', '.join(optimizer.networks)}."
+                f"({', '.join(terms)}) depends on {', '.join(config.networks)}."
             )
         return objective
 
-    def _sits_out(self, optimizer: OptimizerConfig, objective: Tensor) -> bool:
-        if optimizer.skip_below is None:
+    def _sits_out(self, config: OptimizerConfig, objective: Tensor) -> bool:
+        if config.skip_below is None:
             return False
-        return float(self._mean(objective.detach())) < optimizer.skip_below
+        return float(self._mean(objective.detach())) < config.skip_below
 
-    def _learn(self, name: str, optimizer: OptimizerConfig, objective: Tensor) -> Tensor:
+    def _learn(self, name: str, config: OptimizerConfig, objective: Tensor) -> Tensor:
         """Update an optimizer's networks; returns the norm of the gradient."""
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
@@ -163,8 +165,8 @@ class Turns:
         self._share(gradients)
         self.fabric.strategy.precision.unscale_gradients(optimizer.optimizer)
         norm = get_total_norm(gradients)
-        if optimizer.clip is not None:
-            clip_grads_with_norm_(parameters, optimizer.clip, norm)
+        if config.clip is not None:
+            clip_grads_with_norm_(parameters, config.clip, norm)
         optimizer.step()
         return norm
 
@@ -199,7 +201,7 @@ def check_finite(row: Mapping[str, float], place: str) -> None:
             )
 
 
-def _optimizer(optimizer: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    if optimizer.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=optimizer.lr)
-    return torch.optim.Adam(parameters, lr=optimizer.lr, betas=optimizer.betas)
+def _optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if config.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=config.lr)
+    return torch.optim.Adam(parameters, lr=config.lr, betas=config.betas)

@@ -44,7 +44,7 @@ __all__ = [
     "EXPRESSIONS",
     "HAIRSTYLES",
     "Person",
-    "Image",
+    "Scene",
     "Renderer",
     "Rendering",
     "attributes",

@@ -13,10 +13,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from facecomp_lib.show.canvas import SMALL, Sheet, cell_size, grid, to_array, put
+from facecomp_lib.show.canvas import SMALL, Sheet, cell_size, grid, put, to_array
+from facecomp_lib.show.labels import MARKS
 from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script
 from facecomp_lib.show.widgets.mask_painter import painted
-from facecomp_lib.show.labels import MARKS
 
 SPOTS = ((0.38, 0.48), (0.50, 0.74), (0.30, 0.65))  # of the sides: an eye, the mouth, a cheek
 DECADES = 3  # of a logarithmic scale: what is a thousandth of the largest weight is as dark as nothing

@@ -11,8 +11,8 @@ import traitlets
 
 from facecomp_lib.completion import Completion
 from facecomp_lib.show.canvas import ImageLike, Sheet, to_array
-from facecomp_lib.show.widgets.base import Explorer, lossless, script, sentence, shown_of
 from facecomp_lib.show.figures import contact_sheet
+from facecomp_lib.show.widgets.base import Explorer, lossless, script, sentence, shown_of
 
 Result = Completion | ImageLike
 
@@ -91,7 +91,7 @@ class MethodSwitch(Explorer):
         )
         self._show()
 
-    def to_array(self, name: str) -> ImageLike:
+    def image(self, name: str) -> ImageLike:
         """The result of that name, computed if it was not yet."""
         if name not in self._images:
             result: Any = self._results[name]

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from torch import Tensor
 
-from facecomp_lib.show.canvas import SMALL, Sheet, caption, cell_size, grid, to_array, put, write
-from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, script
+from facecomp_lib.show.canvas import SMALL, Sheet, caption, cell_size, grid, put, to_array, write
 from facecomp_lib.show.labels import UNKNOWN, _draw_flow, _flow_points
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, script
 
 VIEWS = ("mirror image", "colours", "arrows")
 TITLES = ("the face", "its mirror image", "the flow", "the partner lies", "to the partners", "carried along")

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from facecomp_lib.completion import Completion
 from facecomp_lib.show.canvas import ImageLike, Sheet, cell_size, grid, put
+from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
 from facecomp_lib.show.widgets.expressions import edit_landmarks, expression_from
-from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 
 SLIDERS = ("smile", "mouth open", "brow raise")
 # first, last + 1: what is moved as a whole
@@ -134,9 +134,7 @@ class LandmarkEditor(Explorer):
                 x, y = (float(step) for step in order["by"])
                 reach = max(self.size)
                 if not points or not 0 <= min(points) <= max(points) < 68 or not abs(x) + abs(y) <= 2 * reach:
-                    raise ValueError(
-                        "A drag names points from 0 to 67, and a way no longer than the image."
-                    )
+                    raise ValueError("A drag names points from 0 to 67, and a way no longer than the image.")
                 moved = self._now.moved.clone()
                 moved[0, points] += torch.tensor([x, y])
                 self._now = replace(self._now, moved=moved)

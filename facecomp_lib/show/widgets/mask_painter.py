@@ -14,8 +14,8 @@ from torch import Tensor
 
 from facecomp_lib.completion import Completion
 from facecomp_lib.show.canvas import ImageLike, Sheet, to_array
-from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
 from facecomp_lib.show.figures import MISSING, contact_sheet
+from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
 
 PAINT = 0.75  # of the colour over a hole; the rest is the face below
 

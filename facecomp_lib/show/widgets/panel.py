@@ -110,7 +110,7 @@ class Panel(anywidget.AnyWidget):
             description=description,
         )
 
-    def to_array(self, positions: Mapping[str, int]) -> bytes:
+    def image(self, positions: Mapping[str, int]) -> bytes:
         """The PNG at these positions; each is drawn once."""
         key = tuple(positions.values())
         if key not in self._drawn:
