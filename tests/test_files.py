@@ -113,9 +113,8 @@ with locked(sys.argv[1]):
 def test_a_lock_of_another_process_can_be_waited_for_and_dies_with_it(tmp_path, ends_by):
     seconds = "0.5" if ends_by == "itself" else "600"
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock"), seconds]
-    with subprocess.Popen(
-        command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True
-    ) as holder:
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):
             pass
