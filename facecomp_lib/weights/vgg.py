@@ -12,10 +12,10 @@ __all__ = ["torchvision_features", "vgg16_features", "vgg19_features", "vgg_laye
 
 
 def vgg16_features() -> "torch.nn.Sequential":
-    """Build VGG-16's convolutional part (31 layers, torchvision's numbering), frozen; from "lpips_vgg" or
-    "vgg16".
+    """Build VGG-16's convolutional part (31 layers, torchvision's numbering), frozen.
 
-    It expects ImageNet-normalised images float32 ``[B, 3, H, W]`` and gives ``[B, 512, H/32, W/32]``.
+    Its weights come from "lpips_vgg" or "vgg16". It expects ImageNet-normalised images float32
+    ``[B, 3, H, W]`` and gives ``[B, 512, H/32, W/32]``.
     """
     if available("lpips_vgg") or not available("vgg16"):
         from safetensors.torch import load_file
