@@ -28,8 +28,8 @@ import torch
 
 import facecomp_lib as fc
 from facecomp_lib import evaluation, weights
-from facecomp_lib._torchvision import ensure_torchvision
 from facecomp_lib.evaluation.ssim import inner_mean
+from facecomp_lib.weights.torchvision_fix import ensure_torchvision
 
 
 @dataclass(frozen=True)

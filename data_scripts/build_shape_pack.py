@@ -33,6 +33,8 @@ from pathlib import Path
 
 import numpy as np
 
+from facecomp_lib.utils.files import atomic_write
+
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ROOT / "facecomp_lib" / "faces" / "render" / "shape_pack.npz"
 LANDMARKS = Path(__file__).with_name("landmarks68.json")
@@ -358,15 +360,15 @@ def landmarks(labels: dict, packed: np.ndarray) -> dict[str, np.ndarray]:
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """A compressed .npz whose bytes depend on the arrays alone, written in one step: no times, no pickles."""
-    partial = path.with_suffix(".part")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, buffer.getvalue(), zipfile.ZIP_DEFLATED, 9)
-    partial.replace(path)
+    atomic_write(path, file.getvalue())
 
 
 def report(pack: dict[str, np.ndarray]) -> str:

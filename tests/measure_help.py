@@ -9,7 +9,7 @@ from facecomp_lib import weights
 
 def others():
     """torchmetrics, which imports torchvision, which a CPU-only torch cannot import as it is."""
-    from facecomp_lib._torchvision import ensure_torchvision
+    from facecomp_lib.weights.torchvision_fix import ensure_torchvision
 
     ensure_torchvision()
     import torchmetrics

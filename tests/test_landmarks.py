@@ -115,8 +115,10 @@ def choice(tmp_path, monkeypatch):
     monkeypatch.setenv("FACECOMP_OFFLINE", "1")
     monkeypatch.setattr(landmarks.importlib.util, "find_spec", lambda name: name)
 
+    path = weights.path
+
     def choose(*names):
-        monkeypatch.setattr(weights, "available", lambda name: name in names)
+        monkeypatch.setattr(weights, "path", lambda name: tmp_path if name in names else path(name))
         landmarks.best_detector.cache_clear()
         return landmarks.best_detector()
 
@@ -156,6 +158,7 @@ from facecomp_lib.faces import landmarks
 torch.hub.download_url_to_file = None  # nothing may be fetched behind our back
 torch.save(api.FAN(4).state_dict(), weights.cache_dir() / weights.REGISTRY["fan_landmarks"].filename)
 torch.save(s3fd().state_dict(), weights.cache_dir() / weights.REGISTRY["fan_detector"].filename)
+weights.path = lambda name: weights.cache_dir() / weights.REGISTRY[name].filename
 fit = landmarks._FaceAlignment()
 image = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
 points = fit.landmarks(image, np.array([40.0, 40, 120, 120]))

@@ -8,6 +8,7 @@ from measure_help import need
 
 from facecomp_lib import weights
 from facecomp_lib.nn import best_vgg, full_precision, gram, perceptual_loss, style_loss, vgg, vgg_features
+from facecomp_lib.weights.vgg import vgg_layers
 
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions of each block
 CHANNELS = (64, 128, 256, 512, 512)
@@ -26,7 +27,7 @@ def untrained(name):
             state |= {f"{index}.weight": weight, f"{index}.bias": 0.1 * torch.randn(outputs, generator=made)}
             index, inputs = index + 2, outputs
         index += 1
-    return weights._vgg(DEPTHS[name], state)
+    return vgg_layers(DEPTHS[name], state)
 
 
 @pytest.fixture(scope="module")

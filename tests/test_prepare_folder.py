@@ -197,14 +197,14 @@ def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups to look at")
-def test_a_killed_command_goes_on_and_leaves_no_processes(photos, points, tmp_path):
+def test_a_command_keeps_others_out_and_killed_it_goes_on_and_leaves_no_processes(photos, points, tmp_path):
     program = f"""
 import sys, time
 sys.path.insert(0, {str(SCRIPT.parents[1])!r})
 from facecomp_lib.faces import prepare as p
 if __name__ == "__main__":
-    at_once = p._write_atomically
-    p._write_atomically = lambda *arguments: (time.sleep(0.5), at_once(*arguments))
+    at_once = p.atomic_write
+    p.atomic_write = lambda *arguments: (time.sleep(0.5), at_once(*arguments))
     options = p.Options(size=48, zoom=1.2, part_length=1)
     p.prepare({str(photos)!r}, {str(tmp_path / "cut")!r}, options, None, {points!r}, workers=2)
 """
@@ -213,6 +213,8 @@ if __name__ == "__main__":
     patience = time.monotonic() + 120
     while not list((tmp_path / "cut").glob("part-*.arrow")) and time.monotonic() < patience:
         time.sleep(0.02)
+    with pytest.raises(BlockingIOError, match="Another process prepares .*cut: wait until it ends"):
+        run(photos, tmp_path / "cut", points, Options(size=48, zoom=1.2, part_length=1))
     process.kill()
     process.wait()
     assert 1 <= len(list((tmp_path / "cut").glob("part-*.arrow"))) < 7

@@ -1,6 +1,8 @@
 """The weights registry: whole files or none, checked, converted once, and the numbers they are known for."""
 
+import bz2
 import dataclasses
+import functools
 import hashlib
 import io
 import os
@@ -9,6 +11,9 @@ import re
 import subprocess
 import sys
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +21,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from facecomp_lib import _fetch, _registry, weights
+from facecomp_lib import weights
+from facecomp_lib.weights import registry, vgg
+from facecomp_lib.weights.arrays import load_array_pickle
+from facecomp_lib.weights.cache import WeightCache, tensors_digest
 
 
 @pytest.fixture
@@ -27,141 +35,173 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
+class Toy:
+    """A registry of one archive with two members and two upstream files, all tiny, served on this machine."""
+
+    def __init__(self, folder, address):
+        self.folder, self.served = folder, folder / "served"
+        self.served.mkdir()
+        tree = {"k": np.arange(6, dtype=np.float32).reshape(1, 2, 3)}
+        members = {"toy/plain.dat": b"plain" * 100, "toy/tree.ckpt": pickle.dumps(tree, protocol=3)}
+        self.archive = folder / "toy-1.tar.gz"
+        with tarfile.open(self.archive, "w:gz") as tar:
+            for name, data in {"../../evil": b"!", **members}.items():
+                info = tarfile.TarInfo(f"toy-1/{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        (self.served / "up.bin").write_bytes(b"upstream" * 10)
+        (self.served / "packed.bin.bz2").write_bytes(bz2.compress(b"packed" * 10))
+        archive = registry.Archive("toy", "1", sha256(self.archive.read_bytes()), 1)
+
+        def weight(name, filename, data, source, **rest):
+            return registry.Weight(name, filename, "a test", "none", sha256(data), (source,), **rest)
+
+        plain, pickled = (registry.Member(archive, "toy/plain.dat"),
+                          registry.Member(archive, "toy/tree.ckpt", load_array_pickle))  # fmt: skip
+        up, packed = (registry.Upstream(f"{address}/{name}") for name in ("up.bin", "packed.bin.bz2"))
+        self.weights = [
+            weight("plain", "plain.dat", members["toy/plain.dat"], plain, size=500),
+            weight("tree", "tree.safetensors", members["toy/tree.ckpt"], pickled,
+                   tensors_sha256=tensors_digest(tree)),
+            weight("up", "up.bin", b"upstream" * 10, up, size=80),
+            weight("packed", "packed.bin", b"packed" * 10, packed, size=60),
+        ]  # fmt: skip
+        self.cache = WeightCache(self.weights)
+
+    def put_by_hand(self, cache):
+        (cache / "archives").mkdir(parents=True)
+        (cache / "archives" / self.archive.name).write_bytes(self.archive.read_bytes())
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
 @pytest.fixture
 def toy(cache, tmp_path, monkeypatch):
-    """A registry of one archive with two members and one upstream file, all tiny and on this disk."""
-    tree = {"k": np.arange(6, dtype=np.float32).reshape(1, 2, 3)}
-    members = {"toy/plain.dat": b"plain" * 100, "toy/tree.ckpt": pickle.dumps(tree, protocol=3)}
-    file = tmp_path / "toy-1.tar.gz"
-    with tarfile.open(file, "w:gz") as tar:
-        for name, data in (
-            {"toy-1/../../evil": b"!"} | {f"toy-1/{k}": v for k, v in members.items()}
-        ).items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    upstream = tmp_path / "up.bin"
-    upstream.write_bytes(b"upstream" * 10)
-    sha = {name: hashlib.sha256(data).hexdigest() for name, data in members.items()}
-    archive = _registry.Archive("toy", "1", hashlib.sha256(file.read_bytes()).hexdigest(), 1)
-    registry = (
-        _registry.Weight(
-            "plain",
-            "plain.dat",
-            "a test",
-            "none",
-            sha["toy/plain.dat"],
-            (_registry.Member(archive, "toy/plain.dat"),),
-            500,
-        ),
-        _registry.Weight(
-            "tree",
-            "tree.safetensors",
-            "a test",
-            "none",
-            sha["toy/tree.ckpt"],
-            (_registry.Member(archive, "toy/tree.ckpt", _fetch.load_array_pickle),),
-        ),
-        _registry.Weight(
-            "up",
-            "up.bin",
-            "a test",
-            "none",
-            hashlib.sha256(upstream.read_bytes()).hexdigest()[:8],
-            (_registry.Upstream(upstream.as_uri()),),
-        ),
-    )
-    monkeypatch.setattr(weights, "REGISTRY", {weight.name: weight for weight in registry})
-    return file
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    handler = functools.partial(QuietHandler, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Toy(tmp_path, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
 
 
-def put_by_hand(cache, file):
-    (cache / "archives").mkdir(parents=True)
-    (cache / "archives" / file.name).write_bytes(file.read_bytes())
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
 
 
 def files_in(folder):
-    return sorted(p.name for p in folder.rglob("*") if p.is_file())
+    """All files but the lock, which stays."""
+    return sorted(p.name for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
 def test_an_archive_put_into_the_cache_by_hand_serves_all_its_members_offline(cache, toy):
-    put_by_hand(cache, toy)
-    assert weights.path("plain").read_bytes() == b"plain" * 100
+    toy.put_by_hand(cache)
+    assert toy.cache.path("plain").read_bytes() == b"plain" * 100
     from safetensors.numpy import load_file
 
-    assert weights.available("tree")
-    np.testing.assert_array_equal(load_file(weights.path("tree"))["k"].ravel(), np.arange(6))
+    assert toy.cache.available("tree")
+    np.testing.assert_array_equal(load_file(toy.cache.path("tree"))["k"].ravel(), np.arange(6))
     assert files_in(cache) == ["plain.dat", "toy-1.tar.gz", "tree.safetensors"]
     assert not (cache.parent / "evil").exists() and not (cache.parent.parent / "evil").exists()
 
 
 def test_a_changed_archive_is_refused_and_leaves_nothing(cache, toy):
-    put_by_hand(cache, toy)
-    file = cache / "archives" / toy.name
+    toy.put_by_hand(cache)
+    file = cache / "archives" / toy.archive.name
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(FileNotFoundError, match="damaged or has changed"):
-        weights.path("plain")
+        toy.cache.path("plain")
     assert files_in(cache) == ["toy-1.tar.gz"]
 
 
-def test_a_changed_member_is_refused_and_leaves_nothing(cache, toy, monkeypatch):
-    put_by_hand(cache, toy)
-    other = {name: dataclasses.replace(weight, sha256="0" * 64) for name, weight in weights.REGISTRY.items()}
-    monkeypatch.setattr(weights, "REGISTRY", other)
+def test_a_changed_member_is_refused_and_leaves_nothing(cache, toy):
+    toy.put_by_hand(cache)
+    other = WeightCache(dataclasses.replace(weight, sha256="0" * 64) for weight in toy.weights)
     with pytest.raises(FileNotFoundError, match="damaged or has changed"):
-        weights.path("plain")
+        other.path("plain")
     assert files_in(cache) == ["toy-1.tar.gz"]
 
 
-def test_a_truncated_cached_file_is_fetched_again(cache, toy):
-    put_by_hand(cache, toy)
-    for name in ("plain", "tree"):
-        whole = weights.path(name).read_bytes()
-        weights.path(name).write_bytes(whole[:-3])
-        assert not weights.available(name)
-        assert weights.path(name).read_bytes() == whole
+@pytest.mark.parametrize("name", ["plain", "tree"])
+def test_a_truncated_cached_file_is_fetched_again(cache, toy, name):
+    toy.put_by_hand(cache)
+    whole = toy.cache.path(name).read_bytes()
+    toy.cache.path(name).write_bytes(whole[:-3])
+    assert not toy.cache.available(name)
+    assert toy.cache.path(name).read_bytes() == whole
 
 
-def test_an_upstream_file_is_fetched_whole(cache, toy, monkeypatch):
+@pytest.mark.parametrize("name", ["plain", "tree"])
+def test_a_flipped_bit_in_a_cached_file_is_found_before_it_is_used(cache, toy, name):
+    toy.put_by_hand(cache)
+    whole = toy.cache.path(name).read_bytes()
+    toy.cache.path(name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert toy.cache.path(name).read_bytes() == whole
+    toy.cache.path(name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (cache / "archives" / toy.archive.name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{name}.* is damaged; .*course.py setup"):
+        toy.cache.path(name)
+
+
+@pytest.mark.parametrize("name, content", [("up", b"upstream" * 10), ("packed", b"packed" * 10)])
+def test_an_upstream_file_is_fetched_whole_and_unpacked(cache, toy, monkeypatch, name, content):
+    with pytest.raises(FileNotFoundError, match="the network may not be asked"):
+        toy.cache.path(name)
     monkeypatch.setenv("FACECOMP_OFFLINE", "0")
-    assert weights.path("up").read_bytes() == b"upstream" * 10
+    assert toy.cache.path(name).read_bytes() == content
+    monkeypatch.setenv("FACECOMP_OFFLINE", "1")
+    assert toy.cache.path(name).read_bytes() == content
+    assert files_in(cache) == [f"{name}.bin"]
 
 
-def test_a_truncated_download_leaves_no_file_behind(cache, toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "served, content, reason",
+    [
+        ("up.bin", b"upstream" * 9 + b"UPSTREAM", "damaged or has changed"),
+        ("up.bin", b"upstream" * 9, "damaged or has changed"),
+        ("up.bin", b"upstream" * 11, "longer than the 80 bytes"),
+        ("packed.bin.bz2", bz2.compress(b"packed" * 11), "longer than the 60 bytes"),
+        ("packed.bin.bz2", bz2.compress(b"packed" * 10)[:-9], "could not be fetched|damaged or has changed"),
+        ("packed.bin.bz2", b"<html>not found</html>", "could not be fetched"),
+        ("up.bin", None, "404"),
+    ],
+)
+def test_a_server_that_sends_something_else_leaves_nothing(cache, toy, monkeypatch, served, content, reason):
     monkeypatch.setenv("FACECOMP_OFFLINE", "0")
-    (tmp_path / "up.bin").write_bytes(b"upstream" * 9)
-    with pytest.raises(FileNotFoundError, match="damaged or has changed"):
-        weights.path("up")
-    assert not weights.available("up") and files_in(cache) == []
+    (toy.served / served).unlink()
+    if content is not None:
+        (toy.served / served).write_bytes(content)
+    name = served.partition(".")[0]
+    with pytest.raises(FileNotFoundError, match=reason):
+        toy.cache.path(name)
+    assert not toy.cache.available(name) and files_in(cache) == []
 
 
-def test_an_interrupted_copy_leaves_no_file_behind(tmp_path):
-    with pytest.raises(KeyboardInterrupt), _fetch.new_file(tmp_path / "w.dat") as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert files_in(tmp_path) == []
+def test_what_a_killed_download_left_is_removed_by_the_next(cache, toy, monkeypatch):
+    monkeypatch.setenv("FACECOMP_OFFLINE", "0")
+    (cache / "unfinished").mkdir(parents=True)
+    (cache / "unfinished" / "tmp123").write_bytes(b"half")
+    toy.cache.path("up")
+    assert files_in(cache) == ["up.bin"]
+
+
+def test_two_that_need_the_same_file_fetch_it_once(cache, toy, monkeypatch):
+    monkeypatch.setenv("FACECOMP_OFFLINE", "0")
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(toy.cache.path, ["up"] * 8))
+    assert {file.read_bytes() for file in found} == {b"upstream" * 10}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of this kind are POSIX's")
-def test_a_new_file_is_as_readable_as_any_other(tmp_path):
-    (tmp_path / "plain.dat").write_bytes(b"")
-    with _fetch.new_file(tmp_path / "w.dat") as file:
-        file.write(b"whole")
-    assert (tmp_path / "w.dat").stat().st_mode == (tmp_path / "plain.dat").stat().st_mode
-
-
-def test_bz2_files_are_unpacked_on_the_way_and_a_broken_one_is_refused(tmp_path):
-    import bz2
-
-    data = os.urandom(1000)
-    packed = tmp_path / "w.dat.bz2"
-    packed.write_bytes(bz2.compress(data))
-    _fetch.download(packed.as_uri(), tmp_path / "w.dat", hashlib.sha256(data).hexdigest())
-    assert (tmp_path / "w.dat").read_bytes() == data
-    packed.write_bytes(bz2.compress(data)[:-50])
-    with pytest.raises(_fetch.FetchError, match="could not be fetched"):
-        _fetch.download(packed.as_uri(), tmp_path / "other.dat", hashlib.sha256(data).hexdigest())
-    assert not (tmp_path / "other.dat").exists()
+def test_cached_files_are_as_readable_as_any_other(cache, toy, monkeypatch):
+    monkeypatch.setenv("FACECOMP_OFFLINE", "0")
+    toy.put_by_hand(cache)
+    (cache / "plain").write_bytes(b"")
+    modes = {toy.cache.path(name).stat().st_mode for name in ("plain", "tree", "up", "packed")}
+    assert modes == {(cache / "plain").stat().st_mode}
 
 
 @pytest.mark.parametrize("name", sorted(weights.REGISTRY))
@@ -204,9 +244,9 @@ def test_unknown_weights_name_the_known_ones():
 def test_every_entry_says_what_it_is_for_and_under_which_licence():
     for weight in weights.REGISTRY.values():
         assert weight.purpose and weight.licence and weight.sources
-        assert re.fullmatch(r"[0-9a-f]{8,64}", weight.sha256)
+        assert re.fullmatch(r"[0-9a-f]{64}", weight.sha256)
         for source in weight.sources:
-            if isinstance(source, _registry.Upstream):
+            if isinstance(source, registry.Upstream):
                 assert source.url.startswith("https://")
     assert len({weight.filename for weight in weights.REGISTRY.values()}) == len(weights.REGISTRY)
 
@@ -225,14 +265,14 @@ def test_a_pickle_that_holds_more_than_arrays_is_refused(payload, monkeypatch):
     called = []
     monkeypatch.setattr(os, "system", called.append)
     with pytest.raises(pickle.UnpicklingError, match="refused"):
-        _fetch.load_array_pickle(pickle.dumps(payload, protocol=2))
+        load_array_pickle(pickle.dumps(payload, protocol=2))
     assert not called
 
 
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_pickled_arrays_in_containers_come_back(protocol):
     tree = {"a": [np.float32([[1, 2], [3, 4]]), 3], "b": (np.arange(3),)}
-    back = _fetch.load_array_pickle(pickle.dumps(tree, protocol=protocol))
+    back = load_array_pickle(pickle.dumps(tree, protocol=protocol))
     np.testing.assert_array_equal(back["a"][0], tree["a"][0])
     np.testing.assert_array_equal(back["b"][0], tree["b"][0])
 
@@ -241,7 +281,7 @@ def run_with_torchvision(source, tmp_path):
     """Run `ensure_torchvision` in a process whose torchvision is ``source``; its lines of output."""
     (tmp_path / "torchvision.py").write_text(source)
     program = (
-        "import sys; from facecomp_lib._torchvision import ensure_torchvision; "
+        "import sys; from facecomp_lib.weights.torchvision_fix import ensure_torchvision; "
         "print(ensure_torchvision(), 'torch' in sys.modules)"
     )
     result = subprocess.run(
@@ -264,7 +304,7 @@ def test_only_the_missing_operator_failure_is_repaired(tmp_path):
 
 
 def test_torchvision_imports_here():
-    from facecomp_lib._torchvision import ensure_torchvision
+    from facecomp_lib.weights.torchvision_fix import ensure_torchvision
 
     ensure_torchvision()
     assert ensure_torchvision() is False, "once repaired it stays so"
@@ -364,7 +404,7 @@ def test_vgg16_features_are_frozen_and_agree_with_lpips_own_trunk():
     torch.testing.assert_close(features[:30](image), weights.lpips_model("vgg").net(image).relu5_3)
 
 
-def test_upstream_vgg_files_are_read_by_torchvisions_names(cache, monkeypatch):
+def test_upstream_vgg_files_are_read_by_torchvisions_names(tmp_path):
     """A stand-in for torchvision's VGG-19 file with its names and shapes, saved as PyTorch saves it."""
     widths = [
         3,
@@ -377,9 +417,8 @@ def test_upstream_vgg_files_are_read_by_torchvisions_names(cache, monkeypatch):
             torch.full((1, 1, 1, 1), 0.01).expand(after, before, 3, 3).contiguous()
         )
         state[f"features.{indices[i]}.bias"] = torch.zeros(after)
-    cache.mkdir()
-    torch.save(state, cache / weights.REGISTRY["vgg19"].filename)
-    features = weights.vgg19_features()
+    torch.save(state, tmp_path / "vgg19.pth")
+    features = vgg.vgg_layers((2, 2, 4, 4, 4), vgg.torchvision_features(tmp_path / "vgg19.pth"))
     assert len(features) == 37 and features(noise(0, 32)).shape == (1, 512, 1, 1)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 
+from facecomp_lib.utils.files import atomic_write
 from tools.execute import Outcome, execute, share_cores
 from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find
 
@@ -54,11 +55,10 @@ def write_index(folder: Path, notebooks: Path, outcomes: list[Outcome]) -> Path:
     known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
     known.update({outcome.name: asdict(outcome) for outcome in outcomes})
     known = {name: known[name] for name in sorted(known) if (notebooks / f"{name}.ipynb").exists()}
-    memory.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    atomic_write(memory, json.dumps(known, indent=1))
     rows = "\n".join(_row(Outcome(**fields), notebooks) for fields in known.values())
     index = folder / "index.html"
-    index.write_text(PAGE.format(rows=rows), encoding="utf-8")
-    return index
+    return atomic_write(index, PAGE.format(rows=rows))
 
 
 def _row(outcome: Outcome, notebooks: Path) -> str:

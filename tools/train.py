@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 
+from facecomp_lib.utils.files import atomic_write
 from tools import parameters
 from tools.execute import Outcome, execute
 from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find_one
@@ -47,9 +48,7 @@ def run(notebook: Path, folder: Path, given: dict[str, Any]) -> Outcome:
         "seconds": round(outcome.seconds, 1),
         "error": outcome.error,
     }
-    unfinished = folder / f"{RECORD}.part"
-    unfinished.write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
-    unfinished.replace(folder / RECORD)
+    atomic_write(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
     return outcome
 
 

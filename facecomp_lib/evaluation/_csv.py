@@ -9,11 +9,10 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from facecomp_lib import _fetch
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["read", "write"]
 
@@ -28,8 +27,7 @@ def write(path: str | os.PathLike[str], measures: Sequence[str], rows: Iterable[
     writer.writerow([*KEYS, *measures])
     for *key, numbers in rows:
         writer.writerow([*key, *("" if np.isnan(number) else repr(float(number)) for number in numbers)])
-    with _fetch.new_file(Path(path)) as file:
-        file.write(text.getvalue().encode())
+    atomic_write(path, text.getvalue())
 
 
 def read(path: str | os.PathLike[str]) -> tuple[list[str], list[Row]]:

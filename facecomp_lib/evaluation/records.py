@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecomp_lib import _fetch
 from facecomp_lib.evaluation.bootstrap import Estimate
 from facecomp_lib.evaluation.comparison import Comparison
 from facecomp_lib.evaluation.table import Table
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["load_runs", "recorded", "recorded_means", "save_runs"]
 
@@ -53,8 +53,7 @@ def save_runs(
         for image, person in enumerate(range(count) if groups is None else groups.tolist()):
             numbers = (_text(column[image], keep) for column, keep in zip(columns, kept, strict=True))
             writer.writerow([*key, image, person, *numbers])
-    with _fetch.new_file(Path(path)) as file:
-        file.write(gzip.compress(text.getvalue().encode(), mtime=0))
+    atomic_write(path, gzip.compress(text.getvalue().encode(), mtime=0))
 
 
 def _cells(run: Comparison) -> dict[tuple[str, str], dict[str, NDArray[np.float64]]]:

@@ -9,6 +9,7 @@ where it stopped; the result's bytes do not depend on interruptions or on the nu
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import io
 import json
@@ -31,6 +32,7 @@ from facecomp_lib.faces.codec import encode_record
 from facecomp_lib.faces.image_io import read_image
 from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
 from facecomp_lib.faces.splits import split_of
+from facecomp_lib.utils.files import atomic_write, expand, locked
 
 __all__ = ["MANIFEST", "Options", "prepare"]
 
@@ -112,8 +114,8 @@ def prepare(
     from facecomp_lib.faces.store import Writer
 
     options = options or Options()
-    job = _plan(Path(source), options, labels, landmarks)
-    out = Path(folder)
+    job = _plan(expand(source), options, labels, landmarks)
+    out = expand(folder)
     writer = Writer(
         out,
         Path(source).stem,
@@ -125,16 +127,27 @@ def prepare(
     parts = range(-(-len(job.names) // options.part_length))
     pieces = out / "unfinished"
     if not _finished(out):
-        pieces.mkdir(exist_ok=True)
-        todo = [part for part in parts if not (writer.has_part(part) and _piece(pieces, part).is_file())]
-        for part, (records, rows) in _run(job, todo, workers, progress):
-            _write_atomically(_piece(pieces, part), _csv_text(rows))
-            writer.add_part(part, records)
-        rows = [row for part in parts for row in _read_csv(_piece(pieces, part))]
-        _write_atomically(out / MANIFEST, _csv_text(rows))
-        writer.finish(manifest=MANIFEST)
+        with _alone(pieces):
+            todo = [part for part in parts if not (writer.has_part(part) and _piece(pieces, part).is_file())]
+            for part, (records, rows) in _run(job, todo, workers, progress):
+                atomic_write(_piece(pieces, part), _csv_text(rows))
+                writer.add_part(part, records)
+            rows = [row for part in parts for row in _read_csv(_piece(pieces, part))]
+            atomic_write(out / MANIFEST, _csv_text(rows))
+            writer.finish(manifest=MANIFEST)
     shutil.rmtree(pieces, ignore_errors=True)
     return _count(_read_csv(out / MANIFEST))
+
+
+@contextlib.contextmanager
+def _alone(pieces: Path) -> Iterator[None]:
+    try:
+        with locked(pieces / "lock"):
+            yield
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"Another process prepares {pieces.parent}: wait until it ends, or choose another folder."
+        ) from error
 
 
 def _finished(folder: Path) -> bool:
@@ -373,9 +386,3 @@ def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 def _read_csv(file: Path) -> list[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.unfinished-{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, file)

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from facecomp_lib.faces import codec
 from facecomp_lib.faces.splits import SPLITS
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Store", "Writer"]
 
@@ -152,7 +153,7 @@ class Writer:
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, self.schema) as file:
                 file.write_batch(batch)
 
-        _atomically(path, write)
+        atomic_write(path, write)
         return True
 
     def finish(self, **meta: object) -> Path:
@@ -161,7 +162,7 @@ class Writer:
         Raises:
             ValueError: a part is missing in between, or an identity occurs in two splits.
         """
-        for leftover in self.folder.glob(".*.unfinished-*"):
+        for leftover in self.folder.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         names = sorted(path.name for path in self.folder.iterdir() if _PART.fullmatch(path.name))
         if not names or names != [self._part(index).name for index in range(len(names))]:
@@ -196,9 +197,7 @@ class Writer:
 
     def _write_meta(self, meta: Mapping[str, Any]) -> None:
         text = json.dumps(meta, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        _atomically(
-            self.folder / META, lambda temporary: temporary.write_text(text, encoding="utf-8", newline="\n")
-        )
+        atomic_write(self.folder / META, text)
 
     def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
         size = self._head["size"]
@@ -338,18 +337,6 @@ def _merged(head: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     if taken:
         raise ValueError(f"meta.json says {', '.join(sorted(taken))} itself: name your entries otherwise.")
     return dict(head) | dict(json.loads(json.dumps(meta)))
-
-
-def _atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a file beside ``path``, then rename it: readers see all of it or nothing."""
-    temporary = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:

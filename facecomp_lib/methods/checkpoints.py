@@ -1,4 +1,4 @@
-"""Checkpoints that travel with the course: float16 weights in safetensors, and a JSON card beside them."""
+"""Checkpoints that travel with the course: float16 or 8-bit weights in safetensors, and a JSON card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from facecomp_lib.methods.base import Method
+from facecomp_lib.methods.eight_bit import pack, unpack
 from facecomp_lib.methods.registry import build, find
+from facecomp_lib.utils.files import atomic_write, expand
 
 __all__ = ["load", "pretrained", "save"]
 
@@ -37,13 +39,22 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
     return load(FOLDER / f"{stem}.safetensors")
 
 
-def save(method: Method, path: str | os.PathLike[str], networks: Iterable[str], **card: Any) -> Path:
+def save(
+    method: Method,
+    path: str | os.PathLike[str],
+    networks: Iterable[str],
+    *,
+    eight_bit: bool = False,
+    **card: Any,
+) -> Path:
     """Write a checkpoint, ``PATH.safetensors`` and ``PATH.json``: equal runs give equal bytes of weights.
 
     Args:
         method: what to save.
         path: of the weights; the card lies beside them.
         networks: names of those that ``complete`` needs; discriminators can stay at home.
+        eight_bit: store large weights in half the bytes of float16 (`eight_bit.pack`); for what travels
+            with the course.
         card: what a reader should know: data, steps, seed, hardware, metrics.
 
     Raises:
@@ -51,7 +62,7 @@ def save(method: Method, path: str | os.PathLike[str], networks: Iterable[str], 
     """
     from safetensors.torch import save as to_bytes
 
-    path = Path(path).with_suffix(".safetensors")
+    path = expand(path).with_suffix(".safetensors")
     wanted = tuple(networks)
     if unknown := [network for network in wanted if network not in method.networks]:
         raise ValueError(f"{method.name} has no network {unknown}; it has {', '.join(method.networks)}.")
@@ -60,7 +71,7 @@ def save(method: Method, path: str | os.PathLike[str], networks: Iterable[str], 
         for key, value in method.state_dict().items()
         if key.split(".")[0] in wanted
     }
-    data = to_bytes(weights)
+    data = to_bytes(pack(weights) if eight_bit else weights)
     content = {
         "method": method.name,
         "config": method.config,
@@ -68,11 +79,8 @@ def save(method: Method, path: str | os.PathLike[str], networks: Iterable[str], 
         "sha256": hashlib.sha256(data).hexdigest(),
         **card,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for target, payload in ((path, data), (path.with_suffix(".json"), _json(content))):
-        temporary = target.with_name(target.name + ".part")
-        temporary.write_bytes(payload)
-        os.replace(temporary, target)
+    atomic_write(path, data)
+    atomic_write(path.with_suffix(".json"), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
 
 
@@ -85,7 +93,7 @@ def load(path: str | os.PathLike[str]) -> Method:
     """
     from safetensors.torch import load as from_bytes
 
-    path = Path(path)
+    path = expand(path)
     card_path = path.with_suffix(".json")
     for needed in (path, card_path):
         if not needed.is_file():
@@ -101,10 +109,9 @@ def load(path: str | os.PathLike[str]) -> Method:
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"{path} is damaged or not the file that its card describes: fetch it again.")
     method = build(name, **config)
-    networks = [_current_name(network) for network in networks]
     weights = {
-        _current_name(key): value.float() if value.is_floating_point() else value
-        for key, value in from_bytes(data).items()
+        key: value.float() if value.is_floating_point() else value
+        for key, value in unpack(from_bytes(data)).items()
     }
     own = method.state_dict()
     wanted = {key: value.shape for key, value in own.items() if key.split(".")[0] in networks}
@@ -117,12 +124,3 @@ def load(path: str | os.PathLike[str]) -> Method:
     method.load_state_dict({**own, **weights})
     method.card = card
     return method.eval()
-
-
-def _current_name(key: str) -> str:
-    """A weight's name today: older checkpoints say critic and to_picture."""
-    return key.replace("critic", "discriminator").replace("to_picture", "to_image")
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

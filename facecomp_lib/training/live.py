@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facecomp_lib import _fetch
 from facecomp_lib.show.training import MOMENTS, is_loss, thin, training_figure
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["LiveFigure", "Trace"]
 
@@ -160,8 +160,7 @@ class LiveFigure:
             data, metadata = sheet._repr_mimebundle_() if last else output(sheet, "image/jpeg", sheet.jpeg())
             self._display(data, metadata)
         if self.file is not None and (last or not self._in_notebook):
-            with _fetch.new_file(self.file) as file:
-                file.write(sheet.png() if last else sheet.quick_png())
+            atomic_write(self.file, sheet.png() if last else sheet.quick_png())
 
     def _display(self, data: dict, metadata: dict) -> None:
         from IPython.display import display

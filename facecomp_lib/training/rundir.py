@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facecomp_lib import _fetch
 from facecomp_lib.methods import Stage
 from facecomp_lib.training.facts import differences, fingerprint
 from facecomp_lib.training.state import write_text
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Log", "claim", "locked", "read_json", "read_log", "weights_path", "write_image"]
 
@@ -157,5 +157,4 @@ def write_image(path: Path, rows: Sequence[Tensor]) -> None:
 
     grid = torch.cat([torch.cat(list(row.cpu()), 2) for row in rows], 1)  # [3, rows * S, N * S]
     pixels = (grid * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    with _fetch.new_file(path) as file:
-        Image.fromarray(pixels).save(file, "WEBP", quality=90)
+    atomic_write(path, lambda temporary: Image.fromarray(pixels).save(temporary, "WEBP", quality=90))

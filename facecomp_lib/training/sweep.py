@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facecomp_lib import _fetch
 from facecomp_lib.training.state import write_text
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]
 
@@ -87,8 +87,7 @@ class Runs:
         writer = csv.DictWriter(text, Runs(rows).columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        with _fetch.new_file(Path(path)) as file:
-            file.write(text.getvalue().encode())
+        atomic_write(path, text.getvalue())
 
     def __str__(self) -> str:
         """What differs between the runs, and their results; then what is wrong, a line each.

