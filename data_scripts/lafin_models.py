@@ -64,7 +64,7 @@ from data_scripts.models_by_seed import (
     training_facts,
 )
 from facecomp_lib import evaluation, faces, masks, methods
-from facecomp_lib.papers.lafin import jointly, locating
+from facecomp_lib.papers.lafin import locating
 
 SIZE, WIDTH = 64, 0.25
 FULL, JOINT, PREDICTOR = "full", "joint", "predictor"
@@ -120,8 +120,7 @@ def stages(job: Job, method: methods.Method, given: argparse.Namespace) -> list[
     """The plan of a job; generators' plans have as many steps, and show the same faces and holes."""
     if job.model == PREDICTOR:
         return [locating(job.steps, lr=given.locate_lr, ema=given.ema)]
-    plan = generator_stages(method, job.steps, given)
-    return [replace(jointly(stage), name=stage.name) for stage in plan] if job.model == JOINT else plan
+    return generator_stages(method, job.steps, given, joint=job.model == JOINT)
 
 
 def do(job: Job, given: argparse.Namespace) -> float:

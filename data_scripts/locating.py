@@ -97,13 +97,16 @@ def built(seed: int, given: argparse.Namespace, **options: Any) -> methods.Metho
     return method
 
 
-def generator_stages(method: methods.Method, steps: int, given: argparse.Namespace) -> list[methods.Stage]:
+def generator_stages(
+    method: methods.Method, steps: int, given: argparse.Namespace, joint: bool = False
+) -> list[methods.Stage]:
     """``inpaint``, then ``refine``; without a perceptual network all is ``inpaint``.
 
     Args:
         method: a lafin.
         steps: of both.
         given: of :func:`plan_options`.
+        joint: the predictor learns as well.
 
     Raises:
         ValueError: more style steps than steps.
@@ -112,7 +115,7 @@ def generator_stages(method: methods.Method, steps: int, given: argparse.Namespa
     if not 0 <= style_steps <= steps:
         raise ValueError(f"style_steps must be from 0 to the generator's {steps} steps, not {style_steps}.")
     style_steps = style_steps if method.config["perceptual"] else 0
-    rates = {"lr": given.lr, "discriminator_lr": given.discriminator_lr, "ema": given.ema}
+    rates = {"lr": given.lr, "discriminator_lr": given.discriminator_lr, "ema": given.ema, "joint": joint}
     stages = [inpainting(steps - style_steps, perceptual=False, **rates)] if steps > style_steps else []
     return [*stages, replace(inpainting(style_steps, **rates), name="refine")] if style_steps else stages
 

@@ -956,6 +956,9 @@ def curriculum(
     return stages
 
 
+GFC.STAGES = {"parsing": parsing_stage, "curriculum": curriculum}
+
+
 # %%
 # NBVAL_CHECK_OUTPUT
 for stage in GFC(size=64, width=0.125).stages("lesson"):

@@ -719,8 +719,13 @@ def together(
     batch_size: int = 16,
     lr: float = 2e-4,
     ema: float | None = 0.995,
+    adversarial: bool = True,
 ) -> Stage:
-    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks."""
+    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks.
+
+    Args:
+        adversarial: with discriminators; without, the generator learns from the reconstruction losses alone.
+    """
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
     optimizers = {
@@ -728,12 +733,18 @@ def together(
             (f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr
         )
         for name in names.values()
+        if adversarial
     }
     own: dict[str, float] = {}
     for task, name in names.items():
-        own |= {name: weights[task][1], f"fool_{name}": weights[task][0]}
+        own[name] = weights[task][1]
+        if adversarial:
+            own[f"fool_{name}"] = weights[task][0]
     optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
     return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+
+
+CollaGAN.STAGES = {"together": together}
 
 
 # %%

@@ -1005,33 +1005,26 @@ def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | No
 
 
 def inpainting(
-    steps: int,
-    perceptual: bool = True,
-    batch_size: int = 4,
-    lr: float = 1e-4,
-    discriminator_lr: float = 1e-5,
-    ema: float | None = 0.999,
-) -> Stage:
+    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, discriminator_lr: float = 1e-5,
+    ema: float | None = 0.999, joint: bool = False,
+) -> Stage:  # fmt: skip
     """The generator learns, with true landmarks, and the discriminator against it.
 
     Args:
         perceptual: with the perceptual and the style loss.
+        joint: the predictor learns beside the generator, which sees what it predicts at that moment.
     """
     terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
+    networks: tuple[str, ...] = ("generator",)
+    if joint:
+        terms, networks = {**terms, "landmarks": 1.0}, ("predictor", "generator")
     optimizers = {
         "discriminator": OptimizerConfig(
             ("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)
         ),
-        "generator": OptimizerConfig(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
+        "generator": OptimizerConfig(networks, terms, lr=lr, betas=(0.0, 0.9)),
     }
     return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
-
-
-def jointly(stage: Stage) -> Stage:
-    """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
-    artist = stage.optimizers["generator"]
-    both = replace(artist, networks=("predictor", "generator"), losses={**artist.losses, "landmarks": 1.0})
-    return replace(stage, name="jointly", optimizers={**stage.optimizers, "generator": both})
 
 
 def detecting(
@@ -1047,12 +1040,15 @@ def detecting(
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
+LaFIn.STAGES = {"landmarks": locating, "inpaint": inpainting, "detect": detecting}
+
+
 # %% [markdown]
-# A **joint** training is there, too: the predictor learns beside the generator; generator and discriminator
-# see what it predicts *now*. And `detecting` asks whether completed faces help those who train a landmark
-# detector. The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the
-# authors draw, in training of another length; the checkpoint of section 10, with some thousand steps, draws
-# wider ones.
+# A **joint** training is there, too (`joint=True`): the predictor learns beside the generator; generator and
+# discriminator see what it predicts *now*. And `detecting` asks whether completed faces help those who train
+# a landmark detector. The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are
+# what the authors draw, in training of another length; the checkpoint of section 10, with some thousand
+# steps, draws wider ones.
 #
 # ## 9. Training, live
 #

@@ -808,7 +808,7 @@ def test_shorter_training_has_the_papers_optimizers_and_ends_with_all_losses(pre
 
 
 def test_half_of_the_holes_are_blocks_of_half_the_side_and_half_irregular():
-    stages = [*build().stages("full"), lafin.jointly(lafin.inpainting(1)), lafin.detecting(1, True)]
+    stages = [*build().stages("full"), lafin.inpainting(1, joint=True), lafin.detecting(1, True)]
     for stage in stages:
         blocks = [kind for kind in stage.masks if kind == "random_square"]
         others = [kind for kind in stage.masks if kind != "random_square"]
@@ -850,8 +850,8 @@ def test_a_detector_learns_from_one_term(augmented):
 
 def test_jointly_is_inpainting_with_the_predictor_as_well():
     before = lafin.inpainting(5, False, batch_size=3, ema=0.9)
-    stage = lafin.jointly(before)
-    assert (stage.name, stage.steps, stage.batch_size, stage.ema) == ("jointly", 5, 3, 0.9)
+    stage = lafin.inpainting(5, False, batch_size=3, ema=0.9, joint=True)
+    assert (stage.name, stage.steps, stage.batch_size, stage.ema) == ("inpaint", 5, 3, 0.9)
     terms = {term: w for optimizer in stage.optimizers.values() for term, w in optimizer.losses.items()}
     assert terms == {"landmarks": 1, "discriminator": 1, "pixel": 1, "tv": 0.1, "adversarial": 0.01}
     last = [*stage.optimizers.values()][-1]  # of whose networks the average is kept
@@ -887,10 +887,9 @@ def test_inpainting_draws_with_the_true_landmarks(method, sample):
     assert torch.equal(drawn["composite"], torch.where(sample.mask > 0.5, truth, drawn["raw"]))
 
 
-@pytest.mark.parametrize("jointly", [False, True])
-def test_no_loss_of_the_generator_reaches_the_predictor(jointly, seeing, sample):
-    stage = lafin.inpainting(1)
-    drawn = seeing.train().draw(sample, lafin.jointly(stage) if jointly else stage)
+@pytest.mark.parametrize("joint", [False, True])
+def test_no_loss_of_the_generator_reaches_the_predictor(joint, seeing, sample):
+    drawn = seeing.train().draw(sample, lafin.inpainting(1, joint=joint))
     for term in TERMS:
         loss = seeing.losses(sample, drawn, [term])[term]
         assert reached(loss, seeing.generator) and not reached(loss, seeing.predictor), term
@@ -898,13 +897,13 @@ def test_no_loss_of_the_generator_reaches_the_predictor(jointly, seeing, sample)
 
 
 def test_the_discriminators_loss_reaches_nobody_else(seeing, sample):
-    drawn = seeing.train().draw(sample, lafin.jointly(lafin.inpainting(1)))
+    drawn = seeing.train().draw(sample, lafin.inpainting(1, joint=True))
     loss = seeing.loss_discriminator(sample, drawn)
     assert [reached(loss, network) for network in seeing.networks.values()] == [False, False, True]
 
 
 def test_jointly_the_generator_sees_what_the_predictor_says_and_the_predictor_learns(method, sample):
-    drawn = method.eval().draw(sample, lafin.jointly(lafin.inpainting(1, False)))
+    drawn = method.eval().draw(sample, lafin.inpainting(1, False, joint=True))
     points = 32 * method.predictor(method.given(sample.image, sample.mask))
     assert torch.equal(drawn["map"], lafin.landmark_map(points, 32))
     assert not torch.equal(drawn["map"], lafin.landmark_map(sample.faces.landmarks, 32))
@@ -969,7 +968,7 @@ def test_terms_that_nobody_wants_cost_nothing(sample, monkeypatch):
 STAGES = {
     "locating": lambda: lafin.locating(2, ema=0.5),
     "inpainting": lambda: lafin.inpainting(2, False, ema=0.5),
-    "jointly": lambda: lafin.jointly(lafin.inpainting(2, False, ema=0.5)),
+    "jointly": lambda: lafin.inpainting(2, False, ema=0.5, joint=True),
     "detecting": lambda: lafin.detecting(2, augmented=False, ema=0.5),
     "detecting augmented": lambda: lafin.detecting(2, augmented=True, ema=0.5),
 }

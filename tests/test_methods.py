@@ -14,9 +14,13 @@ from facecomp_lib.methods import (
     TrainBatch,
     base,
     checkpoints,
+    registry,
     sample_keys,
     uniform,
 )
+
+for paper in methods.NAMES:
+    registry.find(paper)  # imported once: an import in a test would register in that test's classes only
 
 
 @pytest.fixture(autouse=True)
@@ -294,3 +298,31 @@ def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
         methods.pretrained("dots", "wide", 64)
     methods.save(methods.build("dots"), tmp_path / "dots-16", ["painter"])
     assert methods.pretrained("dots", size=16).card["method"] == "dots"
+
+
+# --------------------------------------------------------------------------------------------- stages by name
+
+
+def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
+    method = methods.build("collagan", size=32, width=0.125, tasks="is", regime="noise")
+    (stage,) = method.make_stages("together", steps=3, lr=0.01)
+    assert (stage.steps, stage.masks) == (3, ("noise",)) and "labels" in stage.optimizers["generator"].losses
+    (alone,) = method.make_stages("together", steps=3, adversarial=False)
+    assert {name: set(optimizer.losses) for name, optimizer in alone.optimizers.items()} == {
+        "generator": {"image", "labels"}
+    }
+    gfc = methods.build("gfc", size=32, width=0.125)
+    assert [stage.steps for stage in gfc.make_stages("curriculum", steps=(1, 2, 3))] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nothing", {}, "no stage 'nothing': choose one of together"),
+        ("together", {"speed": 1}, "no option speed; it has tasks, steps"),
+        ("together", {}, "needs steps"),
+    ],
+)
+def test_a_stage_that_cannot_be_built_says_why(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        methods.build("collagan", size=32, width=0.125).make_stages(name, **options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -68,6 +69,8 @@ class Method(nn.Module, ABC):
     """
 
     name: ClassVar[str] = ""
+    STAGES: ClassVar[Mapping[str, Callable[..., Stage | list[Stage]]]] = {}
+    """Name -> the function that builds this stage, or these stages, from options such as ``steps``."""
     completes = True
     """Whether :meth:`complete` has an answer; the trainer draws faces of those that have one."""
 
@@ -99,6 +102,32 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def stages(self, preset: str) -> list[Stage]:
         """How it is trained, stage after stage, at the size of a preset."""
+
+    def make_stages(self, name: str, **options: Any) -> list[Stage]:
+        """The stages that one entry of :attr:`STAGES` builds for this method.
+
+        Args:
+            name: of the entry.
+            options: of its function. Those that the method has, too (such as ``size``), are the method's
+                unless they are given.
+
+        Raises:
+            ValueError: no such entry, an option that its function does not take, or one that it needs.
+        """
+        if name not in self.STAGES:
+            raise ValueError(f"{self.name} has no stage {name!r}: choose one of {', '.join(self.STAGES)}.")
+        parameters = inspect.signature(self.STAGES[name]).parameters
+        if unknown := sorted(set(options) - set(parameters)):
+            raise ValueError(
+                f"Stage {name!r} of {self.name} has no option {', '.join(unknown)}; it has "
+                f"{', '.join(parameters)}."
+            )
+        options = {key: self.config[key] for key in parameters if key in self.config} | options
+        needed = [key for key, value in parameters.items() if value.default is value.empty]
+        if missing := [key for key in needed if key not in options]:
+            raise ValueError(f"Stage {name!r} of {self.name} needs {', '.join(missing)}.")
+        stages = self.STAGES[name](**options)
+        return [stages] if isinstance(stages, Stage) else stages
 
     @abstractmethod
     def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
