@@ -1,1 +1,1 @@
-"""What every other package may use: checks of arguments, keyed random numbers. It imports nothing of ours."""
+"""What every other part of the library may use: files, checks, keyed random numbers."""
