@@ -37,6 +37,7 @@ from data_scripts.locating import (
     built,
     generator_stages,
     located,
+    locator,
     plan_facts,
     plan_options,
     style_facts,
@@ -139,7 +140,7 @@ def measured(job: Job, method: methods.Method) -> evaluation.Comparison:
     fills = {job.model: method}
     found = [evaluation.evaluate(fills, test, HOLES, MEASURES, limit, progress=progress(), by="person")]
     if job.model in (FULL, JOINT):
-        found.append(located({job.model: method.locate}, test, HOLES, limit, method.device, progress()))
+        found.append(located({job.model: locator(method)}, test, HOLES, limit, method.device, progress()))
     if job.model == FULL:
         average = average_face(data_of(job.faces, SIZE))
         found.append(located({AVERAGE: average}, test, HOLES, limit, method.device, progress()))

@@ -39,6 +39,11 @@ Locator = Callable[[Tensor, Tensor], Tensor]
 """Image ``[B, 3, S, S]`` and mask ``[B, 1, S, S]`` -> landmarks ``[B, 68, 2]`` in px."""
 
 
+def locator(method: methods.Method) -> Locator:
+    """What a lafin's predictor finds."""
+    return lambda image, mask: method.complete(image, mask).extras["landmarks"]
+
+
 # -------------------------------------------------------------------------------------- options, training
 
 
@@ -273,5 +278,5 @@ def compared(
 ) -> evaluation.Comparison:
     """A lafin's completions beside every classical fill's, and its landmarks beside the average face's."""
     completed = evaluation.evaluate(fills_of({"lafin": method}), test, holes, measures, limit, by=by(test))
-    locators = {"lafin": method.locate, AVERAGE: average}
+    locators = {"lafin": locator(method), AVERAGE: average}
     return joined([completed, located(locators, test, holes, limit, method.device)])

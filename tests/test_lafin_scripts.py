@@ -226,9 +226,9 @@ def test_true_landmarks_are_what_the_generator_gets_as_true_landmarks(tiny):
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None).eval()
     batch = faces.batch(evaluation.protocol.drawn_faces(len(faces), 4, 0))
     scores = lafin_models.with_true_landmarks(method, faces, 4)
-    monkey = method.locate
+    find = locating.locator(method)
     method.predictor.forward = lambda x: batch.landmarks / 32  # an oracle
-    assert torch.allclose(monkey(batch.image, torch.ones(4, 1, 32, 32)), batch.landmarks, atol=1e-4)
+    assert torch.allclose(find(batch.image, torch.ones(4, 1, 32, 32)), batch.landmarks, atol=1e-4)
     same = evaluation.evaluate({"oracle": method}, faces, ["center"], ["psnr"], 4)
     assert scores.values("psnr", lafin_models.TRUE, "center") == pytest.approx(
         same.values("psnr", "oracle", "center"), rel=1e-4
