@@ -14,9 +14,14 @@ from facecomp_lib.methods import (
     TrainBatch,
     base,
     checkpoints,
+    loss_terms,
+    registry,
     sample_keys,
     uniform,
 )
+
+for paper in methods.NAMES:
+    registry.find(paper)  # imported once: an import in a test would register in that test's classes only
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +45,13 @@ def define(name="dots", module=__name__):
         def stages(self, preset):
             return [Stage("paint", 1, {"painter": OptimizerConfig(("painter",), {"paint": 1.0})})]
 
-        def draw(self, sample, stage):
-            return {"raw": self.painter(sample.image)}
+        def forward_train(self, batch, stage):
+            return {"raw": self.painter(batch.image)}
 
-        def loss_paint(self, sample, drawn):
-            return (drawn["raw"] - sample.image).square().mean()
+        def loss_paint(self, batch, outputs):
+            return (outputs["raw"] - batch.image).square().mean()
 
-        def generate(self, image, mask, seed):
+        def predict(self, image, mask, *, seed=0, grey: float = 0.0):
             self.was_training = self.training
             self.saw = image
             noise = uniform(torch.tensor([seed]), image.shape[1:])
@@ -90,7 +95,7 @@ def test_seed_step_sample_and_salt_each_change_the_numbers():
 
 def test_known_values_of_the_generator_do_not_change_with_machine_or_version():
     # by hand: lowbias32(0) = 0, lowbias32(1) = 1753845952 (published with the mixer)
-    from facecomp_lib.methods.random import _mix
+    from facecomp_lib.utils.random import _mix
 
     assert _mix(torch.tensor([0, 1])).tolist() == [0, 1753845952]
 
@@ -175,11 +180,13 @@ def test_losses_are_found_by_name():
     method = build()
     from facecomp_lib.faces import FaceBatch
 
-    sample = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
-    drawn = method.draw(sample, method.stages("lesson")[0])
-    assert set(method.losses(sample, drawn, ["paint"])) == {"paint"}
+    batch = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
+    (stage,) = method.stages("lesson")
+    assert loss_terms(stage) == {"paint"}
+    outputs = method.forward_train(batch, stage)
+    assert set(method.losses(batch, outputs, ["paint"])) == {"paint"}
     with pytest.raises(ValueError, match="no loss 'pain'; it has paint"):
-        method.losses(sample, drawn, ["pain"])
+        method.losses(batch, outputs, ["pain"])
 
 
 def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_they_were():
@@ -247,7 +254,7 @@ def test_a_checkpoint_comes_back_with_its_card(tmp_path):
     method = build(grey=0.25)
     method.discriminator.running_mean.fill_(2.0)
     path = methods.save(method, tmp_path / "dots-16", ["painter"], data="made up", steps=3)
-    again = checkpoints.load(path)
+    again = methods.load(path)
     assert again.config == method.config and not again.training
     assert torch.equal(again.painter.weight, method.painter.weight.half().float())
     assert again.discriminator.running_mean.eq(0).all()  # stayed at home
@@ -265,20 +272,20 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
 
     path.write_bytes(good_weights[:-5])
     with pytest.raises(ValueError, match="damaged"):
-        checkpoints.load(path)
+        methods.load(path)
     path.write_bytes(good_weights)
     card.write_text("{}")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text("[1")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
     with pytest.raises(ValueError, match="does not fit.*discriminator"):
-        checkpoints.load(path)
+        methods.load(path)
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
-        checkpoints.load(path)
+        methods.load(path)
 
 
 def test_only_existing_networks_are_saved(tmp_path):
@@ -294,3 +301,31 @@ def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
         methods.pretrained("dots", "wide", 64)
     methods.save(methods.build("dots"), tmp_path / "dots-16", ["painter"])
     assert methods.pretrained("dots", size=16).card["method"] == "dots"
+
+
+# --------------------------------------------------------------------------------------------- stages by name
+
+
+def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
+    method = methods.build("collagan", size=32, width=0.125, tasks="is", regime="noise")
+    (stage,) = method.make_stages("together", steps=3, lr=0.01)
+    assert (stage.steps, stage.masks) == (3, ("noise",)) and "labels" in stage.optimizers["generator"].losses
+    (alone,) = method.make_stages("together", steps=3, adversarial=False)
+    assert {name: set(optimizer.losses) for name, optimizer in alone.optimizers.items()} == {
+        "generator": {"image", "labels"}
+    }
+    gfc = methods.build("gfc", size=32, width=0.125)
+    assert [stage.steps for stage in gfc.make_stages("curriculum", steps=(1, 2, 3))] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nothing", {}, "no stage 'nothing': choose one of together"),
+        ("together", {"speed": 1}, "no option speed; it has tasks, steps"),
+        ("together", {}, "needs steps"),
+    ],
+)
+def test_a_stage_that_cannot_be_built_says_why(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        methods.build("collagan", size=32, width=0.125).make_stages(name, **options)

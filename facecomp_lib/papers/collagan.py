@@ -5,18 +5,18 @@ Luo and Zhou, ACCV 2018): one network, three tasks."""
 
 # %% auto #0
 __all__ = ['TASKS', 'POINTS', 'CHANNELS', 'WEIGHTS', 'REGIMES', 'UNALIGNED', 'five_points', 'heat_maps', 'decode', 'one_hot',
-           'down', 'up', 'Generator', 'Discriminator', 'concentrated_l1', 'CollaGAN', 'together']
+           'down', 'up', 'Generator', 'Discriminator', 'concentrated_l1', 'CollaGANOutputs', 'CollaGAN', 'together']
 
 # %% ../../notebooks/04_collagan.ipynb #625bc0b2
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..faces import PARSING, Augment
-from ..methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
-from .gfc import generator_loss, discriminator_loss
+from ..methods import Method, OptimizerConfig, Stage, TrainBatch, uniform
+from ..nn import discriminator_loss, generator_loss
 
 # %% ../../notebooks/04_collagan.ipynb #be84e736
 TASKS = {"i": "image", "s": "labels", "d": "points"}  # inpainting, segmentation, (landmark) detection
@@ -151,6 +151,25 @@ REGIMES = {"block": "random_square", "pattern": "pattern", "noise": "noise"}  # 
 UNALIGNED = Augment(flip=0.5, shift=0.12, rotate=25, scale=0.25, brightness=0, contrast=0)
 
 # %% ../../notebooks/04_collagan.ipynb #cb513933
+@dataclass(frozen=True, eq=False)
+class CollaGANOutputs:
+    """What the losses of a training step share. Each map is ``[B, C, S, S]``, from -1 to 1; the keys are the
+    names of the tasks: ``"image"``, ``"labels"``, ``"points"``.
+
+    Attributes:
+        x: ``[B, 3, S, S]``, the damaged images as the networks see them.
+        predicted: what the generator says.
+        judged: what the discriminators see of it; concentrated, the image with the known pixels put back (eq.
+            5).
+        target: the truth.
+    """
+
+    x: Tensor
+    predicted: dict[str, Tensor]
+    judged: dict[str, Tensor]
+    target: dict[str, Tensor]
+
+
 class CollaGAN(Method):
     """Collaborative GAN (Liao, Funka-Lea, Zheng, Luo and Zhou 2018), built in lesson 04.
 
@@ -196,21 +215,21 @@ class CollaGAN(Method):
         }[preset]  # fmt: skip
         return [together(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
 
-    def given(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
+    def network_input(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
         """What the networks see: the image from -1 to 1, with noise (or black) in the hole."""
-        fill = uniform(keys, image.shape[1:], "fill")
+        fill = uniform(keys, image.shape[1:], "fill").to(image.dtype)
         if self.config["regime"] == "pattern":
             fill = torch.zeros_like(fill)
         return 2 * torch.where(mask > 0.5, image, fill) - 1
 
-    def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """The generator's answer to ``x [B, 3, S, S]``, task by task, from -1 to 1."""
+    def task_maps(self, x: Tensor) -> dict[str, Tensor]:
+        """The generator's output for ``x [B, 3, S, S]``, task by task, from -1 to 1."""
         parts = self.generator(x).float().split([CHANNELS[task] for task in self.tasks], 1)
         return {TASKS[task]: part for task, part in zip(self.tasks, parts, strict=True)}
 
-    def truths(self, sample: TrainBatch) -> dict[str, Tensor]:
-        """What each task's answer should be."""
-        faces, found = sample.faces, {"image": 2 * sample.image - 1}
+    def targets(self, batch: TrainBatch) -> dict[str, Tensor]:
+        """What each task's map should be."""
+        faces, found = batch.faces, {"image": 2 * batch.image - 1}
         if "s" in self.tasks:
             if faces.parsing is None:
                 raise ValueError("These faces have no parsing maps: train without task s, or prepare them.")
@@ -221,98 +240,66 @@ class CollaGAN(Method):
             found["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
         return found
 
-    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
-        x = self.given(sample.image, sample.mask, sample.keys)
-        drawn = self.outputs(x)
-        judged = dict(drawn)  # what the discriminators see
-        if self.completes and self.config["concentrated"]:  # eq. 5
-            judged["image"] = torch.where(sample.mask > 0.5, x, drawn["image"])
-        kinds = {"drawn": drawn, "judged": judged, "true": self.truths(sample)}
-        tensors = {f"{kind} {name}": value for kind, all_ in kinds.items() for name, value in all_.items()}
-        return {"x": x, **tensors}
+    def forward_train(self, batch: TrainBatch, stage: Stage) -> CollaGANOutputs:
+        x = self.network_input(batch.image, batch.mask, batch.keys)
+        predicted = self.task_maps(x)
+        judged = dict(predicted)
+        if self.completes and self.config["concentrated"]:
+            judged["image"] = torch.where(batch.mask > 0.5, x, predicted["image"])
+        return CollaGANOutputs(x, predicted, judged, self.targets(batch))
 
-    def loss_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L1 distance of the completion, of all pixels or (eq. 6) of the missing ones."""
         if self.config["concentrated"]:
-            return concentrated_l1(drawn["drawn image"], drawn["true image"], sample.mask)
-        return F.l1_loss(drawn["drawn image"], drawn["true image"])
+            return concentrated_l1(outputs.predicted["image"], outputs.target["image"], batch.mask)
+        return F.l1_loss(outputs.predicted["image"], outputs.target["image"])
 
-    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L2 distance of the label maps, everywhere."""
-        return F.mse_loss(drawn["drawn labels"], drawn["true labels"])
+        return F.mse_loss(outputs.predicted["labels"], outputs.target["labels"])
 
-    def loss_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L2 distance of the heat-maps, everywhere."""
-        return F.mse_loss(drawn["drawn points"], drawn["true points"])
+        return F.mse_loss(outputs.predicted["points"], outputs.target["points"])
 
-    def loss_fool_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("image", drawn)
+    def loss_adversarial_image(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("image", outputs)
 
-    def loss_fool_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("labels", drawn)
+    def loss_adversarial_labels(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("labels", outputs)
 
-    def loss_fool_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("points", drawn)
+    def loss_adversarial_points(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("points", outputs)
 
-    def loss_image_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("image", drawn)
+    def loss_image_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("image", outputs)
 
-    def loss_labels_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("labels", drawn)
+    def loss_labels_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("labels", outputs)
 
-    def loss_points_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("points", drawn)
+    def loss_points_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("points", outputs)
 
-    def _generator_loss(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _adversarial(self, name: str, outputs: CollaGANOutputs) -> Tensor:
         """The second line of eq. 1 (of eq. 4 for the concentrated image), for the generator."""
-        return generator_loss(self.networks[f"{name}_discriminator"](drawn["x"], drawn[f"judged {name}"]))
+        return generator_loss(self.networks[f"{name}_discriminator"](outputs.x, outputs.judged[name]))
 
-    def _criticise(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _discriminator(self, name: str, outputs: CollaGANOutputs) -> Tensor:
         """Eq. 1 (eq. 4) for a task's discriminator."""
         discriminator = self.networks[f"{name}_discriminator"]
-        real = discriminator(drawn["x"], drawn[f"true {name}"])
-        return discriminator_loss(real, discriminator(drawn["x"], drawn[f"judged {name}"].detach()))
+        real = discriminator(outputs.x, outputs.target[name])
+        return discriminator_loss(real, discriminator(outputs.x, outputs.judged[name].detach()))
 
-    @torch.no_grad()
-    def understand(self, image: Tensor, mask: Tensor, seed: int = 0) -> dict[str, Tensor]:
-        """What the network makes of damaged images, whatever its tasks; runs in eval mode.
-
-        Args:
-            image: ``[B, 3, S, S]`` in [0, 1]; what lies under the hole is not looked at.
-            mask: ``[B, 1, S, S]`` or ``[1, 1, S, S]``, 1 = known.
-            seed: of the noise in the hole.
-
-        Returns:
-            ``filled`` (what the network sees, [0, 1]) and, as it has the tasks, ``raw`` ``[B, 3, S, S]``,
-            ``parsing`` ``[B, S, S]``, ``landmarks`` ``[B, 5, 2]`` in px, ``heat`` ``[B, 5, S, S]`` in [0, 1].
-
-        Raises:
-            ValueError: as for :meth:`complete`.
-        """
-        with self.evaluating():
-            return self.answers(*self.damaged(image, mask), seed)
-
-    def answers(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, Tensor]:
-        """Of :meth:`understand`, for images that are checked already."""
-        x = self.given(image, mask, torch.tensor([seed], device=image.device))
-        outputs, found = self.outputs(x), {"filled": (x + 1) / 2}
-        if self.completes:
-            found["raw"] = (outputs["image"] + 1) / 2
+    def predict(self, image: Tensor, mask: Tensor, *, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        x = self.network_input(image, mask, torch.tensor([seed], device=image.device))
+        maps, extras = self.task_maps(x), {"filled": (x + 1) / 2}
         if "s" in self.tasks:
-            found["parsing"] = outputs["labels"].argmax(1)
+            extras["parsing"] = maps["labels"].argmax(1)  # [B, S, S]
         if "d" in self.tasks:
-            found["heat"] = (outputs["points"] + 1) / 2
-            found["landmarks"] = decode(outputs["points"], self.sigma)
-        return found
-
-    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if not self.completes:
-            raise ValueError(
-                f"This collagan has the tasks {''.join(self.tasks)!r} and completes nothing: use "
-                "understand(image, mask), or build one with task i."
-            )
-        found = self.answers(image, mask, seed)
-        return found.pop("raw"), found
+            extras["heat"] = (maps["points"] + 1) / 2
+            extras["landmarks"] = decode(maps["points"], self.sigma)  # [B, 5, 2]
+        raw = (maps["image"] + 1) / 2 if self.completes else torch.full_like(image, torch.nan)
+        return raw, extras
 
 # %% ../../notebooks/04_collagan.ipynb #cda422cd
 def together(
@@ -322,8 +309,13 @@ def together(
     batch_size: int = 16,
     lr: float = 2e-4,
     ema: float | None = 0.995,
+    adversarial: bool = True,
 ) -> Stage:
-    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks."""
+    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks.
+
+    Args:
+        adversarial: with discriminators; without, the generator learns from the reconstruction losses alone.
+    """
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
     optimizers = {
@@ -331,9 +323,15 @@ def together(
             (f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr
         )
         for name in names.values()
+        if adversarial
     }
     own: dict[str, float] = {}
     for task, name in names.items():
-        own |= {name: weights[task][1], f"fool_{name}": weights[task][0]}
+        own[name] = weights[task][1]
+        if adversarial:
+            own[f"adversarial_{name}"] = weights[task][0]
     optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
     return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+
+
+CollaGAN.STAGES = {"together": together}
