@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from facecomp_lib import masks
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.methods.random import uniform
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.utils.random import uniform
 
 __all__ = ["Method", "TrainBatch", "register"]
 
@@ -146,7 +146,7 @@ class Method(nn.Module, ABC):
         damaged, mask = self.damaged(image, mask)
         with self.evaluating():
             raw, extras = self.generate(damaged, mask, seed)
-        return Completion(masks.composite(image.to(self.device), raw, mask), raw, extras)
+        return Completion(masks.merge(image.to(self.device), raw, mask), raw, extras)
 
     def damaged(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """What the networks may know: images, zero where missing, and a mask for each, on their device.
