@@ -142,7 +142,7 @@ def test_a_bad_wish_is_refused_with_what_there_is(kind, options, message):
 def test_images_and_masks_are_checked():
     with pytest.raises(ValueError, match="drop the alpha channel"):
         classical.complete(torch.rand(1, 4, 8, 8), masks.make("center", 8))
-    with pytest.raises(ValueError, match="like the image"):
+    with pytest.raises(ValueError, match="one per image, of its shape"):
         classical.complete(torch.rand(1, 3, 8, 8), masks.make("center", 9))
 
 

@@ -109,7 +109,7 @@ def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -
     mask = masks.check(image, mask)
     fills = [_filled(one, known, kind, options) for one, known in zip(image, mask, strict=True)]
     raw = torch.stack(fills) if fills else image
-    return Completion(composite=masks.composite(image, raw, mask), raw=raw)
+    return Completion(composite=masks.merge(image, raw, mask), raw=raw)
 
 
 def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) -> Tensor:

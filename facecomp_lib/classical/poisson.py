@@ -46,7 +46,7 @@ def poisson_blend(image: Tensor, raw: Tensor, mask: Tensor) -> Tensor:
             shape or type, or with NaN or infinity.
     """
     mask = masks.check(image, mask)
-    composite = masks.composite(image, raw, mask)  # refuses a raw of another shape or type
+    composite = masks.merge(image, raw, mask)  # refuses a raw of another shape or type
     if not bool(raw.isfinite().all()):
         raise ValueError("raw has NaN or infinity: look for the step that made them before blending.")
     blended = composite.clone()
@@ -57,7 +57,7 @@ def poisson_blend(image: Tensor, raw: Tensor, mask: Tensor) -> Tensor:
             known = _columns(torch.where(hole, 0, image[same]))
             drawn = solve(known, _columns(raw[same]), hole.cpu().numpy())
             blended[same] = _images(drawn, raw[same]).clamp(0, 1)
-    return masks.composite(image, blended, mask)
+    return masks.merge(image, blended, mask)
 
 
 def solve(known: NDArray[Any], guide: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[np.float64]:

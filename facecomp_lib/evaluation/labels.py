@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from facecomp_lib.faces.schema import PARSING
+from facecomp_lib.utils.checks import check_landmarks
 
 __all__ = ["COMPONENTS", "confusion", "dice", "f_scores", "landmark_error", "nme"]
 
@@ -81,11 +82,7 @@ def landmark_error(prediction: Tensor, target: Tensor) -> Tensor:
         ValueError: other shapes, or coordinates that are not finite.
     """
     for name, points in (("prediction", prediction), ("target", target)):
-        if not isinstance(points, Tensor) or points.ndim != 3 or tuple(points.shape[1:]) != (68, 2):
-            shape = list(points.shape) if isinstance(points, Tensor) else type(points).__name__
-            raise ValueError(f"{name} must be landmarks [B, 68, 2], not {shape}.")
-        if not bool(points.isfinite().all()):
-            raise ValueError(f"{name} has landmarks that are NaN or infinite.")
+        check_landmarks(points, name=name, tensor=True)
     if len(prediction) != len(target):
         raise ValueError(f"prediction has {len(prediction)} faces, target {len(target)}: give as many.")
     return (prediction - target).norm(dim=2).mean(1)

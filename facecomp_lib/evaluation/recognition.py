@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from facecomp_lib.evaluation._checks import check_images, check_pair
+from facecomp_lib.utils.checks import check_landmarks
 
 __all__ = ["face_embedding", "identity_distance", "recognition"]
 
@@ -38,8 +39,7 @@ def face_embedding(image: Tensor, landmarks: Tensor | None) -> Tensor:
     check_images(image, "image")
     if landmarks is None:
         raise ValueError("Measuring identity needs landmarks, to cut the faces out: these faces have none.")
-    if tuple(landmarks.shape) != (len(image), 68, 2):
-        raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
+    check_landmarks(landmarks, (len(image), 68, 2), finite=False, tensor=True)
     images = (image.clamp(0, 1).float() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     points = landmarks.detach().double().cpu().numpy()
     rows = [

@@ -11,6 +11,8 @@ pixels lies at ``f * S - 0.5``. Only numpy is needed here.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facecomp_lib.utils.checks import check_landmarks
+
 Points = NDArray[np.float64]
 
 #: Image-left eye, image-right eye and the centre between the mouth corners, fractions of the side.
@@ -34,8 +36,7 @@ def anchors(landmarks: ArrayLike) -> Points:
         float64 ``[..., 3, 2]`` in the same coordinates: image-left eye, image-right eye, mouth.
     """
     landmarks = np.asarray(landmarks, dtype=np.float64)
-    if landmarks.shape[-2:] != (68, 2):
-        raise ValueError(f"landmarks must have shape [..., 68, 2], got {list(landmarks.shape)}.")
+    check_landmarks(landmarks, ("...", 68, 2), finite=False)
     parts = (_IMAGE_LEFT_EYE, _IMAGE_RIGHT_EYE, _MOUTH_CORNERS)
     return np.stack([landmarks[..., part, :].mean(axis=-2) for part in parts], axis=-2)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
+from facecomp_lib.utils.checks import check_landmarks, kind_of
 
 # Point (of the person's right half and the middle; the other half mirrors it) -> how far it moves, as a
 # fraction of the face's size: x away from the middle where negative, y down.
@@ -166,8 +167,6 @@ def _aligned(other: Tensor, landmarks: Tensor) -> Tensor:
 
 
 def _check(landmarks: Tensor) -> None:
-    if not isinstance(landmarks, Tensor) or tuple(landmarks.shape[-2:]) != (68, 2):
-        found = list(landmarks.shape) if isinstance(landmarks, Tensor) else type(landmarks).__name__
-        raise ValueError(f"Landmarks are a tensor [..., 68, 2] in pixels; this is {found}.")
-    if not landmarks.is_floating_point() or not bool(torch.isfinite(landmarks).all()):
-        raise ValueError("Landmarks must be finite floating-point numbers.")
+    check_landmarks(landmarks, ("...", 68, 2), tensor=True)
+    if not landmarks.is_floating_point():
+        raise ValueError(f"landmarks must be floating-point numbers, not {kind_of(landmarks)}: use .float().")

@@ -20,6 +20,7 @@ from PIL import Image
 from facecomp_lib import weights
 from facecomp_lib.faces.alignment import anchors
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
+from facecomp_lib.utils.checks import check_landmarks
 
 __all__ = ["DETECTORS", "FoundFace", "best_detector", "detect", "identity_embedding"]
 
@@ -111,8 +112,7 @@ def identity_embedding(image: ImageLike, landmarks: NDArray[Any]) -> NDArray[np.
 
     _check_image(image)
     points = np.asarray(landmarks)
-    if points.shape != (68, 2) or not np.isfinite(points).all():
-        raise ValueError(f"landmarks must be 68 finite points [68, 2], not {list(points.shape)}.")
+    check_landmarks(points, (68, 2))
     corners = dlib.rectangle(*(int(v) for v in (*points.min(axis=0), *points.max(axis=0))))
     shape = dlib.full_object_detection(corners, [dlib.point(round(x), round(y)) for x, y in points.tolist()])
     numbers = _embedder().compute_face_descriptor(np.ascontiguousarray(image), shape)

@@ -20,6 +20,15 @@ from torch import Tensor
 
 from facecomp_lib.faces import alignment
 from facecomp_lib.faces.image_io import Source, read_image
+from facecomp_lib.utils.checks import (
+    check_count,
+    check_finite,
+    check_image,
+    check_landmarks,
+    check_mask,
+    check_range,
+    check_shape,
+)
 
 __all__ = ["Face", "align", "astronaut", "from_photo"]
 
@@ -72,19 +81,20 @@ class Face:
         Raises:
             ValueError: shapes do not fit, values are not finite, or the feather is negative.
         """
-        crop = _checked(completed, (1, 3, self.size, self.size), "completed")[0].permute(1, 2, 0)
+        check_image(completed, "completed")
+        check_shape(completed, (1, 3, self.size, self.size), "completed")
+        check_finite(completed, "completed")
         if mask is None:
             hole = np.ones((self.size, self.size), dtype=np.uint8)
         else:
-            known = _checked(mask, (1, 1, self.size, self.size), "mask")[0, 0].numpy()
-            if not np.isin(known, (0, 1)).all():
-                raise ValueError("mask must hold 1 (known) and 0 (hole) only.")
-            hole = (known == 0).astype(np.uint8)
+            mask = torch.as_tensor(mask).to(completed)
+            check_mask(mask, completed, "completed")
+            hole = (mask[0, 0].cpu().numpy() == 0).astype(np.uint8)  # [S, S]
         if feather is None:
             feather = self.size / 64
-        if not 0 <= feather < np.inf:
-            raise ValueError(f"feather is a width in pixels, 0 or more, not {feather}.")
-        return _paste(self.photo, self.matrix, crop.clamp(0, 1).numpy(), hole, feather)
+        check_range(feather, 0, np.inf, "feather", " px")
+        crop = completed.detach()[0].permute(1, 2, 0).float().clamp(0, 1)  # [S, S, 3]
+        return _paste(self.photo, self.matrix, crop.cpu().numpy(), hole, feather)
 
 
 def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = None) -> Face:
@@ -101,8 +111,7 @@ def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = No
             try.
         FileNotFoundError: no such file, or the weights for finding faces are missing.
     """
-    if not isinstance(size, int) or not 8 <= size <= 4096:
-        raise ValueError(f"size is the side of the aligned image, 8 to 4096 pixels, not {size!r}.")
+    check_count(size, 8, "size (side of the aligned image, px)", 4096)
     photo = read_image(source)
     detector = "given"
     if landmarks is None:
@@ -114,8 +123,7 @@ def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = No
             raise ValueError(_no_face(source, photo, detector))
         landmarks = faces[0].landmarks
     points = np.asarray(landmarks, dtype=np.float64)
-    if points.shape != (68, 2) or not np.isfinite(points).all():
-        raise ValueError(f"landmarks must be 68 finite points, [68, 2], not {list(points.shape)}.")
+    check_landmarks(points, (68, 2))
     return align(photo, points, size, detector)
 
 
@@ -279,14 +287,3 @@ def _known_colours(part: _Photo, missing: NDArray[Any], width: float) -> tuple[N
     known = (1 - missing).astype(np.float32)
     weight = spread(known)
     return spread(part * known[..., None]) / np.maximum(weight, 1e-4)[..., None], np.clip(weight * 20, 0, 1)
-
-
-def _checked(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
-    """The tensor on the CPU as float32, if it has the wanted shape and finite values."""
-    if not isinstance(tensor, Tensor) or tuple(tensor.shape) != shape:
-        found = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise ValueError(f"{name} must be a tensor {list(shape)} like this face's image, not {found}.")
-    tensor = tensor.detach().float().cpu()
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} holds values that are not finite.")
-    return tensor

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from facecomp_lib.utils.checks import check_shape, describe, kind_of
 
 __all__ = ["LANDMARK_MIRROR", "PARSING", "PARSING_MIRROR", "FaceBatch"]
 
@@ -160,7 +163,7 @@ class FaceBatch:
             return self._map(self._mirrored)
         if where.shape != (len(self),) or where.dtype != torch.bool:
             raise ValueError(
-                f"where must be a bool tensor [{len(self)}], one flag per face, not {_describe(where)}."
+                f"where must be a bool tensor [{len(self)}], one flag per face, not {describe(where)}."
             )
 
         def some(name: str, value: Tensor) -> Tensor:
@@ -218,22 +221,9 @@ class FaceBatch:
         return FaceBatch(**changed)  # type: ignore[arg-type]
 
 
-def _check(name: str, value: object, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]) -> None:
-    """Compare one field with its declared shape; letters must mean the same number in all fields."""
-    known = dict(sizes)
-    fits = (
-        isinstance(value, Tensor)
-        and value.ndim == len(shape)
-        and all(
-            length == (side if isinstance(side, int) else sizes.setdefault(side, length))
-            for side, length in zip(shape, value.shape, strict=True)
-        )
-    )
-    if not isinstance(value, Tensor) or not fits:
-        wanted = "[" + ", ".join(str(known.get(str(side), side)) for side in shape) + "]"
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{name} must be a tensor {wanted}, not {type(value).__name__}.")
-        raise ValueError(f"{name} must have the shape {wanted}, not {list(value.shape)}.")
+def _check(name: str, value: Any, shape: tuple[str | int, ...], kind: str, sizes: dict[str, int]) -> None:
+    """Compare one field with its declared shape and kind; letters must mean the same number in all fields."""
+    check_shape(value, shape, name, sizes, tensor=True)
     kinds = {
         "float": value.is_floating_point(),
         "int64": value.dtype == torch.int64,
@@ -241,12 +231,4 @@ def _check(name: str, value: object, shape: tuple[str | int, ...], kind: str, si
     }
     if not kinds[kind]:
         hint = " (divide 8-bit images by 255)" if name == "image" else ""
-        raise ValueError(
-            f"{name} must hold {kind} numbers, not {str(value.dtype).removeprefix('torch.')}{hint}."
-        )
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
-    return type(value).__name__
+        raise ValueError(f"{name} must hold {kind} numbers, not {kind_of(value)}{hint}.")

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facecomp_lib.utils.checks import check_landmarks
+
 __all__ = ["SUFFIXES", "ImageSource", "Table", "read_side_files", "sha256"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -163,8 +165,7 @@ def _read_points(data: bytes, name: str) -> NDArray[np.float32]:
         points = np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{name} is not an array file (.npy) of numbers.") from error
-    if not isinstance(points, np.ndarray) or points.ndim != 3 or points.shape[1:] != (68, 2):
-        raise ValueError(f"{name} must hold landmarks [N, 68, 2].")
+    check_landmarks(points, ("N", 68, 2), name, finite=False)
     return points.astype(np.float32)
 
 

@@ -1,14 +1,17 @@
-"""Holes: which pixels of a face are missing, and putting a completion back around the known ones.
+"""Masks: which pixels of a face are missing, and how a completion is put back around the known ones.
 
 A mask is float32 ``[B, 1, H, W]`` with **1 = known pixel, 0 = missing**. 'left' and 'right' in the names of
 masks are the viewer's (in landmarks and parsing they are the subject's). Lesson 01 builds and draws
-every kind beside its paper. One file per family of holes; each function there says what it hides.
+every kind beside its paper. Each module holds kinds that are drawn alike; each drawing function says what it
+hides.
 """
 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,27 +19,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from facecomp_lib.masks import irregular, occluders, parts, patterns, rectangles
-from facecomp_lib.masks.canvas import Canvas, Family
-from facecomp_lib.masks.compositing import check, composite, hole_fraction
+from facecomp_lib.masks import face_boxes, folder, irregular, occluders, patterns, rectangles
+from facecomp_lib.masks.base import MaskContext, MaskKind
+from facecomp_lib.masks.compositing import check, composite, hole_fraction, merge
+from facecomp_lib.utils.checks import check_count, check_landmarks, shown
 
-__all__ = ["KINDS", "SOURCES", "check", "composite", "hole_fraction", "make"]
+__all__ = ["KINDS", "SOURCES", "check", "check_kind", "composite", "hole_fraction", "make", "merge"]
 
-_FAMILIES: dict[str, Family] = {
-    **rectangles.FAMILIES,
-    **parts.FAMILIES,
-    **irregular.FAMILIES,
-    **patterns.FAMILIES,
-    **occluders.FAMILIES,
+_KINDS: dict[str, MaskKind] = {
+    **rectangles.KINDS,
+    **face_boxes.KINDS,
+    **irregular.KINDS,
+    **patterns.KINDS,
+    **occluders.KINDS,
 }
 
-KINDS: tuple[str, ...] = tuple(_FAMILIES)
-SOURCES: dict[str, str] = {kind: family.source for kind, family in _FAMILIES.items()}
+KINDS: tuple[str, ...] = tuple(_KINDS)
+SOURCES: dict[str, str] = {name: kind.source for name, kind in _KINDS.items()}
 """Kind -> which paper uses it, and where."""
 
 
 def make(
-    kind: str,
+    kind: str | os.PathLike[str],
     size: int | tuple[int, int] = 128,
     n: int = 1,
     seed: int = 0,
@@ -49,62 +53,72 @@ def make(
     """Masks of one kind: float32 ``[n, 1, H, W]``, 1 = known, 0 = missing.
 
     Mask ``k`` depends on (seed, k) alone, the same on every machine: a longer batch begins with the shorter
-    one. Holes that follow the face depend on its landmarks as well.
+    one. Masks that follow the face depend on its landmarks as well.
 
     Args:
-        kind: one of :data:`KINDS`.
+        kind: one of :data:`KINDS`, or a folder of mask images: each mask is one of them, flipped at random.
         size: side in pixels, or (height, width); the kinds that follow the face, and the irregular ones,
             need 16 px.
         n: number of masks.
         seed: of the random kinds; not negative.
         landmarks: ``[n, 68, 2]`` in pixels, for the kinds that follow the face; without them it is where
             aligned images have it. The other kinds ignore them.
-        step: of a training run: another step gives other masks of the same seed.
+        step: number of the training step: another step gives other masks of the same seed.
         index: whole numbers ``[n]`` that name the masks, by default 0 ... n-1, so that the mask of a sample
             does not depend on the batch or the process that it is in.
         options: of the kind. ``side`` (px) of ``center`` and ``random_square``; ``sides``, the least and the
             greatest (px), of ``random_rectangle``; ``folder`` of mask images, and ``invert``, of the
-            irregular kinds; ``fraction`` of ``pattern`` and ``noise``; ``grain`` (px) of ``pattern``.
+            irregular kinds; ``invert`` of a folder; ``fraction`` of ``pattern`` and ``noise``; ``grain`` (px)
+            of ``pattern``.
 
     Raises:
-        ValueError: an unknown kind or option, values out of range, landmarks that put a hole outside the
+        ValueError: an unknown kind or option, values out of range, landmarks that put a mask outside the
             image, or a folder without a fitting mask.
         FileNotFoundError: no such folder of masks.
     """
-    family = _family(kind, options)
+    mask_kind = _find(kind, options)
     height, width = _size(size)
-    if min(height, width) < family.smallest:
-        raise ValueError(f"{kind!r} needs at least {family.smallest} px each way, not {height} x {width}.")
-    if n < 0 or seed < 0 or step < 0:
-        raise ValueError(f"n, seed and step must be 0 or more, not {n}, {seed} and {step}.")
+    if min(height, width) < mask_kind.smallest:
+        raise ValueError(
+            f"{str(kind)!r} needs at least {mask_kind.smallest} px each way, not {height} x {width}."
+        )
+    for name, value in (("n", n), ("seed", seed), ("step", step)):
+        check_count(value, 0, name)
     names = _names(index, n)
     points = _points(landmarks, len(names))
     masks = np.empty((len(names), 1, height, width), np.float32)
     for k, name in enumerate(names):
         # Trailing zeros do not change a key, so step 0 is the same as no step.
-        canvas = Canvas(height, width, (seed, name, step), None if points is None else points[k])
-        hole = family.draw(canvas, **options)
-        if family.on_face and (hole.all() or not hole.any()):
+        context = MaskContext(height, width, (seed, name, step), None if points is None else points[k])
+        hole = mask_kind.draw(context, **options)
+        if mask_kind.on_face and (hole.all() or not hole.any()):
             raise ValueError(
-                f"The landmarks of face {k} put {kind!r} outside the image of {height} x {width} px, or "
+                f"The landmarks of face {k} put {str(kind)!r} outside the image of {height} x {width} px, or "
                 "around all of it: give landmarks in pixels of this image."
             )
         np.logical_not(hole, out=masks[k, 0], casting="unsafe")
     return torch.from_numpy(masks)
 
 
-def _family(kind: str, options: dict[str, Any]) -> Family:
-    """The family of that name, if it has these options."""
-    if kind not in _FAMILIES:
-        raise ValueError(f"Unknown mask kind {kind!r}: choose one of {', '.join(KINDS)}.")
-    if not options:
-        return _FAMILIES[kind]
-    allowed = list(inspect.signature(_FAMILIES[kind].draw).parameters)[1:]
-    unknown = sorted(set(options) - set(allowed))
-    if unknown:
-        has = f"it has {', '.join(allowed)}" if allowed else "it has none"
-        raise ValueError(f"Mask kind {kind!r} has no option {', '.join(unknown)}: {has}.")
-    return _FAMILIES[kind]
+def check_kind(kind: str | os.PathLike[str]) -> None:
+    """Refuse what is neither one of :data:`KINDS` nor a folder."""
+    named = isinstance(kind, (str, os.PathLike)) and str(kind) != ""
+    if not named or (kind not in _KINDS and not Path(kind).expanduser().is_dir()):
+        raise ValueError(
+            f"Unknown mask kind {shown(kind)}: choose one of {', '.join(KINDS)}, or name a folder of masks."
+        )
+
+
+def _find(kind: str | os.PathLike[str], options: dict[str, Any]) -> MaskKind:
+    """The kind of that name or folder, if it has these options."""
+    check_kind(kind)
+    mask_kind = _KINDS[str(kind)] if kind in _KINDS else folder.kind(kind)
+    if options:
+        allowed = list(inspect.signature(mask_kind.draw).parameters)[1:]
+        if unknown := sorted(set(options) - set(allowed)):
+            has = f"it has {', '.join(allowed)}" if allowed else "it has none"
+            raise ValueError(f"Mask kind {str(kind)!r} has no option {', '.join(unknown)}: {has}.")
+    return mask_kind
 
 
 def _size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -132,8 +146,5 @@ def _points(landmarks: Tensor | NDArray[Any] | None, n: int) -> NDArray[np.float
     if landmarks is None:
         return None
     points = np.asarray(landmarks.detach().cpu() if isinstance(landmarks, Tensor) else landmarks, np.float64)
-    if points.shape != (n, 68, 2):
-        raise ValueError(f"landmarks must be [{n}, 68, 2], one set per mask, not {list(points.shape)}.")
-    if not np.isfinite(points).all():
-        raise ValueError("landmarks must be finite pixel positions: some are NaN or infinite.")
+    check_landmarks(points, (n, 68, 2))
     return points

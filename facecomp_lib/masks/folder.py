@@ -11,34 +11,45 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecomp_lib.faces.image_io import read_image
-from facecomp_lib.masks.canvas import Canvas, Hole
+from facecomp_lib.masks.base import Hole, MaskContext, MaskKind
+from facecomp_lib.utils.checks import check_path
 
 
-def choose(canvas: Canvas, folder: str | os.PathLike[str], invert: bool, least: int, most: int) -> Hole:
+def kind(folder: str | os.PathLike[str]) -> MaskKind:
+    """The kind of the masks in a folder, whatever share of the image they hide."""
+
+    def draw(context: MaskContext, invert: bool = False) -> Hole:
+        """One image of the folder: light is missing, dark is known; with ``invert`` dark is missing."""
+        return choose(context, folder, invert, 1, context.height * context.width - 1)
+
+    return MaskKind(draw, f"the folder {folder}")
+
+
+def choose(context: MaskContext, folder: str | os.PathLike[str], invert: bool, least: int, most: int) -> Hole:
     """A mask with ``least`` ... ``most`` missing pixels, flipped at random.
 
-    The images are tried in an order that is this hole's own, each once, until one fits.
+    The images are tried in an order that is this mask's own, each once, until one fits.
 
     Raises:
         FileNotFoundError: no such folder.
         ValueError: it holds no images, a broken one, or none that fits.
     """
     files = _files(folder)
-    flips = canvas.random.integers(2, size=2)
-    for place in canvas.random.permutation(len(files)):
-        hole = _read(files[place], invert, canvas.height, canvas.width)
+    flips = context.random.integers(2, size=2)
+    for place in context.random.permutation(len(files)):
+        hole = _read(files[place], invert, context.height, context.width)
         if least <= np.count_nonzero(hole) <= most:
             return hole[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]]
-    pixels = canvas.height * canvas.width
+    pixels = context.height * context.width
     raise ValueError(
         f"None of the {len(files)} masks in {folder} has {least / pixels:.0%} to {most / pixels:.0%} missing "
-        f"at {canvas.height} x {canvas.width} px: take another kind, or invert={not invert} if "
+        f"at {context.height} x {context.width} px: take another kind, or invert={not invert} if "
         f"{'light' if invert else 'dark'} pixels are the missing ones."
     )
 
 
 def _files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    path = Path(folder)
+    path = check_path(folder, "folder")
     if not path.is_dir():
         raise FileNotFoundError(f"There is no folder {path} of masks: check the name.")
     files = _listed(path, path.stat().st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Holes with the outline of things that cover faces: glasses, a scarf, a hand, a microphone.
+"""Masks with the outline of things that cover faces: glasses, a scarf, a hand, a microphone.
 
 Shapes are drawn in the face's own axes: x to its right in the image, y down, as shares of the face's
 `side`. So they tilt and grow with the face.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from facecomp_lib.masks.canvas import Canvas, Family, Hole
-from facecomp_lib.masks.face import Points
+from facecomp_lib.masks.base import Hole, MaskContext, MaskKind
+from facecomp_lib.masks.geometry import Points
 
 
 def _arc(start: float, end: float, number: int) -> Points:
@@ -41,10 +41,10 @@ _HANDLE = [(-5, 9), (5, 9), (3.2, 150), (-3.2, 150)]
 
 
 class Drawing:
-    """Shapes on a canvas; positions in px."""
+    """Shapes in an image; positions in px."""
 
-    def __init__(self, canvas: Canvas) -> None:
-        self.canvas = canvas
+    def __init__(self, context: MaskContext) -> None:
+        self.context = context
         self.shapes: list[Points] = []  # each [N + 1, 2], ending where it began
 
     def polygon(self, corners: Points) -> None:
@@ -55,7 +55,7 @@ class Drawing:
 
     def line(self, start: Points, end: Points, width: float) -> None:
         """A line with round ends; ``width`` is a share of the face's side, one pixel at least."""
-        radius = max(width * self.canvas.face.side, 1) / 2
+        radius = max(width * self.context.face.side, 1) / 2
         x, y = end - start
         cap = radius / max(float(np.hypot(x, y)), 1e-9) * _CAP @ np.array([[x, y], [-y, x]])
         self.polygon(np.concatenate([end + cap, start - cap]))
@@ -68,7 +68,7 @@ class Drawing:
         shapes run clockwise, so that overlaps do not cancel. Our own few lines instead of a drawing library,
         whose versions differ along the edges.
         """
-        height, width = self.canvas.height, self.canvas.width
+        height, width = self.context.height, self.context.width
         start = np.concatenate([closed[:-1] for closed in self.shapes])
         end = np.concatenate([closed[1:] for closed in self.shapes])
         rows = np.arange(height)[:, None]
@@ -81,9 +81,9 @@ class Drawing:
         return (crossings.reshape(height, width + 1).cumsum(1) != 0)[:, :width]
 
 
-def glasses(canvas: Canvas) -> Hole:
+def glasses(context: MaskContext) -> Hole:
     """Dark glasses on the eyes: two lenses between round and square, a bridge, and arms to the ears."""
-    face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
+    face, random, drawing = context.face, context.random, Drawing(context)
     tilt, height, width, square, taper = random.uniform([-4, 0.068, 0.39, 2, -0.12], [4, 0.1, 0.45, 5, 0.25])
     eyes = np.stack([face.mean(*range(36, 42)), face.mean(*range(42, 48))])
     reach = width * np.linalg.norm(eyes[1] - eyes[0]) / face.side  # from the middle of a lens to its rim
@@ -100,9 +100,9 @@ def glasses(canvas: Canvas) -> Hole:
     return drawing.hole
 
 
-def scarf(canvas: Canvas) -> Hole:
+def scarf(context: MaskContext) -> Hole:
     """A scarf wound twice around mouth, chin and neck; one end hangs down."""
-    face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
+    face, random, drawing = context.face, context.random, Drawing(context)
     height, thick, wide, tilt = random.uniform([-0.3, 0.2, 0.03, -5], [0.6, 0.25, 0.07, 5])
     end = random.choice([-1, 1]) * random.uniform(0.06, 0.16)
     nose = face.points[33]
@@ -116,9 +116,9 @@ def scarf(canvas: Canvas) -> Hole:
     return drawing.hole
 
 
-def hand(canvas: Canvas) -> Hole:
+def hand(context: MaskContext) -> Hole:
     """A raised hand before mouth or cheek: five spread fingers, and the forearm out of the image."""
-    face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
+    face, random, drawing = context.face, context.random, Drawing(context)
     length, lean, spread, bend = random.uniform([0.5, -40, 0.7, -8], [0.62, 10, 1.3, 8])
     thumb = random.choice([-1, 1])  # -1: towards the viewer's left
     # The middle of the palm lies on the lower face, rather on the side that the arm comes from.
@@ -138,9 +138,9 @@ def hand(canvas: Canvas) -> Hole:
     return drawing.hole
 
 
-def microphone(canvas: Canvas) -> Hole:
+def microphone(context: MaskContext) -> Hole:
     """A microphone held to the mouth: a round head, a collar, and a handle that leaves the image below."""
-    face, random, drawing = canvas.face, canvas.random, Drawing(canvas)
+    face, random, drawing = context.face, context.random, Drawing(context)
     size, lean = random.uniform([1.1, 12], [1.6, 45])
     lean *= random.choice([-1, 1])
     head = face.at(face.mean(51, 57), random.uniform([-0.02, 0.02], [0.02, 0.05]))
@@ -158,8 +158,8 @@ def _roll(left: float, right: float, top: float, thick: float, slack: float = 0.
     return np.concatenate([upper, lower[::-1]]) * [(right - left) / 2, 1] + [(right + left) / 2, 0]
 
 
-FAMILIES = {
-    name: Family(draw, source, smallest=16, on_face=True)
+KINDS = {
+    name: MaskKind(draw, source, smallest=16, on_face=True)
     for name, draw, source in (
         ("glasses", glasses, "real occlusions: gfc 4.3-4.4"),
         ("scarf", scarf, "real occlusions: gfc 4.4"),

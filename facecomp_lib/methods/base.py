@@ -230,7 +230,7 @@ class Method(nn.Module, ABC):
         with self.evaluating():
             raw, extras = self.predict(damaged.to(self.dtype), mask.to(self.dtype), seed=seed, **conditions)
         raw = raw.to(image.dtype)
-        return Completion(torch.where(mask > 0.5, image, raw), raw, extras)
+        return Completion(masks.merge(image, raw, mask), raw, extras)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

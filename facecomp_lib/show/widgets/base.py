@@ -19,6 +19,7 @@ from torch import Tensor
 
 from facecomp_lib.completion import Completion
 from facecomp_lib.show.canvas import CSS, ImageLike, Sheet, cell_size, output, to_array
+from facecomp_lib.utils.checks import check_image
 
 FOLDER = Path(__file__).parent
 CELL = 320  # CSS pixels: about the width of an image, so that two fit side by side
@@ -111,10 +112,11 @@ def one_face(image: Tensor) -> Tensor:
     Raises:
         ValueError: no such image, or several of them.
     """
-    if not isinstance(image, Tensor) or image.shape[-3:-2] != (3,) or image.shape[:-3] not in ((), (1,)):
-        found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"One face is wanted, a tensor [1, 3, H, W] or [3, H, W]; this is {found}.")
-    return image.detach().reshape(1, *image.shape[-3:]).float()
+    image = image[None] if isinstance(image, Tensor) and image.ndim == 3 else image  # [1, 3, H, W]
+    check_image(image)
+    if len(image) != 1:
+        raise ValueError(f"Give one face, [1, 3, H, W] or [3, H, W], not a batch of {len(image)}.")
+    return image.detach().float()
 
 
 def shown_of(result: Completion | ImageLike, size: tuple[int, int] | None = None) -> ImageLike:

@@ -17,6 +17,7 @@ from torch import Tensor
 from facecomp_lib.show.canvas import SMALL, Sheet, caption, cell_size, grid, put, to_array, write
 from facecomp_lib.show.labels import UNKNOWN, _draw_flow, _flow_points
 from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, script
+from facecomp_lib.utils.checks import check_count, check_finite, check_image, check_landmarks, check_shape
 
 VIEWS = ("mirror image", "colours", "arrows")
 TITLES = ("the face", "its mirror image", "the flow", "the partner lies", "to the partners", "carried along")
@@ -300,17 +301,12 @@ def _way(moved: np.ndarray, goal: np.ndarray) -> str:
 
 def _check(image: Tensor, flow: Tensor, valid: Tensor | None, landmarks: Tensor | None) -> None:
     """Raise ValueError unless these belong together."""
-    if not isinstance(image, Tensor) or image.ndim != 4 or image.shape[1] != 3 or not len(image):
-        found = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"Faces are a tensor [B, 3, H, W]; this is {found}.")
+    check_image(image)
     batch, _, height, width = image.shape
-    wanted = {
-        "flow": (flow, [batch, height, width, 2]),
-        "valid": (valid, [batch, height, width]),
-        "landmarks": (landmarks, [batch, 68, 2]),
-    }
-    for name, (value, shape) in wanted.items():
-        if value is not None and list(value.shape) != shape:
-            raise ValueError(f"{name} of these faces is {shape}, not {list(value.shape)}.")
-    if not bool(torch.isfinite(flow).all()):
-        raise ValueError("flow must be finite everywhere, also where valid says that it means nothing.")
+    check_count(batch, 1, "the number of faces")
+    check_shape(flow, (batch, height, width, 2), "flow")
+    check_finite(flow, "flow")  # also where valid says that it means nothing
+    if valid is not None:
+        check_shape(valid, (batch, height, width), "valid")
+    if landmarks is not None:
+        check_landmarks(landmarks, (batch, 68, 2), finite=False)

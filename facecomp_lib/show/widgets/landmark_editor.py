@@ -18,6 +18,7 @@ from facecomp_lib.faces.expressions import edit_landmarks, expression_from
 from facecomp_lib.show.canvas import ImageLike, Sheet, cell_size, grid, put
 from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
+from facecomp_lib.utils.checks import check_landmarks
 
 SLIDERS = ("smile", "mouth open", "brow raise")
 # first, last + 1: what is moved as a whole
@@ -212,12 +213,8 @@ def _points(landmarks: Tensor) -> Tensor:
     Raises:
         ValueError: not the finite landmarks of one face.
     """
-    if not isinstance(landmarks, Tensor) or tuple(landmarks.shape) not in ((68, 2), (1, 68, 2)):
-        found = list(landmarks.shape) if isinstance(landmarks, Tensor) else type(landmarks).__name__
-        raise ValueError(f"The landmarks of one face are a tensor [1, 68, 2], not {found}.")
-    if not bool(torch.isfinite(landmarks).all()):
-        raise ValueError("Landmarks must be finite.")
-    return landmarks.detach().float().cpu().reshape(1, 68, 2)
+    check_landmarks(landmarks, (68, 2) if getattr(landmarks, "ndim", 3) == 2 else (1, 68, 2))
+    return torch.as_tensor(landmarks).detach().float().cpu().reshape(1, 68, 2)
 
 
 def _amounts(numbers: Any, error: type[Exception] = ValueError) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Where the parts of a face are, for holes that follow it."""
+"""Where the parts of a face are, for masks that follow it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WEIGHTS = _weights()
 
 
 @lru_cache(maxsize=16)
-def average(height: int, width: int) -> Face:
+def average(height: int, width: int) -> FaceGeometry:
     """The average aligned face, symmetric about the image's middle; in oblong images it stands there."""
     points = np.empty((68, 2))
     for numbers, values in _MEAN.items():
@@ -48,7 +48,7 @@ def average(height: int, width: int) -> Face:
         points[LANDMARK_MIRROR[list(numbers)]] = half * [-1, 1] + [1, 0]
         points[list(numbers)] = half
     side = min(height, width)
-    return Face((points - 0.5) * side + [width / 2 - 0.5, height / 2 - 0.5])
+    return FaceGeometry((points - 0.5) * side + [width / 2 - 0.5, height / 2 - 0.5])
 
 
 def mirror(points: Points, width: int) -> Points:
@@ -56,8 +56,8 @@ def mirror(points: Points, width: int) -> Points:
     return points[LANDMARK_MIRROR] * [-1, 1] + [width - 1, 0]
 
 
-class Face:
-    """A face in an image, as holes see it.
+class FaceGeometry:
+    """Position, size and tilt of a face in an image.
 
     Args:
         points: landmarks ``[68, 2]``, px, iBUG order.

@@ -20,7 +20,7 @@ from facecomp_lib.faces import alignment
 from facecomp_lib.faces import prepare as preparing
 from facecomp_lib.faces.prepare import MANIFEST, Options, prepare
 
-SCRIPT = Path(__file__).resolve().parents[1] / "data_scripts" / "prepare_folder.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "prepare_folder.py"
 SMALL = Options(size=48, zoom=1.2, part_length=3)
 
 

@@ -13,8 +13,8 @@ from PIL import Image
 from benchmarks import masks as benchmark
 from facecomp_lib import faces, masks
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
-from facecomp_lib.masks.canvas import lowest
-from facecomp_lib.masks.face import average
+from facecomp_lib.masks.base import lowest
+from facecomp_lib.masks.geometry import average
 
 PARTS = [kind for kind in masks.KINDS if kind.startswith(("gfc", "collagan"))]
 THINGS = ["glasses", "scarf", "hand", "microphone"]

@@ -1,4 +1,4 @@
-"""What every family of holes shares: a canvas to draw one hole on, and how a family is described."""
+"""What all kinds of masks share: what a drawing function is given, and how a kind is described."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facecomp_lib.masks.face import Face, average, mirror
+from facecomp_lib.masks.geometry import FaceGeometry, average, mirror
+from facecomp_lib.utils.random import keyed_generator
 
-Hole = NDArray[np.bool_]  # [H, W], True = missing
-Draw = Callable[..., Hole]  # (canvas, **options) -> hole
+Hole = NDArray[np.bool_]  # [H, W], True = missing: the hole region of one mask
+Draw = Callable[..., Hole]  # (context, **options) -> hole
 
 
 @dataclass(frozen=True)
-class Canvas:
-    """What a family may use to draw one hole.
+class MaskContext:
+    """What a drawing function may use for one mask.
 
     Attributes:
         height, width: of the image, px.
-        key: numbers that name this hole: seed, its index, step.
+        key: numbers that name this mask: seed, its index, step.
         landmarks: [68, 2] px, or None: then the face stands where aligned images have it.
     """
 
@@ -33,14 +34,13 @@ class Canvas:
 
     @cached_property
     def random(self) -> np.random.Generator:
-        """Random numbers of this hole alone; made when first used, because many families need none."""
-        small = max(self.key) < 2**32  # as an array such a key gives the same numbers, a third sooner
-        return np.random.default_rng(np.array(self.key, np.uint32) if small else self.key)
+        """Random numbers of this mask alone; made when first used, because many kinds need none."""
+        return keyed_generator(*self.key)
 
     @cached_property
-    def face(self) -> Face:
+    def face(self) -> FaceGeometry:
         """Where the face is."""
-        return average(self.height, self.width) if self.landmarks is None else Face(self.landmarks)
+        return average(self.height, self.width) if self.landmarks is None else FaceGeometry(self.landmarks)
 
     @property
     def side(self) -> int:
@@ -48,24 +48,24 @@ class Canvas:
         return min(self.height, self.width)
 
     def box(self, top: int, left: int, height: int, width: int) -> Hole:
-        """A rectangular hole; what lies outside the image is cut off."""
+        """A rectangular hole region, clipped to the image."""
         hole = np.zeros((self.height, self.width), bool)
         hole[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = True
         return hole
 
-    def mirrored(self) -> Canvas:
-        """The canvas of the mirrored image; without landmarks the face is symmetric and stays."""
+    def mirrored(self) -> MaskContext:
+        """The same for the mirrored image; without landmarks the face is symmetric and stays."""
         if self.landmarks is None:
             return self
         return replace(self, landmarks=mirror(self.landmarks, self.width))
 
 
 @dataclass(frozen=True)
-class Family:
-    """A kind of hole.
+class MaskKind:
+    """A kind of mask.
 
     Attributes:
-        draw: ``(canvas, **options) -> hole``; its keyword arguments are the options of the kind.
+        draw: ``(context, **options) -> hole``; its keyword arguments are the options of the kind.
         source: the paper that uses it, and where.
         smallest: least side of an image, px.
         on_face: it follows the face, so landmarks that are far off can put it outside the image.
@@ -78,12 +78,12 @@ class Family:
 
 
 def mirrored(draw: Draw) -> Draw:
-    """The same hole on the other side of the face: right from left."""
-    return lambda canvas: draw(canvas.mirrored())[:, ::-1]
+    """The same hole region on the other side of the face: right from left."""
+    return lambda context: draw(context.mirrored())[:, ::-1]
 
 
 def lowest(field: NDArray[Any], count: int) -> Hole:
-    """The ``count`` pixels of smallest value, exactly; of equal ones those further up, then further left.
+    """Choose exactly ``count`` pixels, those of smallest value; ties go to the upper, then the left one.
 
     Args:
         field: [H, W], float without NaN, or whole numbers from 0 up that are not large.
@@ -98,9 +98,3 @@ def lowest(field: NDArray[Any], count: int) -> Hole:
     if lacking:
         hole.flat[np.flatnonzero(field == edge)[:lacking]] = True
     return hole
-
-
-def between(value: float, least: float, most: float, name: str, unit: str = "") -> None:
-    """Refuse an option outside its range with a sentence that names the range."""
-    if not least <= value <= most:
-        raise ValueError(f"{name} must lie in {least:g} ... {most:g}{unit}, not {value}.")

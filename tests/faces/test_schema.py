@@ -142,13 +142,13 @@ def test_to_moves_every_tensor():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image": torch.rand(3, 6, 8)}, r"image must have the shape \[B, 3, H, W\]"),
-        ({"image": torch.rand(3, 1, 6, 8)}, "image must have the shape"),
+        ({"image": torch.rand(3, 6, 8)}, r"image must be \[B, 3, H, W\]"),
+        ({"image": torch.rand(3, 1, 6, 8)}, r"image must be \[B, 3, H, W\], not \[3, 1, 6, 8\]"),
         ({"image": torch.zeros(3, 3, 6, 8, dtype=torch.uint8)}, "divide 8-bit images by 255"),
         ({"image": None}, "image must be a tensor"),
-        ({"landmarks": torch.rand(3, 67, 2)}, r"landmarks must have the shape \[3, 68, 2\]"),
-        ({"landmarks": torch.rand(2, 68, 2)}, r"landmarks must have the shape \[3, 68, 2\]"),
-        ({"parsing": torch.zeros(3, 8, 6).long()}, r"parsing must have the shape \[3, 6, 8\]"),
+        ({"landmarks": torch.rand(3, 67, 2)}, r"landmarks must be \[3, 68, 2\]"),
+        ({"landmarks": torch.rand(2, 68, 2)}, r"landmarks must be \[3, 68, 2\]"),
+        ({"parsing": torch.zeros(3, 8, 6).long()}, r"parsing must be \[3, 6, 8\]"),
         ({"parsing": torch.zeros(3, 6, 8)}, "parsing must hold int64"),
         ({"identity": [1, 2, 3]}, "identity must be a tensor"),
         ({"attributes": {"male": torch.zeros(3)}}, r"attributes\['male'\] must hold bool"),

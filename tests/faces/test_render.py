@@ -32,7 +32,7 @@ from facecomp_lib.faces.store import Store
 
 wp.set_module_options({"enable_backward": False, "max_unroll": 1})
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
 SKIN_CLASSES = np.arange(1, 10)
 
