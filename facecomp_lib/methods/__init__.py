@@ -9,11 +9,15 @@ from facecomp_lib.methods.base import Method, TrainBatch
 from facecomp_lib.methods.checkpoints import pretrained, save
 from facecomp_lib.methods.random import sample_keys, uniform
 from facecomp_lib.methods.registry import NAMES, build
-from facecomp_lib.methods.stages import OptimizerConfig, Stage
+from facecomp_lib.methods.stages import Constant, Cosine, Loss, OptimizerConfig, Plateau, Stage
 
 __all__ = [
     "NAMES",
+    "Constant",
+    "Cosine",
+    "Loss",
     "Method",
+    "Plateau",
     "OptimizerConfig",
     "TrainBatch",
     "Stage",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facecomp_lib import _fetch
-from facecomp_lib.training.state import write_text
+from facecomp_lib.training.checkpoint import write_text
 
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]
 
