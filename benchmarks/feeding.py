@@ -37,8 +37,8 @@ from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.faces.schema import LANDMARK_MIRROR, PARSING_MIRROR
 from facecomp_lib.faces.store import Store
 from facecomp_lib.methods import OptimizerConfig, Stage
-from facecomp_lib.training.feed import Feed
-from facecomp_lib.training.step import Turns
+from facecomp_lib.training.loader import BatchLoader
+from facecomp_lib.training.step import StageTrainer
 
 SWAP = [*PARSING_MIRROR.tolist(), *range(len(PARSING_MIRROR), 256)]
 
@@ -134,8 +134,8 @@ def against_items(size: int, batch: int, batches: int) -> None:
         loader = iter(DataLoader(items, batch))
         found = {"item by item": milliseconds(lambda _: next(loader), batches)}
     for name, data in (("cold", cold), ("warm", warm)):
-        feed = Feed(data, 0)
-        found[name] = milliseconds(lambda step, feed=feed: feed.sample(stage, step, step * batch), batches)
+        loader = BatchLoader(data, 0)
+        found[name] = milliseconds(lambda k, loader=loader: loader.batch(stage, k, k * batch), batches)
     for name, figure in found.items():
         ratio = found["item by item"] / figure
         print(f"{size:4d} px  {name:14s} {1000 * figure / batch:7.0f} us per sample {ratio:6.1f} x")
@@ -146,19 +146,19 @@ def against_steps(size: int, width: float, steps: int) -> None:
     data.batch(range(len(data)))
     method = fc.methods.build("gfc", size=size, width=width)
     method.to(memory_format=torch.channels_last)
-    fabric, feed = Fabric(accelerator="cpu", devices=1), Feed(data, 0)
+    fabric, loader = Fabric(accelerator="cpu", devices=1), BatchLoader(data, 0)
     for stage in method.stages("lesson"):
-        turns = Turns(method, stage, fabric)
+        trainer = StageTrainer(method, stage, fabric)
         fed: list[float] = []
 
-        def step(number: int, stage: Stage = stage, turns: Turns = turns, fed: list[float] = fed) -> None:
+        def step(number: int, stage: Stage = stage, trainer: StageTrainer = trainer, fed: list = fed) -> None:
             start = time.process_time()
-            sample = feed.sample(stage, number, number * stage.batch_size)
+            sample = loader.batch(stage, number, number * stage.batch_size)
             fed.append(1000 * (time.process_time() - start))
-            turns.step(sample)
+            trainer.step(sample)
 
         both, alone = milliseconds(step, steps), statistics.median(fed[1:])
-        turns.release()
+        trainer.release()
         print(
             f"{size:4d} px  {stage.name:14s} {alone:7.2f} ms of feeding for {both - alone:6.0f} ms of "
             f"training a batch of {stage.batch_size}: {alone / (both - alone):6.2%}"

@@ -13,10 +13,13 @@ import argparse
 import statistics
 import tempfile
 import time
+from pathlib import Path
 
 import torch
 
+from facecomp_lib.methods import OptimizerConfig, Stage
 from facecomp_lib.training.live import LiveFigure
+from facecomp_lib.training.run_log import Images
 
 
 def compute(milliseconds: float) -> None:
@@ -35,25 +38,28 @@ def main() -> None:
     parser.add_argument("--step", type=float, default=20, help="milliseconds")
     options = parser.parse_args()
     faces = torch.rand(4, 3, options.size, options.size)
+    optimizer = OptimizerConfig(("network",), {"term": 1.0})
+    stages = [Stage(name, 1000, {"optimizer": optimizer}) for name in ("first", "second")]
     terms = {f"optimizer{k // 3}.term{k}": 1.0 + k for k in range(options.terms)}
 
     with tempfile.TemporaryDirectory() as folder:
-        figure = LiveFigure(folder, {"first": 1000, "second": 1000})
+        figure = LiveFigure()
+        figure.on_start(Path(folder), stages, 0, 2000)
         step, moments = 0, 0
         taking: list[float] = []  # seconds, of steps without a drawing
         start = time.perf_counter()
         while (elapsed := time.perf_counter() - start) < options.seconds:
             compute(options.step)
             before, frames = time.perf_counter(), figure.frames
-            figure.update(step, "first", terms)
+            figure.on_step(step, "first", terms)
             if figure.frames == frames:
                 taking.append(time.perf_counter() - before)
             if elapsed >= moments * options.seconds / 10:
-                figure.images(step, faces)
+                figure.on_images(step, "first", Images(faces, faces, faces))
                 moments += 1
             step += 1
         spent, frames = figure.spent, figure.frames
-        figure.close()
+        figure.on_end()
 
     print(f"{step} steps of {options.terms} terms in {elapsed:.1f} s, {frames} frames and the last one")
     print(

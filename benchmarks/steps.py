@@ -20,8 +20,8 @@ import torch
 from lightning_fabric import Fabric
 
 import facecomp_lib as fc
-from facecomp_lib.training.feed import Feed
-from facecomp_lib.training.step import Turns
+from facecomp_lib.training.loader import BatchLoader
+from facecomp_lib.training.step import StageTrainer
 
 
 class Clock:
@@ -53,21 +53,21 @@ def breakdown(
     method: fc.methods.Method, stage: fc.methods.Stage, data: Any, fabric: Fabric, steps: int
 ) -> dict[str, float]:
     """Part of a step -> median milliseconds; ``other`` is what no part claims."""
-    feed, turns, clock, rows = Feed(data, 0), Turns(method, stage, fabric), Clock(), []
-    sample = clock.timed(feed.sample, lambda *_: "feeding")
-    turns._draw = clock.timed(turns._draw, lambda *_: "draw")
-    turns._learn = clock.timed(turns._learn, lambda name, *_: f"{name}: update")
+    loader, trainer, clock, rows = BatchLoader(data, 0), StageTrainer(method, stage, fabric), Clock(), []
+    sample = clock.timed(loader.batch, lambda *_: "feeding")
+    trainer._forward = clock.timed(trainer._forward, lambda *_: "draw")
+    trainer._learn = clock.timed(trainer._learn, lambda name, *_: f"{name}: update")
     method.losses = clock.timed(method.losses, lambda sample, drawn, terms: f"{', '.join(terms)}: forward")
     try:
         for step in range(steps + 1):
             clock.spent.clear()
             start = now()
-            turns.step(sample(stage, step, step * stage.batch_size, fabric.device))
+            trainer.step(sample(stage, step, step * stage.batch_size, fabric.device))
             clock.spent["other"] = now() - start - sum(clock.spent.values())
             rows.append(dict(clock.spent))
     finally:
         del method.losses
-        turns.release()
+        trainer.release()
     names = dict.fromkeys(name for row in rows[1:] for name in row)
     return {name: statistics.median(row.get(name, 0.0) for row in rows[1:]) for name in names}
 

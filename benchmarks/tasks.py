@@ -21,8 +21,8 @@ import facecomp_lib as fc
 from benchmarks.steps import now
 from facecomp_lib.methods import Method, Stage, TrainBatch
 from facecomp_lib.papers.collagan import together
-from facecomp_lib.training.feed import Feed
-from facecomp_lib.training.step import Turns
+from facecomp_lib.training.loader import BatchLoader
+from facecomp_lib.training.step import StageTrainer
 
 TOGETHER, APART = "isd", ("i", "s", "d")
 
@@ -35,7 +35,7 @@ def take_turns(
     clock: Callable[[], float] = now,
 ) -> dict[str, float]:
     """Model -> median milliseconds of a training step; the first sample warms up."""
-    turns = {name: Turns(model, stages[name], fabric) for name, model in models.items()}
+    turns = {name: StageTrainer(model, stages[name], fabric) for name, model in models.items()}
     spent: dict[str, list[float]] = {name: [] for name in models}
     for sample in samples:
         for name, turn in turns.items():
@@ -77,8 +77,8 @@ def main() -> None:
         models[tasks] = fc.methods.build("collagan", size=given.size, width=given.width, tasks=tasks)
         models[tasks].to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         stages[tasks] = together(tasks, given.steps + 1, batch_size=given.batch)
-    feed, stage = Feed(fc.faces.embedded("train", given.size), 0), stages[TOGETHER]
-    samples = [feed.sample(stage, k, k * given.batch, fabric.device) for k in range(given.steps + 1)]
+    loader, stage = BatchLoader(fc.faces.embedded("train", given.size), 0), stages[TOGETHER]
+    samples = [loader.batch(stage, k, k * given.batch, fabric.device) for k in range(given.steps + 1)]
     steps = take_turns(models, stages, samples, fabric)
 
     print(f"{given.size} px, width {given.width}, {given.batch} faces, {given.precision}, on {fabric.device}")

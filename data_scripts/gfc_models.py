@@ -107,7 +107,7 @@ def provide_parser(
         method = methods.build("gfc", size=SIZE, **NETWORKS)
         stages = [replace(parsing_stage(steps), augment=augment)]
         learnt = data_of(data, SIZE)
-        run = training.fit(method, learnt, out / "parser", stages=stages, precision=PRECISION, show=())
+        run = training.fit(method, learnt, out / "parser", stages=stages, precision=PRECISION, callbacks=())
         weights = run.method.parser.state_dict()
     else:
         file = source / "weights-parsing.safetensors" if source.is_dir() else source

@@ -165,11 +165,11 @@ def trained(
     artists = {"generator": init, "critic": init}
     own = given.predictor or given.predictor_init
     take(method, {"predictor": own, **artists})  # what does not fit is said before hours of training
-    common: dict[str, Any] = {"seed": given.seed, "validation": validation, "show": ()}
+    common: dict[str, Any] = {"seed": given.seed, "validation": validation, "callbacks": ()}
     places = [run_dir / "predictor" if given.predictor is None else given.predictor.parent]
     if given.predictor is None:
         training.fit(
-            method, data, places[0], precision=EXACT, watch=0, **common,
+            method, data, places[0], precision=EXACT, num_samples=0, **common,
             stages=[locating(given.locate_steps, lr=given.locate_lr, ema=given.ema)],
         )  # fmt: skip
         history(places[0], given.predictor_init)

@@ -161,7 +161,7 @@ def train(
     torch.set_num_threads(job.threads)
     return training.fit(
         method, data or data_of(job.faces, method.size), job.folder, stages=stages, seed=job.seed,
-        validation=faces.embedded("val", method.size), precision=precision, show=(),
+        validation=faces.embedded("val", method.size), precision=precision, callbacks=(),
     )  # fmt: skip
 
 

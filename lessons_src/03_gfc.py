@@ -1080,7 +1080,7 @@ def learn(until):
     """Train up to and including a stage; what `place` holds already is not trained again."""
     if until not in [stage.name for stage in plan]:
         return None
-    options = {"until": until, "seed": seed, "validation": test, "precision": precision, "watch": 2}
+    options = {"until": until, "seed": seed, "validation": test, "precision": precision, "num_samples": 2}
     return fc.training.fit(method, train, place, preset, stages=plan, **options)
 
 

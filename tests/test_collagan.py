@@ -192,7 +192,7 @@ def check_a_step(method, folder, **options):
     stage = replace(method.stages("smoke")[0], steps=1, batch_size=4)
     data = faces.embedded("train", method.size)
     before = {key: value.clone() for key, value in method.named_parameters()}
-    run = training.fit(method, data, folder, stages=[stage], accelerator="cpu", show=(), **options)
+    run = training.fit(method, data, folder, stages=[stage], accelerator="cpu", callbacks=(), **options)
     for key, value in run.method.named_parameters():
         assert value.isfinite().all()
         assert value.ndim < 4 or not torch.isclose(value, before[key], rtol=0, atol=1e-6).all(), key

@@ -20,7 +20,7 @@ from data_scripts import (
 )
 from facecomp_lib import evaluation
 from facecomp_lib.papers.collagan import UNALIGNED, five_points
-from facecomp_lib.training.feed import Feed
+from facecomp_lib.training.loader import BatchLoader
 
 # --------------------------------------------------------------------------------------------- measures
 
@@ -99,7 +99,7 @@ def run_models(monkeypatch, folder, *words):
 
 
 def test_all_models_but_those_of_other_holes_see_the_same_faces_and_holes():
-    feed = Feed(fc.faces.embedded("train", 64), seed=3)
+    loader = BatchLoader(fc.faces.embedded("train", 64), seed=3)
     plans = {name: collagan_models.stages(name, 12) for name in collagan_models.MODELS}
     assert {sum(stage.steps for stage in plan) for plan in plans.values()} == {12}
     for step in (1, 5, 11):  # one in each of gfc's stages
@@ -107,7 +107,7 @@ def test_all_models_but_those_of_other_holes_see_the_same_faces_and_holes():
         for name, plan in plans.items():
             ends = np.cumsum([stage.steps for stage in plan])
             stage = plan[int(np.searchsorted(ends, step, side="right"))]
-            samples[name] = feed.sample(stage, step, 16 * step)
+            samples[name] = loader.batch(stage, step, 16 * step)
         first = samples["gfc"]
         for name, sample in samples.items():
             assert torch.equal(sample.image, first.image)

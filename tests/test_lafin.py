@@ -892,13 +892,13 @@ def train(folder, stages, method=None, **options):
     stages = [replace(stage, batch_size=4) for stage in stages]
     method = method or build()
     data = faces.embedded("train", method.size)
-    return training.fit(method, data, folder, stages=stages, accelerator="cpu", show=(), **options)
+    return training.fit(method, data, folder, stages=stages, accelerator="cpu", callbacks=(), **options)
 
 
 def check_training(folder, stage, method, **options):
     """Who plays learns, who does not stays as it was, and the log has a number above 0 for each loss."""
     before = {key: value.clone() for key, value in method.state_dict().items()}
-    run = train(folder, [stage], method, watch=1, **options)
+    run = train(folder, [stage], method, num_samples=1, **options)
     learners = {name for optimizer in stage.optimizers.values() for name in optimizer.networks}
     for key, value in run.method.state_dict().items():
         assert value.isfinite().all()
@@ -943,10 +943,10 @@ def test_it_trains_with_a_perceptual_network(tmp_path):
 
 def test_a_run_goes_on_where_it_stood(tmp_path):
     stages = [STAGES["locating"](), STAGES["inpainting"]()]
-    once = train(tmp_path / "once", stages, watch=0).method.state_dict()
-    first = train(tmp_path / "parts", stages, until="locate", watch=0)
+    once = train(tmp_path / "once", stages, num_samples=0).method.state_dict()
+    first = train(tmp_path / "parts", stages, until="locate", num_samples=0)
     assert len(first.log["step"]) == 2
-    again = train(tmp_path / "parts", stages, build(seed=1), watch=0)
+    again = train(tmp_path / "parts", stages, build(seed=1), num_samples=0)
     assert again.log["stage"].tolist() == 2 * ["locate"] + 2 * ["inpaint"]
     parts = again.method.state_dict()
     assert parts.keys() == once.keys() and all(torch.equal(parts[key], once[key]) for key in once)
@@ -954,7 +954,7 @@ def test_a_run_goes_on_where_it_stood(tmp_path):
 
 def test_the_predictor_comes_nearer_to_the_landmarks(tmp_path):
     stage = lafin.locating(20, lr=3e-3, ema=None)
-    loss = train(tmp_path, [stage], watch=0).log["predictor.landmarks"]
+    loss = train(tmp_path, [stage], num_samples=0).log["predictor.landmarks"]
     assert loss[-3:].mean() < 0.7 * loss[:3].mean()
 
 

@@ -14,7 +14,7 @@ import facecomp_lib as fc
 from data_scripts import gfc_models, lafin_detectors, lafin_models, lafin_photos, locating, train_lafin
 from facecomp_lib import evaluation
 from facecomp_lib.papers import lafin
-from facecomp_lib.training.feed import Feed
+from facecomp_lib.training.loader import BatchLoader
 
 TINY = ["--predictor-width", 1 / 8, "--perceptual", "none", "--locate-steps", 2, "--style-steps", 0,
         "--dot", 3]  # fmt: skip
@@ -238,14 +238,14 @@ def test_true_landmarks_are_what_the_generator_gets_as_true_landmarks(tiny):
 def test_all_models_see_the_same_faces_and_holes(tiny):
     given = argparse.Namespace(style_steps=3, lr=1e-3, discriminator_lr=1e-4, ema=0.9)
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual="vgg16")
-    feed = Feed(fc.faces.embedded("train", 32), seed=3)
+    loader = BatchLoader(fc.faces.embedded("train", 32), seed=3)
     plans = {}
     for name in lafin_models.MODELS:
         job = lafin_models.Job(name, 0, 8, None, None, None, 1)
         plans[name] = lafin_models.stages(job, method, given)
     assert {tuple(stage.steps for stage in plan) for plan in plans.values()} == {(5, 3)}
     for index, step in enumerate((2, 6)):
-        samples = [feed.sample(plan[index], step, 4 * step) for plan in plans.values()]
+        samples = [loader.batch(plan[index], step, 4 * step) for plan in plans.values()]
         for sample in samples[1:]:
             assert torch.equal(sample.image, samples[0].image) and torch.equal(sample.mask, samples[0].mask)
 
@@ -323,7 +323,7 @@ def test_a_run_is_as_good_a_generator_as_a_checkpoint(tmp_path):
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None)
     stages = [lafin.inpainting(2, perceptual=False)]
     run_dir = tmp_path / "generator"
-    trained = fc.training.fit(method, faces, run_dir, stages=stages, show=(), watch=0).method
+    trained = fc.training.fit(method, faces, run_dir, stages=stages, callbacks=(), num_samples=0).method
     found = lafin_detectors.generator_of(run_dir)
     own = trained.generator.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in found.generator.state_dict().items())

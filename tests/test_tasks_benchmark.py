@@ -5,24 +5,24 @@ from lightning_fabric import Fabric
 
 from benchmarks import tasks
 from facecomp_lib import faces, methods
-from facecomp_lib.training.feed import Feed
-from facecomp_lib.training.step import Turns
+from facecomp_lib.training.loader import BatchLoader
+from facecomp_lib.training.step import StageTrainer
 
 
 def test_models_take_turns_on_the_same_samples_and_warm_up_unmeasured(monkeypatch):
     models = {name: methods.build("collagan", size=32, width=1 / 16, tasks=name) for name in ("i", "isd")}
     before = {name: model.generator.to_outputs.weight.clone() for name, model in models.items()}
     stages = {name: tasks.together(name, 4, batch_size=2) for name in models}
-    feed = Feed(faces.embedded("train", 32), 0)
-    samples = [feed.sample(stages["i"], k, 2 * k) for k in range(4)]
-    seen, clock, step = [], [0.0], Turns.step
+    loader = BatchLoader(faces.embedded("train", 32), 0)
+    samples = [loader.batch(stages["i"], k, 2 * k) for k in range(4)]
+    seen, clock, step = [], [0.0], StageTrainer.step
 
     def counted(turns, sample):
         seen.append(("".join(turns.method.tasks), samples.index(sample)))
         clock[0] += 10 * len(turns.method.tasks) + (1000 if len(seen) < 3 else len(seen))
         return step(turns, sample)
 
-    monkeypatch.setattr(Turns, "step", counted)
+    monkeypatch.setattr(StageTrainer, "step", counted)
     fabric = Fabric(accelerator="cpu", devices=1)
     found = tasks.take_turns(models, stages, samples, fabric, lambda: clock[0])
     assert seen == [(name, k) for k in range(4) for name in ("i", "isd")]

@@ -9,12 +9,16 @@ out = method.complete(image, mask)                        # .composite .raw .ext
 from facecomp_lib.methods.base import Method, TrainBatch, loss_terms
 from facecomp_lib.methods.checkpoints import load, pretrained, save
 from facecomp_lib.methods.registry import NAMES, build
-from facecomp_lib.methods.stages import OptimizerConfig, Stage
+from facecomp_lib.methods.stages import Constant, Cosine, Loss, OptimizerConfig, Plateau, Stage
 from facecomp_lib.utils.random import sample_keys, uniform
 
 __all__ = [
     "NAMES",
+    "Constant",
+    "Cosine",
+    "Loss",
     "Method",
+    "Plateau",
     "OptimizerConfig",
     "Stage",
     "TrainBatch",

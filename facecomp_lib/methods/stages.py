@@ -2,15 +2,103 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
 
 from facecomp_lib import masks
 from facecomp_lib.faces.augment import Augment
 
-__all__ = ["OptimizerConfig", "Stage"]
+__all__ = ["Constant", "Cosine", "Loss", "Plateau", "OptimizerConfig", "Stage"]
 
 OPTIMIZERS = ("adam", "rmsprop")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss term that is too expensive for every step.
+
+    Attributes:
+        weight: in the optimizer's objective.
+        every: evaluate the term in each ``every``-th step in which the optimizer learns, with ``every`` times
+            its weight, so that its share of the gradient stays the same on average.
+
+    Raises:
+        ValueError: a weight that is not finite, or ``every`` below 1.
+    """
+
+    weight: float
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.weight):
+            raise ValueError(f"The weight of a loss must be a finite number, not {self.weight!r}.")
+        _check_count("every", self.every, 1)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The learning rate stays as it is."""
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The learning rate rises in ``warmup`` steps, then falls along half a cosine until the stage ends.
+
+    Attributes:
+        warmup: number of steps of the linear rise.
+        final: share of the learning rate that is left at the end, 0 to 1.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    warmup: int = 0
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_count("warmup", self.warmup, 0)
+        if not _is_number(self.final) or not 0 <= self.final <= 1:
+            raise ValueError(f"final must lie in 0 ... 1, not {self.final!r}.")
+
+    def factor(self, step: int, steps: int) -> float:
+        """Multiplier of the learning rate in step number ``step``, from 0, of a stage of ``steps`` steps."""
+        if step < self.warmup:
+            return (step + 1) / (self.warmup + 1)
+        progress = (step - self.warmup) / (steps - self.warmup)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The learning rate falls when the validation loss stalls (``torch``'s ``ReduceLROnPlateau``).
+
+    The validation loss is the optimizer's objective on the same validation faces under the same masks each
+    time; ``fit`` needs ``validation`` faces for it.
+
+    Attributes:
+        factor: multiplier of the learning rate, above 0 and below 1.
+        patience: number of evaluations without a new minimum that are still accepted.
+        every: steps between two evaluations.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    every: int = 1000
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.factor) or not 0 < self.factor < 1:
+            raise ValueError(f"factor must lie between 0 and 1, not {self.factor!r}.")
+        _check_count("patience", self.patience, 0)
+        _check_count("every", self.every, 1)
+
+
+Schedule = Constant | Cosine | Plateau
 
 
 @dataclass(frozen=True)
@@ -19,35 +107,67 @@ class OptimizerConfig:
 
     Attributes:
         networks: names among ``method.networks``.
-        losses: loss term -> weight; the optimizer's objective is their weighted sum.
+        losses: loss term -> weight, a number or a :class:`Loss`; the optimizer's objective is their weighted
+            sum. At least one term is evaluated each time.
         optimizer: ``"adam"`` or ``"rmsprop"``.
         lr: learning rate.
         betas: of Adam.
         clip: largest norm of the gradient, by default not limited.
-        skip_below: the optimizer sits out a step on which its objective is below this, so that a
-            discriminator does not run away from the generator.
+        skip_below: skip the update in a step in which the objective is below this, so that a discriminator
+            does not run away from the generator. Costs one more wait for the device per step.
+        every: learn in each ``every``-th step only: 5 for a generator whose discriminators take five steps
+            for each of its own.
+        schedule: of the learning rate.
 
     Raises:
         ValueError: a value that no optimizer takes.
     """
 
     networks: tuple[str, ...]
-    losses: Mapping[str, float]
+    losses: Mapping[str, float | Loss]
     optimizer: str = "adam"
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     clip: float | None = None
     skip_below: float | None = None
+    every: int = 1
+    schedule: Schedule = field(default_factory=Constant)
 
     def __post_init__(self) -> None:
         if not self.networks or not self.losses:
             raise ValueError("An optimizer needs a network that learns and a loss to learn from.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}.")
-        if not self.lr > 0 or not all(0 <= beta < 1 for beta in self.betas):
+        if not _is_number(self.lr) or not self.lr > 0 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"lr must be above 0 and betas in [0, 1), not {self.lr} and {self.betas}.")
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be None or above 0, not {self.clip}.")
+        if self.skip_below is not None and not _is_number(self.skip_below):
+            raise ValueError(f"skip_below must be None or a finite number, not {self.skip_below!r}.")
+        _check_count("every", self.every, 1)
+        if not isinstance(self.schedule, Schedule):
+            raise ValueError(f"schedule must be Constant(), Cosine() or Plateau(), not {self.schedule!r}.")
+        if all(loss.every > 1 for loss in self.terms.values()):
+            raise ValueError(
+                f"One of the losses {', '.join(self.losses)} must be evaluated each time: give one of them "
+                "every=1, or give every to the optimizer."
+            )
+
+    @property
+    def terms(self) -> dict[str, Loss]:
+        """:attr:`losses`, plain numbers as :class:`Loss` objects."""
+        return {term: w if isinstance(w, Loss) else Loss(w) for term, w in self.losses.items()}
+
+    def due(self, step: int) -> dict[str, float]:
+        """Terms of a step and their weights; empty in a step in which the optimizer does not learn.
+
+        Args:
+            step: of the stage, from 0.
+        """
+        turn, rest = divmod(step + 1, self.every)
+        if rest:
+            return {}
+        return {term: x.weight * x.every for term, x in self.terms.items() if turn % x.every == 0}
 
 
 @dataclass(frozen=True)
@@ -58,16 +178,19 @@ class Stage:
         name: unique within a run.
         steps: how many.
         optimizers: who learns, in the order of their turns within a step. The **last** one owns what
-            ``method.draw`` computes: gradients of the drawing reach its networks only.
+            ``method.draw`` computes: gradients of the drawing reach its networks only. One of them learns in
+            every step.
         batch_size: samples of a step, all processes together.
         masks: kinds of holes (``fc.masks.KINDS``), each sample draws one of them; empty if the stage needs
             none.
         augment: changes made to the faces, None for none.
-        ema: decay of the running average of the last optimizer's networks, None for no average.
+        ema: decay of the running average of the last optimizer's networks, once per step in which it learns;
+            None for no average.
         watched: draw the watched faces now and then; pointless while nothing that draws is learning.
 
     Raises:
-        ValueError: no steps, no optimizers, an unknown kind of hole, two optimizers that share a network.
+        ValueError: no steps, no optimizers, an unknown kind of hole, two optimizers that share a network, an
+            optimizer that would never learn.
     """
 
     name: str
@@ -94,3 +217,30 @@ class Stage:
         learners = [name for optimizer in self.optimizers.values() for name in optimizer.networks]
         if len(set(learners)) < len(learners):
             raise ValueError(f"In stage {self.name!r} a network belongs to two optimizers: {learners}.")
+        self._check_turns()
+
+    def _check_turns(self) -> None:
+        for name, optimizer in self.optimizers.items():
+            if optimizer.every > self.steps:
+                raise ValueError(
+                    f"Optimizer {name!r} of stage {self.name!r} would never learn: the stage has "
+                    f"{self.steps} steps, and every={optimizer.every}."
+                )
+            if isinstance(optimizer.schedule, Cosine) and optimizer.schedule.warmup >= self.steps:
+                raise ValueError(
+                    f"Optimizer {name!r} of stage {self.name!r} would only warm up: the stage has "
+                    f"{self.steps} steps, and warmup={optimizer.schedule.warmup}."
+                )
+        if all(optimizer.every > 1 for optimizer in self.optimizers.values()):
+            raise ValueError(
+                f"In stage {self.name!r} nobody learns in every step: give an optimizer every=1."
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+def _check_count(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")

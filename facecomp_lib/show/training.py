@@ -117,8 +117,8 @@ def _begins(log: Mapping[str, Any]) -> dict[str, int]:
 
 
 def is_loss(column: str) -> bool:
-    """Whether a column of ``run.log`` holds a loss, and not a gradient's norm or what row it is."""
-    return column not in ("step", "stage") and not column.endswith(".gradient")
+    """Whether a column of ``run.log`` holds a loss: no step, stage, gradient norm or learning rate."""
+    return column not in ("step", "stage") and not column.endswith((".gradient", ".lr"))
 
 
 def thin(images: Mapping[int, Tensor], most: int) -> dict[int, Tensor]:

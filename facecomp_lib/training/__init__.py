@@ -7,6 +7,7 @@ fc.training.collect("runs")
 
 from facecomp_lib.training.fit import fit
 from facecomp_lib.training.run import Run
+from facecomp_lib.training.run_log import Callback
 from facecomp_lib.training.sweep import Runs, add_metrics, collect
 
-__all__ = ["Run", "Runs", "add_metrics", "collect", "fit"]
+__all__ = ["Callback", "Run", "Runs", "add_metrics", "collect", "fit"]

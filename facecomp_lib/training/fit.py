@@ -19,13 +19,20 @@ import torch
 
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Stage
-from facecomp_lib.training import rundir, state
-from facecomp_lib.training.facts import facts_of, fingerprint
-from facecomp_lib.training.interrupt import Deferred
+from facecomp_lib.training.checkpoint import explain_full_disk, read_weights
+from facecomp_lib.training.config import (
+    check_or_write_config,
+    fingerprint,
+    launch_fabric,
+    run_config,
+    validate_stages,
+)
 from facecomp_lib.training.loop import Loop
-from facecomp_lib.training.plan import launched, planned
-from facecomp_lib.training.report import Report, Watcher
 from facecomp_lib.training.run import Run
+from facecomp_lib.training.run_dir import locked, weights_path
+from facecomp_lib.training.run_log import Callback, Callbacks, FixedFaces, ProgressBar, RunLog
+from facecomp_lib.training.signals import GracefulShutdown
+from facecomp_lib.training.step import compile_works
 
 __all__ = ["fit"]
 
@@ -42,10 +49,10 @@ def fit(
     validation: FaceDataset | None = None,
     precision: str = "32-true",
     accelerator: str = "auto",
-    devices: int | str = "auto",
     save_every: float = 120.0,
-    watch: int = 4,
-    show: Sequence[Watcher] | None = None,
+    callbacks: Sequence[Callback] | None = None,
+    num_samples: int = 4,
+    compile: bool = False,
 ) -> Run:
     """Train a method in place, or go on training it where ``run_dir`` stands.
 
@@ -56,6 +63,9 @@ def fit(
     Several processes: start the script with ``torchrun``; each takes its share of every batch, and process 0
     alone draws, prints and saves.
 
+    A GPU gets channels-last networks and Adam's fused kernel, and a step waits for it once, to read the
+    losses (once more for each optimizer with ``skip_below``).
+
     Args:
         method: of ``fc.methods.build``; a new run begins with its weights.
         data: faces of the method's size.
@@ -64,58 +74,72 @@ def fit(
         stages: instead of the method's own.
         until: last stage to train now, by default the last of all.
         seed: of everything random, 0 or more.
-        validation: where the watched faces come from, by default ``data``.
+        validation: the faces of figures, by default ``data``, and of the validation loss that a ``Plateau``
+            schedule needs.
         precision: ``"32-true"``, ``"bf16-mixed"`` or ``"16-mixed"``.
-        accelerator, devices: as Lightning Fabric has them; ``devices`` per machine.
+        accelerator: as Lightning Fabric has it.
         save_every: seconds between checkpoints.
-        watch: number of faces whose completion is drawn again and again, if the method completes any.
-        show: who follows the run; by default a live figure, () for nobody.
+        callbacks: who follows the run; by default a live figure, () for nobody. Log files and the progress
+            bar are always there.
+        num_samples: number of faces that are completed again and again for the callbacks, if the method
+            completes any.
+        compile: compile the networks that complete (``torch.compile``); numbers may differ by rounding.
+            Without a compiler it warns, and training goes on uncompiled.
 
     Raises:
-        ValueError: something unknown or impossible, a ``run_dir`` that holds another run, or a damaged
-            checkpoint.
+        ValueError: something unknown or impossible, a ``run_dir`` that holds another run (the code of the
+            method counts, comments included), or a damaged checkpoint.
+        TypeError: a callback that is no ``Callback``.
         BlockingIOError: another process is training in ``run_dir``.
         OSError: ``run_dir`` cannot be written; what was saved before stays whole.
         FloatingPointError: a loss or gradient is not finite; the sentence names it and its step.
         KeyboardInterrupt: stopped by hand, after saving; call again to go on.
     """
-    plan = planned(method, data, preset, stages)
+    plan = validate_stages(method, data, preset, stages, validation)
     names = [stage.name for stage in plan]
     if until is not None and until not in names:
         raise ValueError(f"Unknown stage until={until!r}: choose one of {', '.join(names)}.")
-    if seed < 0 or watch < 0:
-        raise ValueError(f"seed and watch must be 0 or more, not {seed} and {watch}.")
+    if seed < 0 or num_samples < 0:
+        raise ValueError(f"seed and num_samples must be 0 or more, not {seed} and {num_samples}.")
+    if wrong := [callback for callback in callbacks or () if not isinstance(callback, Callback)]:
+        raise TypeError(f"A callback must be a fc.training.Callback, not {wrong[0]!r}.")
     last = names.index(until) if until else len(plan) - 1
-    fabric = launched(plan, precision, accelerator, devices)
-    facts = facts_of(method, plan, data, seed, precision)
+    fabric = launch_fabric(plan, precision, accelerator)
+    config = run_config(method, plan, data, seed, precision, validation)
     folder = Path(run_dir)
     cuda = [fabric.device] if fabric.device.type == "cuda" else []
-    with Deferred() as stop, contextlib.ExitStack() as stack:
-        stack.enter_context(state.explained(folder))
+    with GracefulShutdown() as stop, contextlib.ExitStack() as stack:
+        stack.enter_context(explain_full_disk(folder))
         if fabric.is_global_zero:
-            stack.enter_context(rundir.locked(folder))
-            rundir.claim(folder, facts)
+            stack.enter_context(locked(folder))
+            check_or_write_config(folder, config)
         stack.enter_context(torch.random.fork_rng(cuda))
-        described = {"fingerprint": fingerprint(facts), "preset": preset if stages is None else None, **facts}
-        loop = Loop(method, data, folder, plan, seed, fabric, stop, described, save_every)
+        described = {
+            "fingerprint": fingerprint(config),
+            "preset": preset if stages is None else None,
+            **config,
+        }
+        compile = compile and compile_works(fabric.device)
+        loop = Loop(
+            method, data, folder, plan, seed, fabric, stop, described, save_every, validation, compile
+        )
         loop.begin()
         if loop.step < loop.ends[last]:
             if fabric.is_global_zero:
-                seen, count = validation or data, watch if method.completes else 0
-                report = Report(folder, plan, loop.step, loop.ends[last], method, seen, count)
-                loop.report = stack.enter_context(report)
-                report.watchers = _live(folder, plan, loop.step) if show is None else list(show)
+                loop.callbacks = _callbacks(callbacks, FixedFaces(method, validation or data, num_samples))
+                loop.callbacks.start(folder, plan, loop.step, loop.ends[last])
+                stack.callback(loop.callbacks.end)
             loop.run(last)
         elif loop.step > loop.ends[last]:
-            method.load_state_dict(state.read_weights(rundir.weights_path(folder, names[last])))
+            method.load_state_dict(read_weights(weights_path(folder, names[last])))
         if stop.caught is None:
             fabric.barrier()
     return Run(method.eval(), folder)
 
 
-def _live(folder: Path, plan: Sequence[Stage], step: int) -> list[Watcher]:
-    from facecomp_lib.training.live import LiveFigure
+def _callbacks(given: Sequence[Callback] | None, faces: FixedFaces) -> Callbacks:
+    if given is None:
+        from facecomp_lib.training.live import LiveFigure  # loads matplotlib
 
-    figure = LiveFigure(folder, {stage.name: stage.steps for stage in plan})
-    figure.replay(rundir.read_log(folder), step)
-    return [figure]
+        given = [LiveFigure()]
+    return Callbacks(RunLog(), [ProgressBar(), *given], faces)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facecomp_lib.methods import Stage
 from facecomp_lib.show.training import MOMENTS, is_loss, thin, training_figure
+from facecomp_lib.training.run_dir import read_log
+from facecomp_lib.training.run_log import Callback, Images
 from facecomp_lib.utils.files import atomic_write
 
-__all__ = ["LiveFigure", "Trace"]
+__all__ = ["DownsampledCurve", "LiveFigure"]
 
 SHARE = 0.03  # of the elapsed time may go into drawing
 FIRST = 0.2  # seconds that a drawing is taken to last before one was measured
 
 
-class Trace:
+class DownsampledCurve:
     """A curve in bounded memory: means over equally many values, which merge in pairs when they get too many.
 
     Args:
@@ -56,54 +57,52 @@ def _mean(points: list[tuple[float, float]]) -> tuple[float, float]:
     return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
 
 
-class LiveFigure:
+class LiveFigure(Callback):
     """Losses by term and the same faces over time, in place while a run goes on.
 
     In a notebook the figure stands below the cell and stays there with its last frame. A script, or a process
     without a screen, finds the frames in ``run_dir/live.png``. A frame waits until all drawing together, it
     and the last frame included if they take as long as the one before, is below 3 % of the time since the
     figure was made; only the last frame is always drawn.
-
-    Args:
-        run_dir: where ``live.png`` goes; None for no file.
-        stages: name -> number of steps, in order, as far as they are known; others are added as they come.
-
-    A figure is a context manager: leaving the block closes it, however the run ended.
     """
 
-    def __init__(
-        self, run_dir: str | os.PathLike[str] | None = None, stages: Mapping[str, int] | None = None
-    ) -> None:
-        self.file = None if run_dir is None else Path(run_dir) / "live.png"
-        ends = np.cumsum([0, *(stages or {}).values()]).tolist()
-        self.stages = dict(zip(stages or {}, ends, strict=False))  # name -> its first step
-        self.end = ends[-1]
-        self.traces: dict[str, Trace] = {}
-        self.moments: dict[int, Tensor] = {}
+    def __init__(self) -> None:
+        self.file: Path | None = None
+        self.stages: dict[str, int] = {}  # name -> its first step
+        self.end = 0
+        self.curves: dict[str, DownsampledCurve] = {}
+        self.snapshots: dict[int, Tensor] = {}
         self.spent = 0.0  # seconds of drawing
         self.frames = 0
         self._began, self._next = time.perf_counter(), 2 * FIRST / SHARE
-        self._closed = self._broken = False
         self._handle: Any = None
         self._in_notebook = _in_notebook()
 
-    def update(self, step: int, stage: str, terms: Mapping[str, float]) -> None:
-        """Take a step's losses, by ``"optimizer.term"``: a few microseconds, and now and then a drawing.
+    def on_start(self, run_dir: Path, stages: Sequence[Stage], step: int, end: int) -> None:
+        """Learn where ``live.png`` goes and which stages will come, and take an earlier part of the run."""
+        self.file = run_dir / "live.png"
+        first, *ends = np.cumsum([0, *(stage.steps for stage in stages)]).tolist()
+        self.stages = dict(zip([stage.name for stage in stages], [first, *ends], strict=False))
+        self.end = ends[-1]
+        if (run_dir / "log.csv").exists():
+            self.replay(read_log(run_dir), step)
 
-        ``optimizer.gradient`` is no loss and is left out."""
-        if stage not in self.stages:
-            self.stages[stage] = step
-        self._take(step, terms)
+    def on_step(self, step: int, stage: str, row: Mapping[str, float]) -> None:
+        """Take a step's losses: a few microseconds, and now and then a drawing.
+
+        ``optimizer.gradient`` and ``optimizer.lr`` are no losses and are left out."""
+        self.stages.setdefault(stage, step)
+        self._take(step, row)
         if self.due():
             self.draw()
 
-    def _take(self, step: int, terms: Mapping[str, float]) -> None:
-        for name, value in terms.items():
-            if name in self.traces:
-                self.traces[name].add(step, value)
+    def _take(self, step: int, row: Mapping[str, float]) -> None:
+        for name, value in row.items():
+            if name in self.curves:
+                self.curves[name].add(step, value)
             elif is_loss(name):
-                self.traces[name] = Trace()
-                self.traces[name].add(step, value)
+                self.curves[name] = DownsampledCurve()
+                self.curves[name].add(step, value)
 
     def replay(self, log: Mapping[str, NDArray[Any]], before: int) -> None:
         """Take the steps below ``before`` of an earlier part of this run, from its ``run.log``."""
@@ -113,48 +112,37 @@ class LiveFigure:
             row = {name: float(log[name][place]) for name in terms}
             self._take(int(log["step"][place]), {k: v for k, v in row.items() if not np.isnan(v)})
 
-    def images(self, step: int, images: Tensor) -> None:
-        """Take the fixed faces ``[N, 3, S, S]`` in [0, 1] as they are after ``step`` steps: one copy to the
-        CPU. Some moments are dropped when there are too many for the figure."""
-        self.moments[step] = (images.detach().clamp(0, 1) * 255).round().byte().cpu()
-        self.moments = thin(self.moments, MOMENTS)
+    def on_images(self, step: int, stage: str, images: Images) -> None:
+        """Take the completed faces: one copy to the CPU. Some are dropped when there are too many for the
+        figure."""
+        completed = images.completed.detach().clamp(0, 1)  # [N, 3, S, S]
+        self.snapshots[step] = (completed * 255).round().byte().cpu()
+        self.snapshots = thin(self.snapshots, MOMENTS)
 
     def due(self) -> bool:
         """Whether one more frame would still keep drawing below its share of the time."""
         return time.perf_counter() - self._began >= self._next
 
     def draw(self, last: bool = False) -> None:
-        """Draw a frame now, whatever it costs. A figure that cannot be drawn warns once; the run goes on."""
-        if self._broken or not (self.traces or self.moments):
+        """Draw a frame now, whatever it costs."""
+        if not (self.curves or self.snapshots):
             return
         start = time.perf_counter()
-        try:
-            self._show(last)
-            self.frames += 1
-        except Exception as error:  # an image is never worth a run
-            self._broken = True
-            warnings.warn(f"The live figure stopped ({type(error).__name__}: {error}).", stacklevel=2)
+        self._show(last)
+        self.frames += 1
         lasted = time.perf_counter() - start
         self.spent += lasted
         self._next = (self.spent + 2 * lasted) / SHARE  # one more, and the last one
 
-    def close(self) -> None:
-        """Draw the last frame, once."""
-        if not self._closed:
-            self._closed = True
-            self.draw(last=True)
-
-    def __enter__(self) -> LiveFigure:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    def on_end(self) -> None:
+        """Draw the last frame."""
+        self.draw(last=True)
 
     def _show(self, last: bool) -> None:
         from facecomp_lib.show.canvas import output
 
-        curves = {name: trace.points() for name, trace in self.traces.items()}
-        sheet = training_figure(curves, self.moments, stages=self.stages, end=self.end or None)
+        curves = {name: curve.points() for name, curve in self.curves.items()}
+        sheet = training_figure(curves, self.snapshots, stages=self.stages, end=self.end or None)
         if self._in_notebook:
             # JPEG is drawn in half the time; the frame that stays has whichever kind is smaller
             data, metadata = sheet._repr_mimebundle_() if last else output(sheet, "image/jpeg", sheet.jpeg())

@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from facecomp_lib.methods import Method
-from facecomp_lib.training.rundir import read_json, read_log, weights_path
-from facecomp_lib.training.state import read_weights
+from facecomp_lib.training.checkpoint import read_weights
+from facecomp_lib.training.run_dir import read_json, read_log, weights_path
 
 __all__ = ["Run"]
 

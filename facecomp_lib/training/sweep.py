@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facecomp_lib.training.state import write_text
+from facecomp_lib.training.checkpoint import write_text
 from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]

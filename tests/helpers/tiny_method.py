@@ -9,7 +9,7 @@ from torch import nn
 
 from facecomp_lib import faces, methods
 from facecomp_lib.faces.augment import Augment
-from facecomp_lib.methods import OptimizerConfig, Stage
+from facecomp_lib.methods import Cosine, Loss, OptimizerConfig, Plateau, Stage
 
 SIZE = 16
 
@@ -71,6 +71,23 @@ class Tiny(methods.Method):
 
 def build(seed=0, **options):
     return methods.build("tiny", seed=seed, **options)
+
+
+def demanding(method, steps):
+    """Its two stages with all that a learning rate, an optimizer's turns and a term's turns can be given."""
+    alone, against = method.stages("smoke")
+    painter, discriminator = against.optimizers["painter"], against.optimizers["discriminator"]
+    painter = replace(
+        painter,
+        losses={"reconstruction": 1.0, "adversarial": Loss(0.1, every=2)},
+        every=2,
+        schedule=Plateau(factor=0.5, patience=0, every=3),
+    )
+    discriminator = replace(discriminator, schedule=Cosine(warmup=2, final=0.1))
+    return [
+        replace(alone, steps=steps),
+        replace(against, steps=steps, optimizers={"discriminator": discriminator, "painter": painter}),
+    ]
 
 
 def data(folder, count=10, size=SIZE):

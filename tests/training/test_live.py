@@ -10,13 +10,25 @@ import torch
 from PIL import Image
 
 from facecomp_lib import show
+from facecomp_lib.methods import OptimizerConfig, Stage
 from facecomp_lib.show.training import MOMENTS, _running_mean, thin
 from facecomp_lib.training import live
-from facecomp_lib.training.live import LiveFigure, Trace
+from facecomp_lib.training.live import DownsampledCurve, LiveFigure
+from facecomp_lib.training.run_log import Images
 
 
 def faces(level=0.5, count=2, size=8):
     return torch.full((count, 3, size, size), float(level))
+
+
+def images(completed):
+    return Images(completed, completed, completed)
+
+
+def plan(**steps):
+    """Stages of these names and numbers of steps."""
+    optimizer = OptimizerConfig(("network",), {"term": 1.0})
+    return [Stage(name, count, {"optimizer": optimizer}) for name, count in steps.items()]
 
 
 def pixels(sheet):
@@ -44,7 +56,7 @@ def clock(monkeypatch):
 
 
 def test_a_short_curve_keeps_every_value():
-    trace = Trace()
+    trace = DownsampledCurve()
     for step in range(300):
         trace.add(step, step**2)
     steps, values = trace.points()
@@ -52,7 +64,7 @@ def test_a_short_curve_keeps_every_value():
 
 
 def test_a_long_curve_keeps_its_mean_its_shape_and_a_bounded_length():
-    trace = Trace(most=64)
+    trace = DownsampledCurve(most=64)
     count = 12_345
     for step in range(count):
         trace.add(step, 3.0 * step)
@@ -65,7 +77,7 @@ def test_a_long_curve_keeps_its_mean_its_shape_and_a_bounded_length():
 
 
 def test_an_empty_curve_has_no_points():
-    assert [len(part) for part in Trace().points()] == [0, 0]
+    assert [len(part) for part in DownsampledCurve().points()] == [0, 0]
 
 
 def test_the_running_mean_of_a_constant_is_the_constant_and_skips_what_is_not_finite():
@@ -171,63 +183,55 @@ def test_nothing_to_draw_is_told():
 
 
 def test_drawing_takes_less_than_three_per_cent_of_the_time(clock):
-    with LiveFigure() as figure:
-        for step in range(20_000):
-            clock.now += 0.05
-            clock.costs = 0.4 + 0.3 * (step % 7 == 0)
-            figure.update(step, "blur", {"g.l1": 1.0})
-            assert figure.spent <= 0.03 * clock.now + 0.4  # a frame may last longer than the one before
-        assert 0.028 * clock.now < figure.spent
+    figure = LiveFigure()
+    for step in range(20_000):
+        clock.now += 0.05
+        clock.costs = 0.4 + 0.3 * (step % 7 == 0)
+        figure.on_step(step, "blur", {"g.l1": 1.0})
+        assert figure.spent <= 0.03 * clock.now + 0.4  # a frame may last longer than the one before
+    assert 0.028 * clock.now < figure.spent
+    figure.on_end()
     assert figure.spent < 0.03 * clock.now
 
 
-def test_the_last_frame_is_drawn_even_of_a_run_that_was_short_or_failed(clock):
-    with pytest.raises(KeyboardInterrupt), LiveFigure() as figure:
-        figure.update(0, "blur", {"g.l1": 1.0})
-        assert clock.drawn == 0
-        raise KeyboardInterrupt
-    figure.close()
+def test_the_last_frame_is_drawn_even_of_a_run_that_was_short(clock):
+    figure = LiveFigure()
+    figure.on_step(0, "blur", {"g.l1": 1.0})
+    assert clock.drawn == 0
+    figure.on_end()
     assert clock.drawn == 1
 
 
 def test_a_figure_without_data_draws_nothing(clock):
-    LiveFigure().close()
+    LiveFigure().on_end()
     assert clock.drawn == 0
 
 
 def test_a_script_finds_the_frames_as_a_file_that_is_always_whole(tmp_path, monkeypatch):
-    with LiveFigure(tmp_path / "run") as figure:
-        figure.update(0, "blur", {"g.l1": 1.0})
-        figure.draw()
-        before = (tmp_path / "run" / "live.png").read_bytes()
-        figure.images(1, faces())
+    figure = LiveFigure()
+    figure.on_start(tmp_path / "run", plan(blur=4), 0, 4)
+    figure.on_step(0, "blur", {"g.l1": 1.0})
+    figure.draw()
+    before = (tmp_path / "run" / "live.png").read_bytes()
+    figure.on_images(1, "blur", images(faces()))
+    figure.on_end()
     after = (tmp_path / "run" / "live.png").read_bytes()
     assert 2 * Image.open(io.BytesIO(before)).size[0] < Image.open(io.BytesIO(after)).size[0]
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["live.png"]
 
 
-def test_a_figure_that_cannot_be_drawn_warns_once_and_the_run_goes_on(tmp_path):
-    (tmp_path / "run").write_text("a file where the folder should be")
-    figure = LiveFigure(tmp_path / "run")
-    figure.update(0, "blur", {"g.l1": 1.0})
-    with pytest.warns(UserWarning, match="live figure stopped"):
-        figure.draw()
-    figure.update(1, "blur", {"g.l1": 1.0})
-    figure.close()
-
-
 def test_only_a_few_moments_are_kept_in_memory_as_bytes():
     figure = LiveFigure()
     for step in range(40):
-        figure.images(step, torch.rand(4, 3, 8, 8, requires_grad=True) * 3 - 1)
-    assert len(figure.moments) == MOMENTS
-    assert {images.dtype for images in figure.moments.values()} == {torch.uint8}
+        figure.on_images(step, "blur", images(torch.rand(4, 3, 8, 8, requires_grad=True) * 3 - 1))
+    assert len(figure.snapshots) == MOMENTS
+    assert {snapshot.dtype for snapshot in figure.snapshots.values()} == {torch.uint8}
 
 
 def test_stages_that_were_not_announced_begin_where_they_come(clock):
     figure = LiveFigure()
     for step, stage in enumerate("aaabbc"):
-        figure.update(step, stage, {"g.l1": 1.0})
+        figure.on_step(step, stage, {"g.l1": 1.0})
     assert figure.stages == {"a": 0, "b": 3, "c": 5}
 
 
@@ -240,25 +244,28 @@ def test_a_run_that_goes_on_shows_what_went_before(clock):
     }
     figure = LiveFigure()
     figure.replay(log, before=3)
-    figure.update(3, "b", {"g.l1": 1.0})
-    assert [part.tolist() for part in figure.traces["g.l1"].points()] == [[0, 1, 2, 3], [4, 3, 2, 1]]
-    assert [part.tolist() for part in figure.traces["d.real"].points()] == [[2], [1.3]]
+    figure.on_step(3, "b", {"g.l1": 1.0})
+    assert [part.tolist() for part in figure.curves["g.l1"].points()] == [[0, 1, 2, 3], [4, 3, 2, 1]]
+    assert [part.tolist() for part in figure.curves["d.real"].points()] == [[2], [1.3]]
     assert figure.stages == {"a": 0, "b": 2}
 
 
-def test_announced_stages_know_where_they_will_begin():
-    figure = LiveFigure(stages={"blur": 100, "texture": 50})
+def test_announced_stages_know_where_they_will_begin(tmp_path):
+    figure = LiveFigure()
+    figure.on_start(tmp_path, plan(blur=100, texture=50), 0, 150)
     assert figure.stages == {"blur": 0, "texture": 100} and figure.end == 150
 
 
 CELL = """
 import torch
 from facecomp_lib.training.live import LiveFigure
-with LiveFigure(stages={"blur": 4}) as figure:
-    for step in range(4):
-        figure.update(step, "blur", {"g.l1": 1.0 / (step + 1)})
-        figure.images(step, torch.full((1, 3, 8, 8), 0.5))
-        figure.draw()
+from facecomp_lib.training.run_log import Images
+figure = LiveFigure()
+for step in range(4):
+    figure.on_step(step, "blur", {"g.l1": 1.0 / (step + 1)})
+    figure.on_images(step, "blur", Images(*[torch.full((1, 3, 8, 8), 0.5)] * 3))
+    figure.draw()
+figure.on_end()
 """
 
 

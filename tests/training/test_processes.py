@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from facecomp_lib.training import fit
-from facecomp_lib.training.rundir import read_log
+from facecomp_lib.training.run_dir import read_log
 
 SCRIPT = """
 import os
@@ -23,13 +23,14 @@ import tiny_method
 from facecomp_lib.training import fit
 
 faces = tiny_method.data(Path(sys.argv[1]))
-for name in ("full", "half"):
+for name, precision in (("full", "32-true"), ("half", "bf16-mixed"), ("demanding", "32-true")):
     # other weights in the second process: those of process 0 count
     method = tiny_method.build(seed=int(os.environ["RANK"]))
+    stages = tiny_method.demanding(method, 8) if name == "demanding" else None
     for until in ("alone", None):
-        run = fit(method, faces, Path(sys.argv[2]) / name, "smoke", until=until, show=(), watch=1,
-                  accelerator="cpu", precision={"full": "32-true", "half": "bf16-mixed"}[name])
-        assert run.card["steps"] == (4 if until else 8)
+        run = fit(method, faces, Path(sys.argv[2]) / name, "smoke", stages=stages, until=until,
+                  validation=faces, callbacks=(), num_samples=1, accelerator="cpu", precision=precision)
+        assert run.card["steps"] == (4 if until else 8) * (2 if stages else 1)
 """
 
 
@@ -39,12 +40,13 @@ def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
     tiny_method.data(folder / "faces")
     (folder / "script.py").write_text(SCRIPT)
-    tests = Path(__file__).parent
+    tests = Path(__file__).parents[1]
+    paths = os.pathsep.join(map(str, (tests.parent, tests / "helpers")))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     result = subprocess.run(
         [*command, "script.py", "faces", "runs"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -55,21 +57,25 @@ def together(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "near"), [("full", "32-true", 1e-5), ("half", "bf16-mixed", 2e-2)]
+    ("name", "precision", "near"),
+    [("full", "32-true", 1e-5), ("half", "bf16-mixed", 2e-2), ("demanding", "32-true", 1e-4)],
 )
 def test_two_processes_follow_the_loss_curve_of_one(together, tmp_path, name, precision, near):
+    method, faces = tiny_method.build(), tiny_method.data(together / "faces")
     alone = fit(
-        tiny_method.build(),
-        tiny_method.data(together / "faces"),
+        method,
+        faces,
         tmp_path,
         "smoke",
-        show=(),
-        watch=0,
+        stages=tiny_method.demanding(method, 8) if name == "demanding" else None,
+        validation=faces,
+        callbacks=(),
+        num_samples=0,
         accelerator="cpu",
         precision=precision,
     )
     log = read_log(together / "runs" / name)
-    assert log.keys() == alone.log.keys() and log["step"].tolist() == list(range(8))
+    assert log.keys() == alone.log.keys() and log["step"].tolist() == alone.log["step"].tolist()
     for column in log.keys() - {"step", "stage"}:
         np.testing.assert_allclose(log[column], alone.log[column], rtol=near, atol=near, err_msg=column)
     if (

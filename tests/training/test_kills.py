@@ -7,12 +7,12 @@ import random
 import signal
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 import tiny_method
 
-from facecomp_lib.training import fit, rundir
+from facecomp_lib.training import fit
+from facecomp_lib.training.run_dir import locked
 
 NAMES = ("weights-alone.safetensors", "weights-against.safetensors", "log.csv")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
@@ -22,7 +22,7 @@ def train(faces, run_dir, steps=15, save_every=0.0, replacements=None):
     """A run; ``replacements`` of files end with the process killing itself right before the last of them."""
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (the process ends with it)
     method = tiny_method.build(dropout=0.2)  # dropout draws from PyTorch's own generator
-    stages = [replace(stage, steps=steps) for stage in method.stages("smoke")]
+    stages = tiny_method.demanding(method, steps)
     if replacements is not None:
         count, real = 0, os.replace
 
@@ -34,7 +34,17 @@ def train(faces, run_dir, steps=15, save_every=0.0, replacements=None):
             real(source, target)
 
         os.replace = replace_or_die
-    fit(method, tiny_method.data(faces), run_dir, stages=stages, save_every=save_every, show=(), watch=1)
+    data = tiny_method.data(faces)
+    fit(
+        method,
+        data,
+        run_dir,
+        stages=stages,
+        validation=data,
+        save_every=save_every,
+        callbacks=(),
+        num_samples=1,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +124,9 @@ def test_a_killed_process_leaves_no_lock_and_a_living_one_keeps_others_out(start
     process = start(faces, tmp_path, steps=10_000)
     while rows(tmp_path) < 2 and process.is_alive():
         time.sleep(0.002)
-    with pytest.raises(BlockingIOError, match="Another process"), rundir.locked(tmp_path):
+    with pytest.raises(BlockingIOError, match="Another process"), locked(tmp_path):
         pass
     process.kill()
     process.join()
-    with rundir.locked(tmp_path):
+    with locked(tmp_path):
         pass

@@ -7,10 +7,10 @@ import threading
 from types import FrameType
 from typing import Any
 
-__all__ = ["Deferred"]
+__all__ = ["GracefulShutdown"]
 
 
-class Deferred:
+class GracefulShutdown:
     """Within the block SIGINT and SIGTERM only set :attr:`caught`; at its end the signal is sent again.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers, nothing is
@@ -21,7 +21,7 @@ class Deferred:
         self.caught: int | None = None
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Deferred:
+    def __enter__(self) -> GracefulShutdown:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):

@@ -20,10 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["explained", "load_state", "read_weights", "save_state", "write_text", "write_weights"]
+__all__ = [
+    "explain_full_disk",
+    "load_checkpoint",
+    "read_weights",
+    "save_checkpoint",
+    "write_text",
+    "write_weights",
+]
 
 
-def save_state(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> None:
+def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> None:
     """Make this the run's checkpoint.
 
     Args:
@@ -45,7 +52,7 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> N
         _tidy(folder)
 
 
-def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The checkpoint's content and tensors.
 
     Raises:
@@ -90,7 +97,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 @contextlib.contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
     """What to do when the disk is full, in one sentence."""
     try:
         yield

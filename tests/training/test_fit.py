@@ -1,11 +1,16 @@
 """The trainer, in one process: what it promises about stages, optimizers, files and mistakes."""
 
+import ast
 import hashlib
 import json
+import linecache
 import os
 import signal
+import textwrap
 from dataclasses import replace
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import tiny_method
@@ -15,7 +20,9 @@ from torch import nn
 
 from facecomp_lib.faces.augment import Augment
 from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
-from facecomp_lib.training import fit, rundir, state
+from facecomp_lib.training import Callback, fit
+from facecomp_lib.training.checkpoint import load_checkpoint
+from facecomp_lib.training.run_dir import locked
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +35,8 @@ def train(faces, tmp_path):
     """fit with a tiny method, in ``tmp_path / "run"``, followed by nobody."""
 
     def run(method=None, run_dir=tmp_path / "run", preset="smoke", **options):
-        return fit(
-            method or tiny_method.build(), faces, run_dir, preset, **{"show": (), "watch": 0, **options}
-        )
+        options = {"callbacks": (), "num_samples": 0, **options}
+        return fit(method or tiny_method.build(), faces, run_dir, preset, **options)
 
     return run
 
@@ -45,22 +51,25 @@ def same(one, other):
     )
 
 
-class Note:
+class Note(Callback):
     """Remembers what it was told, and can do something at a step."""
 
     def __init__(self, at=None, do=None):
-        self.at, self.do, self.rows, self.seen, self.closed = at, do, [], [], 0
+        self.at, self.do, self.rows, self.images, self.started, self.ended = at, do, [], {}, [], 0
 
-    def update(self, step, stage, terms):
-        self.rows.append((step, stage, terms))
+    def on_start(self, run_dir, stages, step, end):
+        self.started.append(([stage.name for stage in stages], step, end))
+
+    def on_step(self, step, stage, row):
+        self.rows.append((step, stage, row))
         if step == self.at:
             self.do()
 
-    def images(self, step, images):
-        self.seen.append((step, tuple(images.shape)))
+    def on_images(self, step, stage, images):
+        self.images[step] = images
 
-    def close(self):
-        self.closed += 1
+    def on_end(self):
+        self.ended += 1
 
 
 # ---- stages and optimizers
@@ -107,7 +116,7 @@ def test_a_run_knows_its_method_after_each_stage(train):
 def test_a_finished_run_returns_at_once_with_its_weights(train):
     first = train()
     note = Note()
-    again = train(tiny_method.build(seed=5), show=[note])
+    again = train(tiny_method.build(seed=5), callbacks=[note])
     assert same(first.method, again.method) and note.rows == [] and again.card == first.card
 
 
@@ -139,7 +148,7 @@ def test_networks_of_no_optimizer_are_in_eval_mode_and_those_of_optimizers_in_tr
     method = tiny_method.build()
     modes = []
     note = Note(0, lambda: modes.append((method.painter.training, method.discriminator.training)))
-    train(method, until="alone", show=[note])
+    train(method, until="alone", callbacks=[note])
     assert modes == [(True, False)]
 
 
@@ -147,9 +156,9 @@ def test_a_stage_with_ema_ends_with_the_running_average(train):
     method = tiny_method.build()
     stage = tiny_method.steady(method.stages("smoke")[0], steps=3)
     seen = []
-    watch = Note()
-    watch.update = lambda *_: seen.append(method.painter[0].weight.detach().clone())
-    train(method, stages=[replace(stage, ema=0.75)], show=[watch])
+    note = Note()
+    note.on_step = lambda *_: seen.append(method.painter[0].weight.detach().clone())
+    train(method, stages=[replace(stage, ema=0.75)], callbacks=[note])
     first, second, third = seen
     expected = 0.75 * (0.75 * first + 0.25 * second) + 0.25 * third
     torch.testing.assert_close(method.painter[0].weight.detach(), expected)
@@ -260,7 +269,7 @@ def test_half_precision_comes_close_to_full(train, tmp_path):
 def test_the_folder_tells_the_whole_story(train):
     method = tiny_method.build()
     note = Note()
-    run = train(method, show=[note], watch=2)
+    run = train(method, callbacks=[note], num_samples=2)
     assert same(method, run.after("against"))
     assert all(
         value.dtype == torch.float32
@@ -275,24 +284,22 @@ def test_the_folder_tells_the_whole_story(train):
     assert list((run.run_dir / "tensorboard").glob("events*"))
     assert not list(run.run_dir.rglob("*.part"))
     assert [row[:2] for row in note.rows] == list(zip(run.log["step"], run.log["stage"], strict=True))
-    assert note.closed == 1
+    assert note.ended == 1
 
 
 def test_fixed_faces_are_drawn_in_every_stage(train):
     note = Note()
-    run = train(show=[note], watch=3)
+    run = train(callbacks=[note], num_samples=3)
     steps = list(range(1, 9))
-    assert note.seen == [(step, (3, 3, 16, 16)) for step in steps]
+    assert list(note.images) == steps
+    assert {part.shape for images in note.images.values() for part in images} == {(3, 3, 16, 16)}
     assert sorted(p.name for p in (run.run_dir / "images").iterdir()) == [f"{s:08d}.webp" for s in steps]
 
 
-def test_watched_faces_are_always_the_same_with_the_same_holes(train, monkeypatch):
-    from facecomp_lib.training import report
-
-    rows = []
-    monkeypatch.setattr(report, "write_image", lambda path, images: rows.append(images))
-    train(until="alone", watch=4)
-    damaged, completed, true = zip(*rows, strict=True)
+def test_fixed_faces_are_always_the_same_under_the_same_masks(train):
+    note = Note()
+    train(until="alone", callbacks=[note], num_samples=4)
+    damaged, completed, true = zip(*note.images.values(), strict=True)
     assert all(torch.equal(d, damaged[0]) for d in damaged) and all(torch.equal(t, true[0]) for t in true)
     assert not torch.equal(completed[0], completed[-1])
     known = damaged[0] == true[0]
@@ -301,7 +308,7 @@ def test_watched_faces_are_always_the_same_with_the_same_holes(train, monkeypatc
 
 
 def test_two_processes_do_not_train_in_one_folder(train, tmp_path):
-    with rundir.locked(tmp_path / "run"), pytest.raises(BlockingIOError, match="Another process is training"):
+    with locked(tmp_path / "run"), pytest.raises(BlockingIOError, match="Another process is training"):
         train()
     train()  # the lock is free again
 
@@ -344,20 +351,66 @@ class Edited(Tiny):
 
 
 def cell(**text):
-    """A class as a notebook's cell defines it."""
+    """A class as a notebook's cell defines it: its source is found, and each run of a cell has a name."""
     space = {"Tiny": tiny_method.Tiny, "__name__": "__main__"}
-    exec(CELL.format(**{"factor": 1.0, "doc": "", "change": "", "sliced": "", **text}), space)
+    code = CELL.format(**{"factor": 1.0, "doc": "", "change": "", "sliced": "", **text})
+    name = f"<cell {hashlib.sha256(code.encode()).hexdigest()}>"
+    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+    exec(compile(code, name, "exec"), space)
     return space["Edited"]()
 
 
-def test_edited_code_is_another_run_but_comments_are_not(train):
+def test_edited_code_is_another_run(train):
     train(cell(), until="alone")
-    train(cell(doc="Said better."))
+    train(cell())
     train(cell(sliced="[:]"))  # other code for the same stages
     with pytest.raises(ValueError, match="the code of Edited"):
         train(cell(change="+ 0"))
-    with pytest.raises(ValueError, match="the code of Edited|the code of helper"):
+    with pytest.raises(ValueError, match="the code of helper.*fresh run_dir"):
+        train(cell(doc="Said better."))
+    with pytest.raises(ValueError, match="the code of helper"):
         train(cell(factor=2.0))
+
+
+def test_code_without_source_is_no_reason_to_fail(train):
+    space = {"Tiny": tiny_method.Tiny, "__name__": "__main__"}
+    exec(CELL.format(factor=1.0, doc="", change="", sliced=""), space)
+    assert train(space["Edited"](), until="alone").card["finished"] == ["alone"]
+
+
+BOOK = [
+    """
+    import sys
+    sys.path[:0] = {paths!r}
+    import tiny_method
+    from facecomp_lib.training.config import _source_hashes
+    def half(x):
+        return x / 2
+    """,
+    """
+    class Edited(tiny_method.Tiny):
+        name = ""
+        def loss_reconstruction(self, sample, drawn):
+            return half(super().loss_reconstruction(sample, drawn))
+    """,
+    "print(_source_hashes(Edited()))",
+    "x = size = width = name = 7",  # names that the class uses for other things
+    "print(_source_hashes(Edited()))",
+    "def half(x):\n    return x / 2.0",
+    "print(_source_hashes(Edited()))",
+]
+
+
+def test_the_source_of_a_notebooks_cells_counts():
+    from nbclient import NotebookClient
+
+    paths = [str(Path(tiny_method.__file__).parents[n]) for n in (0, 2)]
+    texts = [textwrap.dedent(text).replace("{paths!r}", repr(paths)) for text in BOOK]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in texts])
+    NotebookClient(book, kernel_name="python3", timeout=60).execute()
+    first, second, third = (ast.literal_eval(book.cells[k].outputs[0].text) for k in (2, 4, 6))
+    assert first == second and {"Edited", "Tiny", "half"} <= first.keys()
+    assert {name for name in first if first[name] != third[name]} == {"half"}
 
 
 def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence(train, tmp_path):
@@ -380,11 +433,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(train, tmp_p
     method = Breaks()
     method.broken = False
     note = Note(5, lambda: setattr(method, "broken", True))
-    with pytest.raises(FloatingPointError, match=r"painter\.adversarial is nan at step 6, .* 'against'"):
-        train(method, show=[note], save_every=0.0)
-    content, tensors = state.load_state(tmp_path / "run" / "state")
+    with pytest.raises(FloatingPointError, match=r"painter\.fool is nan at step 6, .* 'against'"):
+        train(method, callbacks=[note], save_every=0.0)
+    content, tensors = load_checkpoint(tmp_path / "run" / "state")
     assert content["step"] == 6 and all(value.isfinite().all() for value in tensors.values())
-    assert note.closed == 1
+    assert note.ended == 1
     method.broken = False
     assert train(method).log["step"].tolist() == list(range(8))  # goes on from there
 
@@ -410,11 +463,11 @@ def test_a_run_that_is_stopped_saves_first_and_goes_on_later(train, tmp_path, nu
     before = signal.signal(number, caught)
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(show=[Note(5, lambda: os.kill(os.getpid(), number))])
+            train(callbacks=[Note(5, lambda: os.kill(os.getpid(), number))])
         assert signal.getsignal(number) is caught
     finally:
         signal.signal(number, before)
-    assert state.load_state(tmp_path / "run" / "state")[0]["step"] == 6
+    assert load_checkpoint(tmp_path / "run" / "state")[0]["step"] == 6
     again = train()
     for name in ("weights-alone.safetensors", "weights-against.safetensors", "log.csv"):
         assert digest(whole.run_dir / name) == digest(again.run_dir / name)
@@ -476,9 +529,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(train, tmp_path, monkeypat
     target = {"save": (safetensors.torch, "save_file")}.get(call, (os, call.partition(".")[2]))
     monkeypatch.setattr(*target, refusing(getattr(*target)))
     with pytest.raises(OSError, match="No space left on device.*make room there and call fit again"):
-        train(show=[Note(5, fill)], save_every=0.0)
+        train(callbacks=[Note(5, fill)], save_every=0.0)
     assert not list((tmp_path / "run").rglob("*.part"))
-    assert state.load_state(tmp_path / "run" / "state")[0]["step"] == 5
+    assert load_checkpoint(tmp_path / "run" / "state")[0]["step"] == 5
     assert len(list((tmp_path / "run" / "state").iterdir())) == 2
     full = False
     assert digest(train().run_dir / "weights-against.safetensors") == digest(
@@ -499,8 +552,7 @@ def optimizer(**changes):
         ({"preset": "tiny"}, "Unknown preset 'tiny': choose one of smoke, lesson, full"),
         ({"until": "end"}, "Unknown stage until='end': choose one of alone, against"),
         ({"precision": "8-bit"}, "Unknown precision '8-bit': choose one of 32-true"),
-        ({"devices": 2}, "torchrun --nproc-per-node 2"),
-        ({"seed": -1}, "seed and watch must be 0 or more"),
+        ({"seed": -1}, "seed and num_samples must be 0 or more"),
         ({"stages": []}, "at least one stage"),
         ({"stages": [Stage("a", 1, {"p": optimizer()})] * 2}, r"name of its own for each, not \['a', 'a'\]"),
         (

@@ -12,7 +12,7 @@ import torch
 
 from facecomp_lib import faces, masks
 from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
-from facecomp_lib.training.feed import Feed
+from facecomp_lib.training.loader import BatchLoader
 
 KINDS = ("center", "random_square", "gfc_o1")
 
@@ -34,8 +34,8 @@ def assert_equal(one, other):
         assert torch.equal(getattr(one.faces, name), getattr(other.faces, name))
 
 
-def feeding_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("feed")]
+def loading_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
 
 
 @pytest.fixture
@@ -45,18 +45,18 @@ def plain():
 
 
 def test_samples_prepared_ahead_are_those_asked_for_one_by_one(plain):
-    feed, play = Feed(plain, seed=3), stage(masks=KINDS)
-    ahead = list(feed.samples(play, range(2, 9), first=11))
+    loader, play = BatchLoader(plain, seed=3), stage(masks=KINDS)
+    ahead = list(loader.batches(play, range(2, 9), first=11))
     assert len(ahead) == 7
     for place, sample in enumerate(ahead):
-        assert_equal(sample, Feed(plain, seed=3).sample(play, 2 + place, 11 + 4 * place))
+        assert_equal(sample, BatchLoader(plain, seed=3).batch(play, 2 + place, 11 + 4 * place))
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_processes_share_what_one_alone_would_see(plain, world):
     play = stage(masks=KINDS)
-    whole = Feed(plain, seed=3).sample(play, step=5, first=20)
-    parts = [Feed(plain, 3, rank, world).sample(play, step=5, first=20) for rank in range(world)]
+    whole = BatchLoader(plain, seed=3).batch(play, step=5, first=20)
+    parts = [BatchLoader(plain, 3, rank, world).batch(play, step=5, first=20) for rank in range(world)]
     assert torch.equal(torch.cat([part.image for part in parts]), whole.image)
     assert torch.equal(torch.cat([part.mask for part in parts]), whole.mask)
     assert torch.equal(torch.cat([part.keys for part in parts]), whole.keys)
@@ -64,22 +64,22 @@ def test_processes_share_what_one_alone_would_see(plain, world):
 
 
 def test_each_epoch_shows_every_face_once_in_an_order_of_its_own(data):
-    feed, play = Feed(data, seed=0), stage(batch_size=5, augment=None)
-    steps = feed.samples(play, range(7), first=0)
+    loader, play = BatchLoader(data, seed=0), stage(batch_size=5, augment=None)
+    steps = loader.batches(play, range(7), first=0)
     shown = torch.cat([sample.faces.identity for sample in steps]).reshape(5, 7)  # [epoch, face]
     assert all(sorted(epoch) == list(range(7)) for epoch in shown.tolist())
     assert len({tuple(epoch) for epoch in shown.tolist()}) > 1
 
 
 def test_a_stage_that_begins_later_goes_on_where_the_one_before_stopped(data):
-    feed = Feed(data, seed=0)
+    loader = BatchLoader(data, seed=0)
     small, large = stage(batch_size=2, augment=None), stage(batch_size=6, augment=None)
-    parts = [feed.sample(small, step, 2 * step).faces.identity for step in range(3)]
-    assert torch.equal(torch.cat(parts), feed.sample(large, 0, 0).faces.identity)
+    parts = [loader.batch(small, step, 2 * step).faces.identity for step in range(3)]
+    assert torch.equal(torch.cat(parts), loader.batch(large, 0, 0).faces.identity)
 
 
 def test_each_sample_has_the_hole_that_its_key_chooses_where_its_moved_face_is(plain):
-    sample = Feed(plain, seed=1).sample(stage(12, masks=KINDS), step=4, first=100)
+    sample = BatchLoader(plain, seed=1).batch(stage(12, masks=KINDS), step=4, first=100)
     numbers = torch.arange(100, 112)
     assert torch.equal(sample.keys, sample_keys(1, 4, numbers))
     chosen = (sample.keys % 3).tolist()
@@ -90,20 +90,20 @@ def test_each_sample_has_the_hole_that_its_key_chooses_where_its_moved_face_is(p
 
 
 def test_a_stage_without_holes_knows_every_pixel(data):
-    assert torch.equal(Feed(data, 0).sample(stage(masks=()), 0, 0).mask, torch.ones(4, 1, 32, 32))
+    assert torch.equal(BatchLoader(data, 0).batch(stage(masks=()), 0, 0).mask, torch.ones(4, 1, 32, 32))
 
 
 def test_faces_are_augmented_by_step_and_face(plain):
     play = stage()
-    sample = Feed(plain, seed=2).sample(play, step=6, first=len(plain))
+    sample = BatchLoader(plain, seed=2).batch(play, step=6, first=len(plain))
     indices = plain.order(2, 1)[:4]
     assert torch.equal(sample.image, plain.batch(indices, play.augment, seed=2, step=6).image)
 
 
 def test_nothing_is_prepared_far_ahead_of_the_consumer(data, monkeypatch):
-    feed, asked = Feed(data, 0), []
-    monkeypatch.setattr(feed, "sample", lambda stage, step, first, device: asked.append(step) or step)
-    samples = feed.samples(stage(), range(1000), 0)
+    loader, asked = BatchLoader(data, 0), []
+    monkeypatch.setattr(loader, "batch", lambda stage, step, first, device: asked.append(step) or step)
+    samples = loader.batches(stage(), range(1000), 0)
     assert [next(samples) for _ in range(3)] == [0, 1, 2]
     time.sleep(0.05)
     assert len(asked) <= 5
@@ -113,9 +113,9 @@ def test_nothing_is_prepared_far_ahead_of_the_consumer(data, monkeypatch):
 
 @pytest.mark.parametrize("leave", ["close", "forget", "exhaust", "raise"])
 def test_the_thread_ends_with_its_consumer(data, leave):
-    samples = Feed(data, 0).samples(stage(), range(5), 0)
+    samples = BatchLoader(data, 0).batches(stage(), range(5), 0)
     next(samples)
-    assert feeding_threads()
+    assert loading_threads()
     if leave == "close":
         samples.close()
     elif leave == "exhaust":
@@ -124,7 +124,7 @@ def test_the_thread_ends_with_its_consumer(data, leave):
         with pytest.raises(KeyError):
             samples.throw(KeyError("the consumer's own"))
     del samples
-    assert not feeding_threads()
+    assert not loading_threads()
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_in_its_turn_with_its_traceback(data, monkeypatch):
@@ -134,17 +134,17 @@ def test_what_goes_wrong_in_the_thread_is_raised_in_its_turn_with_its_traceback(
         return decode(row)
 
     monkeypatch.setattr(data, "_face", broken)
-    samples = Feed(data, 0).samples(stage(batch_size=1, augment=None), range(7), 0)
+    samples = BatchLoader(data, 0).batches(stage(batch_size=1, augment=None), range(7), 0)
     good = int(np.flatnonzero(data.order(0, 0) == 5)[0])
     assert len(list(itertools.islice(samples, good))) == good
     with pytest.raises(ValueError, match="cannot be decoded") as caught:
         next(samples)
     assert "broken" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert not feeding_threads()
+    assert not loading_threads()
 
 
 def test_what_cannot_be_fed_is_refused(data):
     with pytest.raises(ValueError, match="2 processes cannot share the 5 samples"):
-        Feed(data, 0, rank=0, world=2).sample(stage(batch_size=5), 0, 0)
+        BatchLoader(data, 0, rank=0, world=2).batch(stage(batch_size=5), 0, 0)
     with pytest.raises(ValueError, match="rank must lie in 0 ... 1, not 2"):
-        Feed(data, 0, rank=2, world=2)
+        BatchLoader(data, 0, rank=2, world=2)

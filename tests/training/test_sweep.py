@@ -56,7 +56,7 @@ def test_a_single_run_has_no_spread(tmp_path):
 
 def test_runs_of_other_sizes_or_stages_are_not_put_together(tmp_path):
     def stages(rate):
-        return {"stages": [{"name": "blur", "players": {"painter": {"lr": rate}}}]}
+        return {"stages": [{"name": "blur", "optimizers": {"painter": {"lr": rate}}}]}
 
     for place, entries in enumerate([{}, {"config": {"size": 128}}, stages(0.1), stages(0.2), stages(0.2)]):
         card(tmp_path / str(place), seed=place, fingerprint=f"{place}", hardware=f"{place} cores", **entries)
