@@ -51,7 +51,7 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 #| default_exp papers.lafin
 #| export
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -968,7 +968,7 @@ class LaFIn(Method):
         return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 
     @torch.no_grad()
-    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Tensor) -> dict[str, Tensor]:
+    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Any) -> dict[str, Tensor]:
         """Where each position of the generator's attention layer looks: the weights that its pass used.
 
         Args:
