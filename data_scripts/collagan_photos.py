@@ -95,7 +95,7 @@ def main() -> int:
         "rows": [
             row
             for name, data in sets.items()
-            for row in measured(name, data.moved(UNALIGNED, seed=0), models, given.limit)
+            for row in measured(name, data.with_augmentation(UNALIGNED, seed=0), models, given.limit)
         ],
     }
     write_card(given.results or RESULTS / f"collagan_photos_{given.size}.json", card)

@@ -57,8 +57,6 @@ from data_scripts.models_by_seed import (
 )
 from facecomp_lib import evaluation, faces, methods
 from facecomp_lib.evaluation.protocol import drawn_faces
-from facecomp_lib.faces.dataset import PACK
-from facecomp_lib.faces.store import Store
 from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers.lafin import detecting
 
@@ -143,7 +141,7 @@ def generator_of(source: Path | None) -> methods.Method:
 # ----------------------------------------------------------------------------------------------- training
 
 
-class SomeFaces(faces.FaceDataset):
+def some_faces(path: str | None, size: int, count: int, seed: int) -> faces.FaceDataset:
     """So many faces of a data set's train split, drawn by a seed.
 
     Args:
@@ -154,17 +152,8 @@ class SomeFaces(faces.FaceDataset):
     Raises:
         ValueError: more than there are, or none.
     """
-
-    def __init__(self, path: str | None, size: int, count: int, seed: int) -> None:
-        self.drawn = (count, seed)
-        super().__init__(Store(path or PACK), "train", size)
-
-    def _select(self, split: str | None) -> np.ndarray:
-        rows = super()._select(split)
-        count, seed = self.drawn
-        if not 1 <= count <= len(rows):
-            raise ValueError(f"{count} labelled faces cannot be drawn from {len(rows)}.")
-        return rows[drawn_faces(len(rows), count, seed)]
+    whole = faces.embedded("train", size) if path is None else faces.folder(path, "train", size)
+    return whole.subset(count, seed)
 
 
 def new(job: Job, given: argparse.Namespace) -> methods.Method:
@@ -180,7 +169,7 @@ def do(job: Job, given: argparse.Namespace) -> float:
     """Train one detector, as far as that is not done; seconds of training."""
     method = new(job, given)
     count = job.model.split()[0]
-    data = None if count == ALL else SomeFaces(job.faces, method.size, int(count), job.seed)
+    data = None if count == ALL else some_faces(job.faces, method.size, int(count), job.seed)
     return train(job, method, stages(job, given), EXACT, data).card["seconds"]
 
 

@@ -33,7 +33,7 @@ SIDE = 128  # px of the images that distances are given for
 
 def out_of_place(size: int) -> faces.FaceDataset:
     """The embedded test faces, moved as in training, each in its own way."""
-    return faces.embedded("test", size).moved(UNALIGNED, seed=0)
+    return faces.embedded("test", size).with_augmentation(UNALIGNED, seed=0)
 
 
 def test_facts(test: faces.FaceDataset, count: int) -> dict[str, Any]:

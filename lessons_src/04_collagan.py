@@ -65,7 +65,7 @@ from pathlib import Path
 
 import numpy as np
 
-faces = fc.faces.embedded("test").moved(Augment(flip=0, shift=0.1, rotate=20, scale=0.2), seed)
+faces = fc.faces.embedded("test").with_augmentation(Augment(flip=0, shift=0.1, rotate=20, scale=0.2), seed)
 one = faces.batch([36])
 square = fc.masks.make("center", size=128)
 answers = [
@@ -532,7 +532,7 @@ UNALIGNED = Augment(flip=0.5, shift=0.12, rotate=25, scale=0.25, brightness=0, c
 images = {}
 for name, kind in REGIMES.items():
     hole = fc.masks.make(kind, 128, n=4, seed=seed)
-    moved = fc.faces.embedded("test").moved(UNALIGNED, seed + 1).batch([3, 36, 80, 121])
+    moved = fc.faces.embedded("test").with_augmentation(UNALIGNED, seed + 1).batch([3, 36, 80, 121])
     noise = uniform(fc.methods.sample_keys(seed, 0, torch.arange(4)), (3, 128, 128), "fill")
     images[name] = list(torch.where(hole > 0.5, moved.image, noise * (name != "pattern")))
 fc.show.rows(images, ["", "", "", ""], cell=112)
@@ -760,7 +760,8 @@ from facecomp_lib.faces import embedded, folder
 defaults = {"smoke": (32, 0.125), "lesson": (64, 0.25), "full": (128, 1.0)}[preset]
 size, width = size or defaults[0], width or defaults[1]
 train = embedded("train", size=size) if data is None else folder(data, "train", size)
-test = (embedded("test", size=size) if data is None else folder(data, "test", size)).moved(UNALIGNED, seed)
+test = embedded("test", size=size) if data is None else folder(data, "test", size)
+test = test.with_augmentation(UNALIGNED, seed)
 method = fc.methods.build(
     "collagan", size=size, width=width, tasks=tasks, concentrated=concentrated, regime=regime, seed=seed
 )

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from facecomp_lib.faces import Augment
 from facecomp_lib.papers.collagan import five_points, heat_maps, one_hot
 
-faces = fc.faces.embedded("test").moved(Augment(flip=0, shift=0.1, rotate=20, scale=0.2), seed)
+faces = fc.faces.embedded("test").with_augmentation(Augment(flip=0, shift=0.1, rotate=20, scale=0.2), seed)
 shipped = fc.methods.pretrained("collagan")
 
 # %% [markdown]

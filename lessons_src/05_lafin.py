@@ -1069,7 +1069,8 @@ from facecomp_lib.faces import embedded, folder
 defaults = {"smoke": (32, 0.125), "lesson": (64, 0.25), "full": (256, 1.0)}[preset]
 size, width = size or defaults[0], width or defaults[1]
 train = embedded("train", size=size) if data is None else folder(data, "train", size)
-test = (embedded("test", size=size) if data is None else folder(data, "test", size)).moved(AUGMENT, seed)
+test = embedded("test", size=size) if data is None else folder(data, "test", size)
+test = test.with_augmentation(AUGMENT, seed)
 method = fc.methods.build(
     "lafin",
     size=size,
@@ -1122,7 +1123,7 @@ fc.show.rows(
 limit = min({"smoke": 8, "lesson": 100, "full": 256}[preset], len(test), len(train))
 many = test.batch(range(limit))
 hole = fc.masks.make("center", size=size).expand(limit, -1, -1, -1)
-mean_face = train.moved(AUGMENT, seed).batch(range(limit)).landmarks.mean(0, keepdim=True)
+mean_face = train.with_augmentation(AUGMENT, seed).batch(range(limit)).landmarks.mean(0, keepdim=True)
 guesses = {
     f"the mean face of {limit}": mean_face.expand(limit, -1, -1),
     "the predictor": method.complete(many.image, hole).extras["landmarks"].cpu(),

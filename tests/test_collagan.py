@@ -271,7 +271,7 @@ def test_decoding_inverts_heat_maps(size, sigma, dtype):
 
 def test_points_of_faces_that_are_moved_as_in_training_come_back():
     for size in (32, 64, 128):
-        batch = faces.embedded("test", size).moved(collagan.UNALIGNED, 1).batch(range(60))
+        batch = faces.embedded("test", size).with_augmentation(collagan.UNALIGNED, 1).batch(range(60))
         points, sigma = collagan.five_points(batch.landmarks), build(size).sigma
         assert sigma == 6 * size / 128
         found = collagan.decode(collagan.heat_maps(points, size, sigma), sigma)

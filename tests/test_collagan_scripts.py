@@ -61,7 +61,7 @@ def test_distances_are_those_of_a_image_of_128_px():
 
 
 def test_a_perfect_answer_is_perfect_in_every_measure():
-    truth = fc.faces.embedded("test", 32).moved(UNALIGNED, 0).batch(range(4))
+    truth = fc.faces.embedded("test", 32).with_augmentation(UNALIGNED, 0).batch(range(4))
     mask = fc.masks.make("collagan_o3", 32, 4, landmarks=truth.landmarks)
     found = {
         "raw": truth.image, "parsing": truth.parsing, "landmarks": five_points(truth.landmarks)

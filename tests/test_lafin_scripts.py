@@ -306,16 +306,16 @@ def test_detectors_are_trained_from_few_and_all_faces_and_measured(monkeypatch, 
 
 def test_few_faces_are_drawn_by_the_seed_and_are_the_data_sets_own():
     def names(count, seed):
-        return lafin_detectors.SomeFaces(None, 32, count, seed).column("name").tolist()
+        return lafin_detectors.some_faces(None, 32, count, seed).column("name").tolist()
 
     whole = fc.faces.embedded("train", 32)
-    some = lafin_detectors.SomeFaces(None, 32, 50, 1)
+    some = lafin_detectors.some_faces(None, 32, 50, 1)
     assert names(50, 1) == names(50, 1) != names(50, 2) and len(set(names(50, 1))) == 50
     place = whole.column("name").tolist().index(names(50, 1)[7])
     assert torch.equal(some[7].image, whole[place].image)
     assert torch.equal(some[7].landmarks, whole[place].landmarks)
-    with pytest.raises(ValueError, match="2001 labelled faces cannot be drawn from 2000"):
-        lafin_detectors.SomeFaces(None, 32, 2001, 0)
+    with pytest.raises(ValueError, match="the number of faces must be a whole number, 1 ... 2000, not 2001"):
+        lafin_detectors.some_faces(None, 32, 2001, 0)
 
 
 def test_a_run_is_as_good_a_generator_as_a_checkpoint(tmp_path):

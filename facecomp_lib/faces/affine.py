@@ -1,4 +1,4 @@
-"""Moving faces by affine transforms, labels included. One that turns the image over mirrors the face."""
+"""Affine transforms of faces, labels included. A transform that turns the image over mirrors the face."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from torch import Tensor
 
 from facecomp_lib.faces.schema import LANDMARK_MIRROR, PARSING_MIRROR, FaceBatch
 
-__all__ = ["inverse", "mirrors", "move", "move_labels"]
+__all__ = ["apply_affine", "apply_affine_labels", "inverse", "mirrors"]
 
 Matrices = NDArray[np.float64]  # [B, 2, 3], from old to new pixel coordinates
 Size = tuple[int, int]  # height, width
 
 
-def move(batch: FaceBatch, matrix: Matrices, size: Size) -> FaceBatch:
-    """Faces moved, on any device.
+def apply_affine(batch: FaceBatch, matrix: Matrices, size: Size) -> FaceBatch:
+    """Move faces, on any device.
 
-    Images are interpolated bilinearly, parsing comes from the nearest pixel; beyond the border they go on
-    as their reflection.
+    Images are interpolated bilinearly, parsing comes from the nearest pixel; beyond the border they go on as
+    their reflection.
 
     Args:
         batch: B faces.
-        matrix: a similarity, or one after mirroring, where pose and lamps are concerned.
+        matrix: ``[B, 2, 3]``; a similarity, or one after mirroring, where pose and lamps are concerned.
         size: height and width of the new images.
     """
     grid = _source_grid(batch.image, matrix, size)
     changes: dict[str, Any] = {"image": _sample(batch.image, grid)}
     if batch.parsing is not None:
-        labels = _sample(batch.parsing[:, None].to(batch.image.dtype), grid, "nearest")[:, 0].long()
+        classes = batch.parsing[:, None].to(batch.image.dtype)  # [B, 1, H, W]
+        labels = _sample(classes, grid, "nearest")[:, 0].long()  # [B, h, w]
         mirrored = torch.as_tensor(mirrors(matrix), device=batch.device)[:, None, None]
         swap = torch.as_tensor(PARSING_MIRROR, device=batch.device)
         changes["parsing"] = torch.where(mirrored, swap[labels], labels)
@@ -41,11 +42,11 @@ def move(batch: FaceBatch, matrix: Matrices, size: Size) -> FaceBatch:
         changes["light_ratio"] = _sample(batch.light_ratio, grid)
     if batch.mirror_flow is not None:
         changes["mirror_flow"], changes["mirror_valid"] = _warp_flow(batch, matrix, grid, size)
-    return batch.replace(**changes, **move_labels(vars(batch), matrix))
+    return batch.replace(**changes, **apply_affine_labels(vars(batch), matrix))
 
 
-def move_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor]:
-    """Landmarks, pose and lamps, as far as they are known, moved with their images."""
+def apply_affine_labels(labels: Mapping[str, Any], matrix: Matrices) -> dict[str, Tensor]:
+    """Move landmarks, pose and lamps, as far as they are known, with their images."""
     mirrored = mirrors(matrix)
     side = np.where(mirrored, -1.0, 1.0)
     angle = np.arctan2(side * matrix[:, 1, 0], side * matrix[:, 0, 0])  # clockwise on the screen
@@ -69,7 +70,7 @@ def mirrors(matrix: Matrices) -> NDArray[np.bool_]:
 
 
 def inverse(matrix: Matrices) -> Matrices:
-    """From new to old pixel coordinates."""
+    """The transforms from new to old pixel coordinates: ``[B, 2, 3]``."""
     inner = np.linalg.inv(matrix[:, :, :2])
     return np.concatenate([inner, -inner @ matrix[:, :, 2:]], -1)
 
@@ -78,9 +79,8 @@ def _source_grid(image: Tensor, matrix: Matrices, size: Size) -> Tensor:
     """Where each new pixel comes from: ``[B, h, w, 2]`` in [-1, 1] for ``grid_sample``."""
     halves = [(np.array([width, height]) - 1) / 2 for height, width in (image.shape[2:], size)]
     back = inverse(matrix)
-    back[:, :, 2] = (back[:, :, 2] + back[:, :, :2] @ halves[1]) / halves[
-        0
-    ] - 1  # where the centre comes from
+    centre = back[:, :, 2] + back[:, :, :2] @ halves[1]  # where the new centre comes from
+    back[:, :, 2] = centre / halves[0] - 1
     back[:, :, :2] *= halves[1] / halves[0][:, None]
     theta = torch.as_tensor(back, dtype=image.dtype, device=image.device)
     return F.affine_grid(theta, [len(image), 1, *size], align_corners=True)
@@ -94,13 +94,13 @@ def _warp_flow(batch: FaceBatch, matrix: Matrices, grid: Tensor, size: Size) -> 
     """The flow of the moved faces: un-flip each target, move it like the image, flip it there."""
     assert batch.mirror_flow is not None and batch.mirror_valid is not None
     height, width = batch.size
-    layers = torch.cat([batch.mirror_flow, batch.mirror_valid[..., None].to(grid)], -1).permute(0, 3, 1, 2)
-    layers = _sample(layers, grid).permute(0, 2, 3, 1)  # [B, h, w, 3]
+    layers = torch.cat([batch.mirror_flow, batch.mirror_valid[..., None].to(grid)], -1)  # [B, H, W, 3]
+    layers = _sample(layers.permute(0, 3, 1, 2), grid).permute(0, 2, 3, 1)  # [B, h, w, 3]
     inside = (grid.abs() <= 1).all(-1)
     valid = inside & (layers[..., 2] > 0.999)  # no invalid neighbour took part in the interpolation
     half = layers.new_tensor([(width - 1) / 2, (height - 1) / 2])
     target = (layers[..., :2] * layers.new_tensor([-1.0, 1.0]) + 1) * half  # the partner, in old pixels
-    target = _apply(matrix, target.flatten(1, 2)).reshape(target.shape)
+    target = _apply(matrix, target.flatten(1, 2)).reshape(target.shape)  # [B, h, w, 2]
     new_half = layers.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2])
     flow = (target / new_half - 1) * layers.new_tensor([-1.0, 1.0])
     valid = valid & (flow.abs() <= 1).all(-1)

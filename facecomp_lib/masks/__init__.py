@@ -82,8 +82,8 @@ def make(
         raise ValueError(
             f"{str(kind)!r} needs at least {mask_kind.smallest} px each way, not {height} x {width}."
         )
-    for name, value in (("n", n), ("seed", seed), ("step", step)):
-        check_count(value, 0, name)
+    for value, argument in ((n, "n"), (seed, "seed"), (step, "step")):
+        check_count(value, 0, argument)
     names = _names(index, n)
     points = _points(landmarks, len(names))
     masks = np.empty((len(names), 1, height, width), np.float32)

@@ -181,8 +181,8 @@ class Stage:
             ``method.draw`` computes: gradients of the drawing reach its networks only. One of them learns in
             every step.
         batch_size: samples of a step, all processes together.
-        masks: kinds of holes (``fc.masks.KINDS``), each sample draws one of them; empty if the stage needs
-            none.
+        masks: kinds of masks (``fc.masks.KINDS``) or folders of mask images, each sample draws one of them;
+            empty if the stage needs none.
         augment: changes made to the faces, None for none.
         ema: decay of the running average of the last optimizer's networks, once per step in which it learns;
             None for no average.
@@ -210,8 +210,8 @@ class Stage:
                 f"Stage {self.name!r} needs at least 1 step, batch size 1 and an optimizer, not {self.steps} "
                 f"steps, batch size {self.batch_size} and {len(self.optimizers)} optimizers."
             )
-        if unknown := [kind for kind in self.masks if kind not in masks.KINDS]:
-            raise ValueError(f"Unknown mask kinds {unknown}: choose from {', '.join(masks.KINDS)}.")
+        for kind in self.masks:
+            masks.check_kind(kind)
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"ema must be None or between 0 and 1, not {self.ema}.")
         learners = [name for optimizer in self.optimizers.values() for name in optimizer.networks]

@@ -166,7 +166,7 @@ def check_range(value: Any, least: float, most: float, name: str, unit: str = ""
 
 def check_count(value: Any, least: int, name: str, most: float = math.inf) -> None:
     """Refuse what is not a whole number from ``least`` to ``most``."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value <= most:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= int(value) <= most:
         span = f"{least} or more" if most == math.inf else f"{least} ... {most}"
         raise ValueError(f"{name} must be a whole number, {span}, not {shown(value)}.")
 

@@ -36,7 +36,7 @@ def _mix(x: Tensor) -> Tensor:
 
 def sample_keys(seed: int, step: int, index: Tensor) -> Tensor:
     """A key for each sample: int64 ``[B]`` from whole numbers not below 0."""
-    key = _mix(torch.full_like(index, seed))
+    key = _mix(torch.full_like(index, seed & _BITS))
     key = _mix(key ^ (step & _BITS))
     return _mix(_mix(key) ^ index)
 

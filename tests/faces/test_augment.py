@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_faces import symmetric_faces
 
 from facecomp_lib.faces import Augment, FaceBatch
-from facecomp_lib.faces.quick import change_bytes
+from facecomp_lib.faces.augment_uint8 import augment_uint8
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
 
 GEOMETRY = {"brightness": 0, "contrast": 0}
@@ -215,7 +215,11 @@ def test_the_light_ratio_moves_with_the_image():
     [
         ({"flip": 1.5}, "flip must lie in 0 ... 1"),
         ({"rotate": -1}, "rotate must lie in 0 ... 180"),
-        ({"crop": 1}, "crop must be None or at least 2"),
+        ({"gamma": "much"}, "gamma must lie in 0 ... 2, not 'much'"),
+        ({"noise": float("nan")}, "noise must lie in 0 ... 0.5, not nan"),
+        ({"jpeg": 96}, "jpeg must be a whole number, 0 ... 95, not 96"),
+        ({"jpeg": 60.5}, "jpeg must be a whole number"),
+        ({"crop": 1}, "crop must be a whole number, 2 or more, not 1"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(options, message):
@@ -240,7 +244,7 @@ def test_bytes_are_augmented_like_floats(augment, light, seed):
     labels = painted().parsing
     change = augment.draw((64, 64), seed, 0, [0, 1, 2])
     faces = change(FaceBatch(torch.from_numpy(images).permute(0, 3, 1, 2) / 255, parsing=labels))
-    image, parsing = change_bytes(list(images), list(labels.byte().numpy()), change)
+    image, parsing = augment_uint8(list(images), list(labels.byte().numpy()), change)
     assert image.is_contiguous(memory_format=torch.channels_last)
     assert (image - faces.image).abs().max() < 0.01
     assert (parsing != faces.parsing).float().mean() < 0.002  # pixels that come from between two
@@ -251,7 +255,7 @@ def test_bytes_beyond_the_border_are_the_reflection_however_far_it_is():
     augment = Augment(**STILL | {"shift": 1})
     change = augment.draw((16, 16), 0, 0, range(4))
     change.matrix[:, :, 2] = np.round(3 * change.matrix[:, :, 2])  # whole pixels, up to three images away
-    image, _ = change_bytes(list(images), [], change)
+    image, _ = augment_uint8(list(images), [], change)
     expected = change(FaceBatch(torch.from_numpy(images).permute(0, 3, 1, 2) / 255))
     assert np.abs(change.matrix[:, :, 2]).max() > 20
     assert torch.allclose(image, expected.image, atol=1e-4)
@@ -262,7 +266,7 @@ def test_mirrored_bytes_are_the_mirrored_bytes():
     images = np.uint8(255 * batch.image.permute(0, 2, 3, 1))
     labels = painted().parsing.byte().numpy()
     change = Augment(**STILL | {"flip": 1}).draw((64, 64), 0, 0, range(3))
-    image, parsing = change_bytes(list(images), list(labels), change)
+    image, parsing = augment_uint8(list(images), list(labels), change)
     faces = FaceBatch(
         torch.from_numpy(images).permute(0, 3, 1, 2) / 255, parsing=torch.from_numpy(labels).long()
     )

@@ -163,12 +163,12 @@ def test_worker_processes_open_the_files_themselves(path):
 
 
 def test_moved_faces_are_the_same_in_any_batch_and_any_worker(path):
-    moved = folder(path).moved(Augment(), seed=4)
+    moved = folder(path).with_augmentation(Augment(), seed=4)
     together = moved.batch([7, 2, 5])
     assert equal(moved.batch([5]), together[2]) and equal(moved[-4], together[2])
     assert equal(moved.batch([5], seed=8, step=3), together[2])  # these are for augmenting
     assert equal(pickle.loads(pickle.dumps(moved)).batch([7, 2, 5]), together)
-    half = folder(path, "val", 16).moved(Augment(), seed=4)
+    half = folder(path, "val", 16).with_augmentation(Augment(), seed=4)
     copy = pickle.loads(pickle.dumps(half))
     assert equal(copy[:], half[:]) and (copy.size, copy.split) == (16, "val")
 
@@ -176,26 +176,28 @@ def test_moved_faces_are_the_same_in_any_batch_and_any_worker(path):
 def test_moved_faces_differ_by_seed_and_leave_the_others_where_they_are(path):
     faces = folder(path)
     before = faces[:]
-    one, other = (faces.moved(Augment(), seed)[:] for seed in (1, 2))
+    one, other = (faces.with_augmentation(Augment(), seed)[:] for seed in (1, 2))
     assert equal(faces[:], before)
     for a, b in ((before, one), (before, other), (one, other)):
         assert all((x != y).any() for x, y in zip(a.image, b.image, strict=True))
         assert all((x != y).any() for x, y in zip(a.landmarks, b.landmarks, strict=True))
-    assert equal(faces.moved(Augment())[:], faces.moved(Augment(), 0)[:])
+    assert equal(faces.with_augmentation(Augment())[:], faces.with_augmentation(Augment(), 0)[:])
 
 
 def test_the_labels_of_moved_faces_move_along(path):
     faces = folder(path)
-    mirrored = faces.moved(Augment(flip=1, shift=0, rotate=0, scale=0, brightness=0, contrast=0))[:]
+    mirrored = faces.with_augmentation(Augment(flip=1, shift=0, rotate=0, scale=0, brightness=0, contrast=0))[
+        :
+    ]
     wanted = faces[:].mirror()
     assert equal(mirrored, wanted) and mirrored.mirror_flow is not None
     stir = Augment(shift=0.2, rotate=60, scale=0.3)
-    assert equal(faces.moved(stir, 3).batch([8, 1]), stir(faces.batch([8, 1]), 3, 0, [8, 1]))
+    assert equal(faces.with_augmentation(stir, 3).batch([8, 1]), stir(faces.batch([8, 1]), 3, 0, [8, 1]))
 
 
 def test_the_columns_of_moved_faces_stay_as_stored(path):
     faces = folder(path, size=16)
-    moved = faces.moved(Augment(), 1)
+    moved = faces.with_augmentation(Augment(), 1)
     for name in ("landmarks", "identity", "pose", "male", "age"):
         assert np.array_equal(moved.column(name), faces.column(name))
     assert len(moved) == 9 and moved.size == 16 and (moved.order(3, 1) == faces.order(3, 1)).all()
@@ -203,15 +205,67 @@ def test_the_columns_of_moved_faces_stay_as_stored(path):
 
 def test_moved_faces_say_so_and_share_what_is_decoded(path):
     faces = folder(path)
-    moved = faces.moved(Augment(), 1)
-    assert moved.name == f"{faces.name}, moved" and moved._kept is faces._kept
-    with pytest.raises(ValueError, match="moved already"):
-        moved.moved(Augment(), 2)
+    moved = faces.with_augmentation(Augment(), 1)
+    assert moved.name == f"{faces.name}, augmented" and moved._kept is faces._kept
+    with pytest.raises(ValueError, match="augmented already"):
+        moved.with_augmentation(Augment(), 2)
+
+
+def names(faces):
+    return faces.column("name").tolist()
+
+
+def test_a_subset_is_drawn_by_its_seed_and_a_larger_one_holds_the_smaller(path):
+    faces = folder(path)
+    four = faces.subset(4, seed=1)
+    assert names(four) == names(faces.subset(4, seed=1)) and len(set(names(four))) == 4
+    assert set(names(four)) < set(names(faces.subset(6, seed=1)))
+    assert len({tuple(names(faces.subset(4, seed))) for seed in range(9)}) > 5
+    assert names(faces.subset(9)) == names(faces)
+
+
+def test_the_faces_of_a_subset_are_the_data_sets_own(path):
+    faces = folder(path, size=16)
+    some = faces.subset([7, -9, 7])
+    assert names(some) == ["face 7", "face 0", "face 7"] and len(some) == 3
+    assert equal(some[:], faces[[7, 0, 7]])
+    assert np.array_equal(some.column("landmarks"), faces.column("landmarks")[[7, 0, 7]])
+    assert equal(some.subset([1])[0], faces[0])
+    assert equal(pickle.loads(pickle.dumps(some))[:], some[:])
+    assert some._kept is faces._kept  # decoded once for all
+    assert len({some.name, faces.subset([7, 0, 8]).name, faces.name}) == 3
+
+
+def test_a_face_of_an_augmented_subset_is_augmented_as_in_the_whole(path):
+    moved = folder(path).with_augmentation(Augment(), seed=4)
+    some = moved.subset([8, 2])
+    assert equal(some[:], moved[[8, 2]])
+    assert equal(pickle.loads(pickle.dumps(some))[1], moved[2])
+
+
+def test_a_subset_knows_what_all_its_faces_have(tmp_path):
+    writer = Writer(tmp_path / "set", "mixed", SIZE)
+    bare = {"name": "photo", "split": "train", "image": record(0)["image"]}
+    rich = record(1) | {"attributes": {}, "scalars": {}}
+    writer.add_part(0, [bare, rich])
+    writer.finish()
+    both = folder(tmp_path / "set")
+    assert both[:].parsing is None
+    assert np.array_equal(both.subset([1])[0].parsing[0], rich["parsing"])
+
+
+def test_a_subset_that_cannot_be_is_refused(path):
+    faces = folder(path)
+    for wrong in (0, 10, []):
+        with pytest.raises(ValueError, match="number of faces must be a whole number"):
+            faces.subset(wrong)
+    with pytest.raises(IndexError, match="Face 9 of 9"):
+        faces.subset([0, 9])
 
 
 def test_moved_faces_cannot_be_augmented(path):
-    moved = folder(path).moved(Augment(), 1)
-    with pytest.raises(ValueError, match="moved once and for all: augment those of the data set"):
+    moved = folder(path).with_augmentation(Augment(), 1)
+    with pytest.raises(ValueError, match="augmented once and for all: augment those of the data set"):
         moved.batch([0], augment=Augment())
 
 
@@ -225,7 +279,7 @@ def test_embedded_faces_by_split_and_size(embedded_tiny):
     assert test.column("split").tolist() == ["test"] * 3
     assert fc.faces.embedded("test", size=SIZE) is test  # decoded once for everybody
     assert fc.faces.embedded("train", size=16)[0].size == (16, 16)
-    with pytest.raises(ValueError, match="no split 'holdout': choose one of train, val, test"):
+    with pytest.raises(ValueError, match="split 'holdout': choose one of train, val, test"):
         fc.faces.embedded("holdout")
     with pytest.raises(ValueError, match="256 px needs the renderer.*render_faces.py --size 256"):
         fc.faces.embedded("test", size=256)
@@ -270,7 +324,7 @@ def test_moved_faces_of_the_pack_carry_their_landmarks_and_labels_with_them(pack
     stir = Augment(flip=0.5, shift=0.12, rotate=25, scale=0.25, brightness=0, contrast=0)
     for faces in pack.values():
         numbers = list(range(0, len(faces), len(faces) // 8))
-        batch, moved = faces.batch(numbers), faces.moved(stir, 2).batch(numbers)
+        batch, moved = faces.batch(numbers), faces.with_augmentation(stir, 2).batch(numbers)
         assert (moved.landmarks - batch.landmarks).abs().amax((1, 2)).min() > 2
         for found in (batch, moved):  # the nose is where its tip is, and there only
             x, y = found.landmarks[:, 30].round().long().T

@@ -321,6 +321,27 @@ class Trap:
         return exec, ("raise AssertionError('unpickled')",)
 
 
+def test_a_folder_is_a_kind_whose_masks_are_its_images(tmp_path):
+    square = np.zeros((32, 32), np.uint8)
+    square[4:10, 6:20] = 255
+    for place, image in enumerate((square, square.T, np.full_like(square, 255))):  # the last hides all
+        Image.fromarray(image).save(tmp_path / f"{place}.png")
+    seen = masks.make(tmp_path, 32, 40, seed=1)
+    assert torch.equal(seen, masks.make(str(tmp_path), 32, 40, seed=1))
+    flips = [np.flip(hole, axes) for hole in (square > 0, square.T > 0) for axes in ((), 0, 1, (0, 1))]
+    shapes = {hole.tobytes() for hole in (seen[:, 0] == 0).numpy()}
+    assert shapes <= {np.ascontiguousarray(hole).tobytes() for hole in flips} and len(shapes) > 4
+    assert masks.hole_fraction(masks.make(tmp_path, 32, 5, invert=True)).min() > 0.5
+    with pytest.raises(ValueError, match="has no option side: it has invert"):
+        masks.make(tmp_path, 32, side=3)
+
+
+def test_what_is_neither_a_kind_nor_a_folder_is_refused(tmp_path):
+    for wrong in ("centre", tmp_path / "nowhere", "", 3, None):
+        with pytest.raises(ValueError, match="Unknown mask kind .* center, .* or name a folder of masks"):
+            masks.make(wrong)
+
+
 def test_a_folder_without_usable_masks_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
         masks.make("irregular_10_20", 32, folder=tmp_path / "nowhere")

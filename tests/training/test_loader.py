@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_faces
 import torch
+from PIL import Image
 
 from facecomp_lib import faces, masks
 from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
@@ -87,6 +88,17 @@ def test_each_sample_has_the_hole_that_its_key_chooses_where_its_moved_face_is(p
     for place, kind in enumerate(KINDS[choice] for choice in chosen):
         alone = masks.make(kind, 32, 1, 1, sample.faces.landmarks[[place]], step=4, index=[100 + place])
         assert torch.equal(sample.mask[[place]], alone)
+
+
+def test_a_folder_of_masks_is_one_of_a_stages_kinds(plain, tmp_path):
+    image = np.zeros((32, 32), np.uint8)
+    image[3:9, 5:21] = 255
+    Image.fromarray(image).save(tmp_path / "mask.png")
+    sample = Feed(plain, seed=1).sample(stage(12, masks=("half_left", str(tmp_path))), step=4, first=100)
+    missing = (sample.mask == 0).sum((1, 2, 3))
+    assert missing.tolist() == [(512, 96)[choice] for choice in (sample.keys % 2).tolist()]
+    with pytest.raises(ValueError, match="Unknown mask kind '.*nowhere'"):
+        stage(masks=("center", str(tmp_path / "nowhere")))
 
 
 def test_a_stage_without_holes_knows_every_pixel(data):
