@@ -10,7 +10,7 @@ __all__ = ['BOTTLENECKS', 'AUGMENT', 'HOLES', 'WEIGHTS', 'conv_norm', 'Bottlenec
 
 # %% ../../notebooks/05_lafin.ipynb #8655c07e
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -482,7 +482,7 @@ class LaFIn(Method):
         return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 
     @torch.no_grad()
-    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Tensor) -> dict[str, Tensor]:
+    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Any) -> dict[str, Tensor]:
         """Where each position of the generator's attention layer looks: the weights that its pass used.
 
         Args:

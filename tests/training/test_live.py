@@ -228,6 +228,12 @@ def test_only_a_few_moments_are_kept_in_memory_as_bytes():
     assert {snapshot.dtype for snapshot in figure.snapshots.values()} == {torch.uint8}
 
 
+def test_only_losses_have_a_curve():
+    figure = LiveFigure()
+    figure.on_step(0, "blur", {"g.l1": 1.0, "g.validation": 1.0, "g.gradient": 1.0, "g.lr": 1e-4})
+    assert set(figure.curves) == {"g.l1", "g.validation"}
+
+
 def test_stages_that_were_not_announced_begin_where_they_come(clock):
     figure = LiveFigure()
     for step, stage in enumerate("aaabbc"):

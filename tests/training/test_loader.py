@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from facecomp_lib import faces, masks
+from facecomp_lib.faces.augment import Augment
 from facecomp_lib.methods import OptimizerConfig, Stage, sample_keys
 from facecomp_lib.training.loader import BatchLoader
 
@@ -62,6 +63,27 @@ def test_processes_share_what_one_alone_would_see(plain, world):
     assert torch.equal(torch.cat([part.mask for part in parts]), whole.mask)
     assert torch.equal(torch.cat([part.keys for part in parts]), whole.keys)
     assert torch.equal(torch.cat([part.faces.landmarks for part in parts]), whole.faces.landmarks)
+
+
+def test_fixed_batches_are_the_same_at_each_call_and_shared_by_processes(plain):
+    loader, play = BatchLoader(plain, seed=3), stage(masks=KINDS)
+    first, again = (list(loader.fixed(play, 10)) for _ in range(2))
+    assert len(first) == 3  # whole batches
+    for one, other in zip(first, again, strict=True):
+        assert_equal(one, other)
+    shares = zip(*(BatchLoader(plain, 3, rank, 2).fixed(play, 10) for rank in range(2)), strict=True)
+    for whole, parts in zip(first, shares, strict=True):
+        assert torch.equal(torch.cat([part.image for part in parts]), whole.image)
+        assert torch.equal(torch.cat([part.mask for part in parts]), whole.mask)
+
+
+def test_fixed_batches_show_different_faces_as_they_are_but_cropped(data):
+    (batch,) = BatchLoader(data, 0).fixed(stage(batch_size=7), 64)  # there are no more than seven
+    assert sorted(batch.faces.identity.tolist()) == list(range(7))
+    order = batch.faces.identity.argsort()
+    assert torch.equal(batch.image[order], data.batch(range(7)).image)
+    (batch,) = BatchLoader(data, 0).fixed(stage(batch_size=7, augment=Augment(crop=16)), 64)
+    assert batch.image.shape == (7, 3, 16, 16)
 
 
 def test_each_epoch_shows_every_face_once_in_an_order_of_its_own(data):
