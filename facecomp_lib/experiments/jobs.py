@@ -1,0 +1,206 @@
+"""One job of an experiment: a training with a folder of its own, and its evaluation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from facecomp_lib import classical, methods, training
+from facecomp_lib._fetch import new_file
+from facecomp_lib.experiments import evaluating
+from facecomp_lib.experiments.config import digest, make_stages, slug
+from facecomp_lib.experiments.datasets import open_faces
+from facecomp_lib.experiments.schema import Also, Experiment, Plan
+from facecomp_lib.experiments.weights import describe_origin, load_networks
+from facecomp_lib.faces import FaceBatch
+from facecomp_lib.methods import Method
+
+__all__ = ["Job", "completers", "do", "evaluate_baselines", "folder_of", "restore"]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One training and its evaluation.
+
+    Attributes:
+        experiment: what it belongs to.
+        variant: its name; "" if it belongs to none.
+        seed: of weights, faces and masks.
+        out: folder of all experiments' runs.
+        shared: name of the shared stages that it trains, if any; they are not evaluated.
+    """
+
+    experiment: Experiment
+    variant: str
+    seed: int
+    out: Path
+    shared: str = ""
+
+    @property
+    def plan(self) -> Plan:
+        return self.experiment.plan(self.variant)
+
+    @property
+    def folder(self) -> Path:
+        kind = f"shared-{self.shared}" if self.shared else ""
+        parts = (
+            (kind, slug(self.variant), f"seed{self.seed}") if self.shared or self.variant else ("baselines",)
+        )
+        return folder_of(self.experiment, self.out) / "-".join(part for part in parts if part)
+
+    @property
+    def scores(self) -> Path:
+        """Other test faces, masks or metrics give another file."""
+        content = self.plan.model_dump(include={"evaluate": True, "data": {"test"}})
+        return self.folder / f"scores-{digest(content)}.csv.gz"
+
+    @property
+    def stopped(self) -> Path:
+        """Says why the training failed, if it did."""
+        return self.folder / "stopped.txt"
+
+    def shared_job(self, name: str) -> Job:
+        """The training of the shared stages ``name`` that this variant starts with."""
+        plan, experiment = self.plan, self.experiment
+        common = plan.method == experiment.method and plan.shared[name] == experiment.shared.get(name)
+        seed = plan.shared[name].seed
+        variant, seed = "" if common else self.variant, self.seed if seed is None else seed
+        return Job(experiment, variant, seed, self.out, name)
+
+    def __str__(self) -> str:
+        return f"{self.shared or self.variant or 'baselines'}, seed {self.seed}"
+
+
+def folder_of(experiment: Experiment, out: Path) -> Path:
+    """Where an experiment's runs lie; training that differs from the file's has a folder of its own."""
+    return out / "-".join(part for part in (experiment.name, experiment.edition) if part)
+
+
+def do(job: Job, threads: int) -> str:
+    """Train and evaluate, as far as that is not done; a sentence about it."""
+    torch.set_num_threads(threads)
+    method = train(job)
+    if job.stopped.exists():
+        return job.stopped.read_text(encoding="utf-8")
+    if not job.shared and not job.scores.exists():
+        write_table(job.scores, evaluate(job, method))
+    if not job.plan.stages and not job.shared:
+        return "evaluated"
+    card = json.loads((job.folder / "card.json").read_text(encoding="utf-8"))
+    return f"{card['steps']} steps in {card['seconds']:.0f} s"
+
+
+def build(job: Job) -> Method:
+    """A job's method before its training, with the networks that it starts with."""
+    plan = job.plan
+    assert plan.method is not None
+    method = methods.build(plan.method, seed=job.seed, **plan.options)
+    if not job.shared:
+        for name, shared in plan.shared.items():
+            load_networks(method, dict.fromkeys(shared.networks, str(job.shared_job(name).folder)))
+        load_networks(method, plan.init)
+    return method
+
+
+def train(job: Job) -> Method:
+    """Train a job's method, as far as that is not done.
+
+    A loss that is no number any more ends the training, and is a result: its sentence is kept.
+    """
+    plan, method = job.plan, build(job)
+    entries = plan.shared[job.shared].stages if job.shared else plan.stages
+    if not entries or job.stopped.exists():
+        return method.eval()
+    if plan.init and not job.shared:
+        describe_origin(plan.init, job.folder / "init_from.json")
+    seen = plan.data.validation
+    try:
+        training.fit(
+            method,
+            open_faces(plan.data.train, "train", method.size, job.seed),
+            job.folder,
+            stages=make_stages(method, entries),
+            seed=job.seed,
+            validation=None if seen is None else open_faces(seen, "val", method.size),
+            precision=plan.shared[job.shared].precision if job.shared else plan.precision,
+            show=(),
+        )
+    except FloatingPointError as error:
+        with new_file(job.stopped) as file:
+            file.write(str(error).partition(". ")[0].encode())
+    return method.eval()
+
+
+def restore(job: Job, stage: str | None = None) -> Method:
+    """The method of a finished job, by default after its last stage."""
+    method = build(job)
+    if job.plan.stages:
+        source = job.folder / f"weights-{stage}.safetensors" if stage else job.folder
+        load_networks(method, dict.fromkeys(method.networks, str(source)))
+    return method.eval()
+
+
+def completers(job: Job, method: Method) -> dict[str, tuple[evaluating.Completer, Sequence[str]]]:
+    """The completions of a variant: name -> function, and its metrics."""
+    evaluate = job.plan.evaluate
+    ways = {job.variant: Also(), **evaluate.also}
+    found = {}
+    for name, way in ways.items():
+        blended = evaluate.blended if way.blended is None else way.blended
+        how = way.model_copy(update={"blended": blended})
+        found[name] = (evaluating.completer(method, how), way.metrics or evaluate.metrics)
+    return found
+
+
+def evaluate(job: Job, method: Method) -> pd.DataFrame:
+    """The scores of a variant on every set of test faces."""
+    return score_all(job, completers(job, method), method.size, method.device)
+
+
+def evaluate_baselines(job: Job) -> None:
+    """Score the completions that need no training, if that is not done."""
+    if job.scores.exists():
+        return
+    plan, found = job.plan, {}
+    size = plan.options.get("size")
+    for name in plan.evaluate.baselines:
+        if name == "average_landmarks":
+            learned = open_faces(plan.data.train, "train", size)
+            found[name] = (evaluating.average_landmarks(learned), plan.evaluate.metrics)
+        else:
+            found[name] = (partial(fill, name), plan.evaluate.metrics)
+    write_table(job.scores, score_all(job, found, size))
+
+
+def fill(name: str, faces: FaceBatch, mask: Tensor) -> evaluating.Prediction:
+    """A classical fill as a completer."""
+    return classical.complete(faces.image, mask, name).composite, {}
+
+
+def score_all(
+    job: Job,
+    found: Mapping[str, tuple[evaluating.Completer, Sequence[str]]],
+    size: int | None,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """The scores of completers on every set of test faces."""
+    plan = job.plan
+    tables = []
+    for name, spec in plan.data.test.items():
+        data = open_faces(spec, "test", size)
+        table = evaluating.score_faces(found, data, plan.evaluate.masks, plan.evaluate.limit, device=device)
+        tables.append(table.assign(dataset=name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """All digits, whole or not at all."""
+    with new_file(path) as file:
+        table.to_csv(file, index=False, compression={"method": "gzip", "mtime": 0})
