@@ -1314,10 +1314,10 @@ start = shipped.locate(people.image, lower)
 template = faces.batch([80]).landmarks.expand_as(start)
 expressions = {
     "as predicted": start,
-    "smile": fc.show.edit_landmarks(start, smile=1),
-    "corners down": fc.show.edit_landmarks(start, smile=-1),
-    "mouth open": fc.show.edit_landmarks(start, mouth_open=0.6),
-    "like face 80": fc.show.expression_from(start, template),
+    "smile": fc.faces.edit_landmarks(start, smile=1),
+    "corners down": fc.faces.edit_landmarks(start, smile=-1),
+    "mouth open": fc.faces.edit_landmarks(start, mouth_open=0.6),
+    "like face 80": fc.faces.expression_from(start, template),
 }
 columns = {"the question": fc.show.masked(people.image, lower)}
 columns |= {
@@ -1601,7 +1601,7 @@ def disc(place, radius):
 
 
 some_points = faces.batch([3, 36]).landmarks
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     disc_map(some_points, 128, 2.0),
     lambda value: {
@@ -1653,7 +1653,7 @@ def largest(rows):
     return watch.most
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     attend_in_parts(query, values, 30),
     lambda value: {
@@ -1678,7 +1678,7 @@ def scrambled(features, seed):
 
 
 deep = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(4))
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     scrambled(deep, 0),
     lambda value: {
@@ -1718,7 +1718,7 @@ def downwards(points):
     return ((points - two.landmarks)[:, 8] * down).sum(1)
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     open_mouth(two.landmarks, 4.0),
     lambda value: {

@@ -239,48 +239,6 @@ def by_loop(query, values):
     return matrix, found
 
 
-def test_attention_by_loop():
-    query, values = noise(2, 5, 12), noise(2, 7, 12, seed=1)
-    matrix, found = lafin.attention_matrix(query), lafin.attend(query, values)
-    assert matrix.shape == (2, 12, 12) and found.shape == values.shape
-    for face in range(2):
-        looks, gets = by_loop(query[face], values[face])
-        assert torch.allclose(matrix[face], looks, atol=1e-6)
-        assert torch.allclose(found[face], gets, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(1, 4, 8, 9), (2, 16, 64, 64), (1, 64, 512, 256)])
-@pytest.mark.parametrize("layout", ["plain", "channels last"])
-def test_all_ways_to_attend_are_the_same(shape, layout):
-    batch, deep, wide, places = shape
-    query, values = noise(batch, deep, places), noise(batch, wide, places, seed=1)
-    if layout == "channels last":
-        query, values = (t.mT.contiguous().mT for t in (query, values))
-    matrix = lafin.attention_matrix(query)
-    assert torch.allclose(matrix.sum(2), torch.ones(batch, places), atol=1e-5) and matrix.min() >= 0
-    found = lafin.attend(query, values)
-    half = wide // 2
-    two = [torch.bmm(part, matrix.mT) for part in (values[:, :half], values[:, half:])]
-    fused = F.scaled_dot_product_attention(query.mT, query.mT, values.mT, scale=1.0).mT
-    for other in (values @ matrix.mT, torch.cat(two, 1), fused):
-        assert torch.allclose(found, other, atol=1e-5)
-
-
-def test_gradients_of_all_ways_to_attend_are_the_same():
-    found = []
-    for way in (
-        lafin.attend,
-        lambda q, v: v @ (q.mT @ q).softmax(2).mT,
-        lambda q, v: F.scaled_dot_product_attention(q.mT, q.mT, v.mT, scale=1.0).mT,
-    ):
-        query, values = (noise(2, 6, 20, seed=s).requires_grad_() for s in (0, 1))
-        found.append(
-            torch.autograd.grad((way(query, values) * noise(2, 6, 20, seed=2)).sum(), (query, values))
-        )
-    for other in found[1:]:
-        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found[0], other, strict=True))
-
-
 def layer_and_features(long=True):
     layer = lafin.LongShortAttention(16, long).eval()
     deep, early = noise(2, 16, 5, 6), noise(2, 16, 5, 6, seed=1)

@@ -94,7 +94,7 @@ def test_seed_step_sample_and_salt_each_change_the_numbers():
 
 def test_known_values_of_the_generator_do_not_change_with_machine_or_version():
     # by hand: lowbias32(0) = 0, lowbias32(1) = 1753845952 (published with the mixer)
-    from facecomp_lib.methods.random import _mix
+    from facecomp_lib.utils.random import _mix
 
     assert _mix(torch.tensor([0, 1])).tolist() == [0, 1753845952]
 

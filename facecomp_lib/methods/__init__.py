@@ -7,9 +7,9 @@ out = method.complete(image, mask)                        # .composite .raw .ext
 
 from facecomp_lib.methods.base import Method, TrainBatch
 from facecomp_lib.methods.checkpoints import pretrained, save
-from facecomp_lib.methods.random import sample_keys, uniform
 from facecomp_lib.methods.registry import NAMES, build
 from facecomp_lib.methods.stages import OptimizerConfig, Stage
+from facecomp_lib.utils.random import sample_keys, uniform
 
 __all__ = [
     "NAMES",

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from facecomp_lib import masks
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.methods.random import uniform
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.utils.random import uniform
 
 __all__ = ["Method", "TrainBatch", "register"]
 
