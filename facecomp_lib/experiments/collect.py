@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,13 @@ import torch
 
 import facecomp_lib
 from facecomp_lib import methods
-from facecomp_lib._fetch import new_file
 from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.jobs import Job, completers, restore
 from facecomp_lib.experiments.paths import ROOT
 from facecomp_lib.experiments.samples import draw_sheet, save_sheet
 from facecomp_lib.experiments.schema import Column, Experiment
 from facecomp_lib.faces import FaceDataset
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["KEYS", "gather", "print_means", "record", "write_results"]
 
@@ -49,8 +50,8 @@ def write_results(
     if experiment.export:
         export(experiment, done, table, folder)
     write_scores(table, folder / f"{stem}.csv.gz")
-    with new_file(folder / f"{stem}.json") as file:  # last: results with a card are complete
-        file.write((json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    atomic_write(folder / f"{stem}.json", text)  # last: results with a card are complete
     return folder
 
 
@@ -86,8 +87,7 @@ def write_scores(table: pd.DataFrame, path: Path) -> None:
     wide = wide.reindex(index=pd.MultiIndex.from_frame(table[list(KEYS)]).unique())
     wide = wide[list(dict.fromkeys(table["metric"]))]
     wide.index = wide.index.rename({"identity": "person"})  # a metric is called identity, too
-    with new_file(path) as file:
-        wide.to_csv(file, float_format="%.4g", compression={"method": "gzip", "mtime": 0})
+    atomic_write(path, gzip.compress(wide.to_csv(float_format="%.4g").encode(), mtime=0))
 
 
 def print_means(table: pd.DataFrame) -> None:
@@ -244,7 +244,5 @@ def record(experiment: Experiment, folder: Path, root: Path = ROOT) -> list[Path
     for path in [*files, card]:
         shipped = experiment.export and path.stem == experiment.export.name
         place = (methods.checkpoints.FOLDER if shipped else target) / path.name
-        with new_file(place) as file:
-            file.write(path.read_bytes())
-        copied.append(place)
+        copied.append(atomic_write(place, path.read_bytes()))
     return copied

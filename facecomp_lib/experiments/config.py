@@ -65,10 +65,11 @@ def read_experiment(name: str, changes: Sequence[str] = (), root: Path = ROOT) -
     if not path.is_file() or path.stem == "published":
         raise FileNotFoundError(f"There is no experiment {name!r}; there are {', '.join(names(root))}.")
     raw = read_yaml(path)
-    original = trained_part(raw)
+    original = digest(trained_part(raw))
     for change in changes:
         set_value(raw, change)
-    edition = "" if trained_part(raw) == original else digest(trained_part(raw))
+    edition = digest(trained_part(raw))
+    edition = "" if edition == original else edition
     with sentences(path):
         experiment = Experiment.model_validate({**raw, "name": name, "edition": edition})
     for variant in experiment.variants or [""]:

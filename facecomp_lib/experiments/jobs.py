@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 from facecomp_lib import classical, methods, training
-from facecomp_lib._fetch import new_file
 from facecomp_lib.experiments import evaluating
 from facecomp_lib.experiments.config import digest, make_stages, slug
 from facecomp_lib.experiments.datasets import open_faces
@@ -21,6 +21,7 @@ from facecomp_lib.experiments.schema import Also, Experiment, Plan
 from facecomp_lib.experiments.weights import describe_origin, load_networks
 from facecomp_lib.faces import FaceBatch
 from facecomp_lib.methods import Method
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Job", "completers", "do", "evaluate_baselines", "folder_of", "restore"]
 
@@ -133,8 +134,7 @@ def train(job: Job) -> Method:
             show=(),
         )
     except FloatingPointError as error:
-        with new_file(job.stopped) as file:
-            file.write(str(error).partition(". ")[0].encode())
+        atomic_write(job.stopped, str(error).partition(". ")[0])
     return method.eval()
 
 
@@ -202,5 +202,4 @@ def score_all(
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """All digits, whole or not at all."""
-    with new_file(path) as file:
-        table.to_csv(file, index=False, compression={"method": "gzip", "mtime": 0})
+    atomic_write(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))

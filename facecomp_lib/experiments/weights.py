@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from facecomp_lib import methods
-from facecomp_lib._fetch import new_file
 from facecomp_lib.methods import Method
+from facecomp_lib.utils.files import atomic_write, expand
 
 __all__ = ["describe_origin", "load_networks", "read_network"]
 
@@ -41,7 +41,7 @@ def read_network(method: str, name: str, source: str) -> dict[str, Tensor]:
     """Weights of one network, float32, under its own names."""
     if source == PRETRAINED:
         return dict(methods.pretrained(method).networks[name].state_dict())
-    path = Path(source).expanduser()
+    path = expand(source)
     if path.is_dir() and (path / "card.json").exists():
         card = json.loads((path / "card.json").read_text(encoding="utf-8"))
         path = path / f"weights-{card['finished'][-1]}.safetensors"
@@ -63,15 +63,14 @@ def describe_origin(sources: Mapping[str, str], path: Path) -> None:
     if path.exists():
         return
     origins = {name: read_card(source) for name, source in sources.items()}
-    with new_file(path) as file:
-        file.write(json.dumps(origins).encode())
+    atomic_write(path, json.dumps(origins))
 
 
 def read_card(source: str) -> dict[str, Any]:
     """The part of a run's or a checkpoint's card that says where its weights come from."""
-    folder = Path(source).expanduser()
+    folder = expand(source)
     folder = folder if folder.is_dir() else folder.parent
-    own = Path(source).expanduser().with_suffix(".json")
+    own = expand(source).with_suffix(".json")
     card = own if own.is_file() else folder / "card.json"
     content = json.loads(card.read_text(encoding="utf-8")) if card.is_file() else {}
     earlier = folder / "init_from.json"
