@@ -8,14 +8,13 @@ what is finished is not done again. --record puts results where the lessons read
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from tools.notebooks import RUNS, Trouble
+from tools.notebooks import ROOT, RUNS, Trouble
 
 
-def main(arguments: list[str], out: Path = RUNS / "experiments") -> int:
+def main(arguments: list[str], out: Path = RUNS / "experiments", root: Path = ROOT / "experiments") -> int:
     parser = argparse.ArgumentParser(
         prog="course.py experiment", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,16 +34,18 @@ def main(arguments: list[str], out: Path = RUNS / "experiments") -> int:
     from facecomp_lib import experiments  # not above: --help needs no PyTorch
 
     if options.list or options.name is None:
-        for name, about in experiments.names().items():
+        for name, about in experiments.names(root).items():
             print(f"{name:24} {about}")
         return 0
     try:
-        experiment = experiments.read(options.name, options.set)
+        experiment = experiments.read_experiment(options.name, options.set, root)
+        if options.record and options.set:
+            raise Trouble("--record takes an experiment as its file says: change the file instead of --set.")
         results = experiments.run(experiment, options.jobs, options.threads, out)
-        experiments.print_means(results)
-        print(f"\nevery score: {results.folder}")
+        experiments.print_means(results.scores)
+        print(f"\nevery score: {out / experiment.name.partition('/')[0] / 'results'}")
         if options.record:
-            for path in experiments.record(results):
+            for path in experiments.record(experiment, out, root):
                 print(f"recorded: {path}")
     except (ValueError, OSError, ImportError) as error:
         raise Trouble(str(error)) from error
@@ -55,7 +56,6 @@ def main(arguments: list[str], out: Path = RUNS / "experiments") -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("TQDM_MININTERVAL", "1")
     try:
         sys.exit(main(sys.argv[1:]))
     except Trouble as trouble:

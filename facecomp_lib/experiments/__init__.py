@@ -1,10 +1,25 @@
-"""Experiments: what was run, and what came out.
+"""Experiments: what is run, what came out.
 
 experiment = fc.experiments.read_experiment("lafin/ablation", ["seeds=[0]"])
-fc.experiments.run(experiment)
+fc.experiments.run(experiment).scores
+fc.experiments.load("lafin/ablation").scores                        # as recorded
 """
 
-from facecomp_lib.experiments.config import names, read_experiment
+from facecomp_lib.experiments.collect import print_means, record
+from facecomp_lib.experiments.config import make_stages, names, read_experiment
+from facecomp_lib.experiments.datasets import open_faces
+from facecomp_lib.experiments.results import Results, load, save
 from facecomp_lib.experiments.runner import run
 
-__all__ = ["names", "read_experiment", "run"]
+__all__ = [
+    "Results",
+    "load",
+    "make_stages",
+    "names",
+    "open_faces",
+    "print_means",
+    "read_experiment",
+    "record",
+    "run",
+    "save",
+]

@@ -1,11 +1,10 @@
-"""What an experiment leaves: scores, a card that says how they came about, figures, a checkpoint."""
+"""What an experiment leaves: scores, a card that says how they came about, figures, checkpoints."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,42 +16,44 @@ import torch
 
 import facecomp_lib
 from facecomp_lib import methods
+from facecomp_lib.experiments.completions import Completer, of_plan
 from facecomp_lib.experiments.datasets import open_faces
-from facecomp_lib.experiments.jobs import Job, completers, restore
+from facecomp_lib.experiments.jobs import Job, restore
 from facecomp_lib.experiments.paths import ROOT
+from facecomp_lib.experiments.results import KEYS, Results, save
 from facecomp_lib.experiments.samples import draw_sheet, save_sheet
-from facecomp_lib.experiments.schema import Column, Experiment
+from facecomp_lib.experiments.schema import Column, Experiment, Sheet
 from facecomp_lib.faces import FaceDataset
 from facecomp_lib.utils.files import atomic_write
 
-__all__ = ["KEYS", "gather", "print_means", "record", "write_results"]
+__all__ = ["collect", "print_means", "record"]
 
-KEYS = ("variant", "seed", "dataset", "mask", "index", "identity")
 FACTS = ("steps", "seconds", "samples", "parameters", "data", "precision", "hardware")
 
 
-def write_results(
-    experiment: Experiment, shared: Sequence[Job], own: Sequence[Job], baselines: Job | None, folder: Path
-) -> Path:
-    """Write scores, card, figures and checkpoint of finished jobs into a folder."""
-    stem = experiment.name.rpartition("/")[2]
+def collect(
+    experiment: Experiment, shared: Sequence[Job], own: Sequence[Job], baselines: Job | None, out: Path
+) -> Results:
+    """Put together what finished jobs left, and write it to ``out/<paper>/results``.
+
+    Figures and checkpoints come first, scores and card last: results with a card are complete.
+    """
+    name = f"{experiment.name}-{experiment.edition}" if experiment.edition else experiment.name
     done = [job for job in own if not job.stopped.exists()]
-    table = gather(experiment, done, baselines)
-    figures = {}
+    scores = gather(experiment, done, baselines)
+    stem = out / Path(name).parent / "results" / Path(name).name
+    card = make_card(experiment, shared, own, scores)
+    images = {}
     for sheet in experiment.samples:
-        name = "_".join(part for part in (stem, sheet.name) if part) + ".webp"
-        columns = sheet.columns or default_columns(done)
-        names = list(experiment.data.test)
-        data = test_faces(experiment, sheet.data or names[0])
-        save_sheet(draw_sheet(sheet, data, columns, finder(done)), folder / name)
-        figures[name] = [label(column) for column in columns]
-    card = make_card(experiment, shared, own, table) | ({"figures": figures} if figures else {})
-    if experiment.export:
-        export(experiment, done, table, folder)
-    write_scores(table, folder / f"{stem}.csv.gz")
-    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-    atomic_write(folder / f"{stem}.json", text)  # last: results with a card are complete
-    return folder
+        path = stem.with_name("_".join(part for part in (stem.name, sheet.name) if part) + ".webp")
+        images[path.stem] = path
+        card.setdefault("figures", {})[path.name] = draw(experiment, sheet, done, path)
+    for export in experiment.export:
+        job = next(job for job in done if job.variant == export.variant)
+        write_checkpoint(job, scores, stem.with_name(export.name), export.networks)
+    results = Results(name, scores, card, images)
+    save(results, out)
+    return results
 
 
 # -------------------------------------------------------------------------------------------------- scores
@@ -63,10 +64,12 @@ def gather(experiment: Experiment, jobs: Sequence[Job], baselines: Job | None) -
 
     Baselines are the same for every seed and stand under each, so that all comparisons are paired.
     """
-    parts = [read_table(job).assign(seed=job.seed) for job in jobs]
+    parts = [read_scores(job).assign(seed=job.seed) for job in jobs]
     if baselines is not None:
-        table = read_table(baselines)
+        table = read_scores(baselines)
         parts += [table.assign(seed=seed) for seed in sorted({job.seed for job in jobs} or {0})]
+    if not parts:
+        return pd.DataFrame(columns=[*KEYS, "metric", "value"])
     table = pd.concat(parts, ignore_index=True).rename(columns={"method": "variant"})
     if (pooled := experiment.evaluate.pooled) is not None:
         chosen = table["metric"].isin(pooled.metrics)
@@ -76,41 +79,46 @@ def gather(experiment: Experiment, jobs: Sequence[Job], baselines: Job | None) -
     return table[[*KEYS, "metric", "value"]]
 
 
-def read_table(job: Job) -> pd.DataFrame:
-    """The scores of a finished job, all digits."""
+def read_scores(job: Job) -> pd.DataFrame:
+    """The scores of a finished job."""
     return pd.read_csv(job.scores, keep_default_na=False)
 
 
-def write_scores(table: pd.DataFrame, path: Path) -> None:
-    """A row per face, a column per metric, four significant digits; equal scores are equal bytes."""
-    wide = table.pivot(index=list(KEYS), columns="metric", values="value")
-    wide = wide.reindex(index=pd.MultiIndex.from_frame(table[list(KEYS)]).unique())
-    wide = wide[list(dict.fromkeys(table["metric"]))]
-    wide.index = wide.index.rename({"identity": "person"})  # a metric is called identity, too
-    atomic_write(path, gzip.compress(wide.to_csv(float_format="%.4g").encode(), mtime=0))
-
-
-def print_means(table: pd.DataFrame) -> None:
+def print_means(scores: pd.DataFrame) -> None:
     """Means over faces and seeds: a table per data set and metric, variants in rows, masks in columns."""
-    for (dataset, metric), part in table.groupby(["dataset", "metric"], sort=False):
+    for (dataset, metric), part in scores.groupby(["dataset", "metric"], sort=False):
         means = part.pivot_table("value", "variant", "mask", "mean", sort=False)
         print(f"\n{metric}, {dataset}\n{means.to_string(float_format='{:.4g}'.format)}")
 
 
-# ------------------------------------------------------------------------------------------------- figures
+# ------------------------------------------------------------------------------------- figures, checkpoints
 
 
-def finder(jobs: Sequence[Job]) -> Any:
-    """Completer of a name of the first seed, as it was after a stage."""
+def draw(experiment: Experiment, sheet: Sheet, jobs: Sequence[Job], path: Path) -> list[str]:
+    """Save a figure of what the first seed's jobs make of some faces; what its columns show, in words."""
+    columns = sheet.columns or default_columns(jobs)
+    names = list(experiment.data.test)
+    chosen = names if sheet.data == "each" else [sheet.data or names[0]]
+    find, drawn = finder(jobs), []
+    for name in chosen:
+        drawn += draw_sheet(sheet, test_faces(experiment, name), columns, find)
+    save_sheet(drawn, path)
+    return [
+        f"{label(column)}{f' ({name})' if len(chosen) > 1 else ''}" for name in chosen for column in columns
+    ]
+
+
+def finder(jobs: Sequence[Job]) -> Callable[[str, str | None], Completer]:
+    """What gives the completer of a name of the first seed, as it was after a stage."""
     homes: dict[str, Job] = {}
     for job in jobs:
         for name in (job.variant, *job.plan.evaluate.also):
             homes.setdefault(name, job)
     load = lru_cache(maxsize=None)(restore)
 
-    def find(name: str, stage: str | None) -> Any:
+    def find(name: str, stage: str | None) -> Completer:
         job = homes[name]
-        return completers(job, load(job, stage))[name][0]
+        return of_plan(job.variant, job.plan, load(job, stage))[name][0]
 
     return find
 
@@ -127,74 +135,50 @@ def label(column: Column) -> str:
     return column.of + after + (f": {column.show}" if column.show else "")
 
 
-# --------------------------------------------------------------------------------------- card, checkpoint
+def write_checkpoint(job: Job, scores: pd.DataFrame, path: Path, networks: Sequence[str]) -> None:
+    """Write networks of a job, and a card: how they were trained, and the means of all scores."""
+    means: dict[str, Any] = {}
+    keys = ["dataset", "mask", "metric", "variant"]
+    for (dataset, mask, metric, name), mean in scores.groupby(keys, sort=False)["value"].mean().items():
+        means.setdefault(dataset, {}).setdefault(mask, {}).setdefault(metric, {})[name] = round(mean, 4)
+    facts = {key: value for key, value in describe_run(job).items() if key not in ("variant", "curves")}
+    if job.plan.shared:
+        facts["shared"] = {name: describe_run(job.shared_job(name)) for name in job.plan.shared}
+    methods.save(restore(job), path, networks, experiment=job.experiment.name, **facts, metrics=means)
+
+
+# ---------------------------------------------------------------------------------------------------- card
 
 
 def make_card(
-    experiment: Experiment, shared: Sequence[Job], own: Sequence[Job], table: pd.DataFrame
+    experiment: Experiment, shared: Sequence[Job], own: Sequence[Job], scores: pd.DataFrame
 ) -> dict[str, Any]:
     """How the scores came about; it names no folder outside of the repository."""
-    config = experiment.model_dump(mode="json", exclude_defaults=True, exclude={"name", "edition"})
-    counts = table.groupby("dataset", sort=False)["index"].nunique()
+    counts = scores.groupby("dataset")["index"].nunique()
+    modules = (facecomp_lib, torch, np, pd, pydantic)
     card = {
         "experiment": experiment.name,
-        "config": without_places(config),
+        "config": describe_config(experiment),
         "test": {
-            name: {**facts_of(test_faces(experiment, name)), "measured": int(counts[name])}
+            name: describe_faces(test_faces(experiment, name)) | {"measured": int(counts.get(name, 0))}
             for name in experiment.data.test
         },
-        "runs": [run for job in own if (run := run_facts(job))],
-        "versions": {
-            "python": platform.python_version(),
-            **{module.__name__: module.__version__ for module in (facecomp_lib, torch, np, pd, pydantic)},
-        },
+        "runs": [describe_run(job) for job in own],
+        "versions": {"python": platform.python_version()} | {m.__name__: m.__version__ for m in modules},
     }
     if shared:
-        card["shared"] = [{"name": job.shared, **run_facts(job)} for job in shared]
+        card["shared"] = [{"name": job.shared, **describe_run(job)} for job in shared]
     return card
 
 
-def run_facts(job: Job) -> dict[str, Any]:
-    """What one training was; nothing if there was none."""
-    facts: dict[str, Any] = {"variant": job.variant, "seed": job.seed}
-    if (job.folder / "card.json").exists():
-        card = json.loads((job.folder / "card.json").read_text(encoding="utf-8"))
-        facts |= {key: card[key] for key in FACTS}
-        facts["stages"] = {stage["name"]: stage["steps"] for stage in card["stages"]}
-    elif job.stopped.exists():
-        facts["stopped"] = job.stopped.read_text(encoding="utf-8")
-    else:
-        return {}
-    origin = job.folder / "init_from.json"
-    if origin.exists():
-        facts["init_from"] = json.loads(origin.read_text(encoding="utf-8"))
-    if job.experiment.curves and not job.shared:
-        facts["curves"] = curves(job)
-    return facts
-
-
-def curves(job: Job) -> dict[str, list[float]]:
-    """Term -> means over windows of steps; the last window may be shorter."""
-    assert job.experiment.curves is not None
-    window, log = job.experiment.curves.window, pd.read_csv(job.folder / "log.csv")
-    means = log.groupby(log.index // window)[list(job.experiment.curves.terms)].mean()
-    return {term: [float(f"{value:.4g}") for value in means[term]] for term in means}
-
-
-def test_faces(experiment: Experiment, name: str) -> FaceDataset:
-    """One of an experiment's sets of test faces, at the size of its images."""
-    return open_faces(experiment.data.test[name], "test", experiment.options.get("size"))
-
-
-def facts_of(data: FaceDataset) -> dict[str, Any]:
-    """A data set in words."""
-    return {
-        "name": data.name, "version": data.version, "split": data.split, "faces": len(data), "size": data.size
-    }  # fmt: skip
+def describe_config(experiment: Experiment) -> dict[str, Any]:
+    """What the file says, and what was changed; of files outside of the repository, the name alone."""
+    config = experiment.model_dump(mode="json", exclude_defaults=True, exclude={"name", "edition"})
+    return without_places(config)
 
 
 def without_places(value: Any) -> Any:
-    """The same, but of files outside of the repository only the name."""
+    """The same, without folders outside of the repository."""
     if isinstance(value, Mapping):
         return {key: without_places(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -204,45 +188,76 @@ def without_places(value: Any) -> Any:
     return value
 
 
-def export(experiment: Experiment, jobs: Sequence[Job], table: pd.DataFrame, folder: Path) -> Path:
-    """Write the checkpoint; its card says how it was trained, and the means of all scores."""
-    assert experiment.export is not None
-    job = next(job for job in jobs if job.variant == experiment.export.variant)
-    means: dict[str, Any] = {}
-    keys = ["dataset", "mask", "metric", "variant"]
-    for (dataset, mask, metric, name), mean in table.groupby(keys, sort=False)["value"].mean().items():
-        means.setdefault(dataset, {}).setdefault(mask, {}).setdefault(metric, {})[name] = round(mean, 4)
-    facts = {key: value for key, value in run_facts(job).items() if key not in ("variant", "curves")}
-    shared = {name: run_facts(job.shared_job(name)) for name in job.plan.shared}
-    return methods.save(
-        restore(job), folder / experiment.export.name, experiment.export.networks,
-        **facts, experiment=experiment.name, **({"shared": shared} if shared else {}), metrics=means,
-    )  # fmt: skip
+def describe_run(job: Job) -> dict[str, Any]:
+    """One training: its length, its speed, what it began with, or why it stopped."""
+    facts: dict[str, Any] = {"variant": job.variant, "seed": job.seed}
+    run, origin = job.folder / "card.json", job.folder / "init_from.json"
+    if job.stopped.exists():
+        facts["stopped"] = job.stopped.read_text(encoding="utf-8")
+    elif run.exists():
+        card = json.loads(run.read_text(encoding="utf-8"))
+        facts |= {key: card[key] for key in FACTS}
+        facts["stages"] = {stage["name"]: stage["steps"] for stage in card["stages"]}
+    if origin.exists():
+        facts["init_from"] = json.loads(origin.read_text(encoding="utf-8"))
+    if job.experiment.curves and (job.folder / "log.csv").exists() and not job.shared:
+        facts["curves"] = read_curves(job)
+    return facts
+
+
+def read_curves(job: Job) -> dict[str, list[float]]:
+    """Term of the log -> means over windows of steps; the last window may be shorter."""
+    assert job.experiment.curves is not None
+    log = pd.read_csv(job.folder / "log.csv")
+    windows = log.groupby(log.index // job.experiment.curves.window)
+    means = windows[list(job.experiment.curves.terms)].mean()
+    return {str(term): [float(f"{value:.4g}") for value in means[term]] for term in means}
+
+
+def test_faces(experiment: Experiment, name: str) -> FaceDataset:
+    """One of an experiment's sets of test faces, at the size of its images."""
+    return open_faces(experiment.data.test[name], "test", experiment.options.get("size"))
+
+
+def describe_faces(data: FaceDataset) -> dict[str, Any]:
+    """A data set's name, version and size."""
+    return {
+        "name": data.name, "version": data.version, "split": data.split, "faces": len(data), "size": data.size
+    }  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------- record
 
 
-def record(experiment: Experiment, folder: Path, root: Path = ROOT) -> list[Path]:
-    """Copy results to ``experiments/<paper>/results``, and a checkpoint to where shipped ones lie.
+def record(experiment: Experiment, out: Path, root: Path = ROOT, shipped: Path | None = None) -> list[Path]:
+    """Copy results to where lessons read them.
+
+    Args:
+        experiment: as its file says.
+        out: folder of all experiments' runs.
+        root: results go to ``<paper>/results`` there.
+        shipped: checkpoints go there, by default to those that travel with the course.
 
     Raises:
-        ValueError: another configuration is recorded there; the sentence says what to do.
+        ValueError: changed from outside, or another configuration is recorded there.
     """
-    paper, _, stem = experiment.name.partition("/")
-    target = root / paper / "results"
-    card, there = folder / f"{stem}.json", target / f"{stem}.json"
+    paper, _, name = experiment.name.partition("/")
+    source, target = out / paper / "results", root / paper / "results"
+    there = target / f"{name}.json"
+    if experiment.edition:
+        raise ValueError(
+            f"{experiment.name} was changed by --set: change its file, and record what that gives."
+        )
     if there.exists():
-        configs = [json.loads(path.read_text(encoding="utf-8")).get("config") for path in (card, there)]
-        if configs[0] != configs[1]:
+        recorded = json.loads(there.read_text(encoding="utf-8")).get("config")
+        if recorded != describe_config(experiment):
             raise ValueError(
-                f"{paper}/results/{stem}.json was recorded with another configuration: delete it and record "
-                f"again, or keep these results in {folder}."
+                f"{experiment.name} is recorded with another configuration: delete {there.name} and what "
+                f"belongs to it there, then record again."
             )
-    copied = []
-    files = sorted(path for path in folder.iterdir() if path != card and path.suffix != ".part")
-    for path in [*files, card]:
-        shipped = experiment.export and path.stem == experiment.export.name
-        place = (methods.checkpoints.FOLDER if shipped else target) / path.name
-        copied.append(atomic_write(place, path.read_bytes()))
-    return copied
+    files = [*source.glob(f"{name}*.webp"), source / f"{name}.csv.gz", source / f"{name}.json"]
+    copies = [(path, target / path.name) for path in files]
+    for export in experiment.export:
+        home = shipped or methods.checkpoints.FOLDER
+        copies += [(path, home / path.name) for path in sorted(source.glob(f"{export.name}.*"))]
+    return [atomic_write(copy, path.read_bytes()) for path, copy in copies]

@@ -24,14 +24,17 @@ import yaml
 from pydantic import ValidationError
 
 from facecomp_lib import methods
-from facecomp_lib.experiments.evaluating import BASELINES, MASKS, METRICS
+from facecomp_lib.experiments.completions import BASELINES
+from facecomp_lib.experiments.evaluating import METRICS
 from facecomp_lib.experiments.paths import ROOT
 from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.faces import Augment
+from facecomp_lib.masks import KINDS
 from facecomp_lib.methods import Method, Stage
 
 __all__ = ["digest", "make_stages", "names", "read_experiment", "slug"]
 
+MASKS = (*KINDS, "none")
 TRAINED = ("method", "options", "data", "precision", "shared", "init", "stages", "variants")
 
 

@@ -5,8 +5,8 @@ Faces and masks are those of ``fc.evaluation.evaluate`` with its seed 0.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,89 +14,61 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from facecomp_lib import classical, evaluation, masks
+from facecomp_lib import evaluation
 from facecomp_lib.evaluation.protocol import drawn_faces, named_holes
-from facecomp_lib.experiments.schema import Also
-from facecomp_lib.faces import PARSING, FaceBatch, FaceDataset
-from facecomp_lib.methods import Method
+from facecomp_lib.faces import PARSING, FaceBatch
 from facecomp_lib.papers.collagan import POINTS, five_points
 
-__all__ = ["BASELINES", "MASKS", "METRICS", "average_landmarks", "completer", "score_faces"]
+__all__ = ["METRICS", "evaluate"]
 
-MASKS = (*masks.KINDS, "none")
 LABELS = tuple(f"dice_{name.replace(' ', '_')}" for name in PARSING)
 ERRORS = tuple(f"landmark_error_{name.replace(' ', '_')}" for name in POINTS)
-METRICS = (
-    *evaluation.MEASURES, "identity",
-    "dice", "dice_hole", *LABELS, "landmark_error", "landmark_error_hole", *ERRORS, "nme", "nme_hole",
-)  # fmt: skip
-BASELINES = (*classical.KINDS, "average_landmarks")
+NEEDS = dict.fromkeys(("dice", "dice_hole", *LABELS), "parsing") | dict.fromkeys(
+    ("landmark_error", "landmark_error_hole", *ERRORS, "nme", "nme_hole"), "landmarks"
+)
+
+
+@dataclass
+class Metric:
+    needs: str = ""
+
+
+METRICS = {
+    name: Metric(NEEDS.get(name, ""))
+    for name in (
+        *evaluation.MEASURES,
+        "identity",
+        *NEEDS,
+        "f_overall",
+        "f_brows",
+        "f_eyes",
+        "f_nose",
+        "f_mouth",
+    )
+}
 FACIAL = slice(1, 10)  # labels of collagan's table 2: neither background nor hair
 SIDE = 128  # px of the images that landmark errors are given for
 
-Prediction = tuple[Tensor | None, Mapping[str, Tensor]]
-"""Composite ``[B, 3, S, S]`` or None, and extras: ``parsing``, ``landmarks``."""
-Completer = Callable[[FaceBatch, Tensor], Prediction]
-"""Faces, of which it may look at known pixels and named conditions only, and mask ``[B, 1, S, S]``."""
-
-
-def completer(method: Method, how: Also) -> Completer:
-    """What a network makes of masked faces, in one of its ways."""
-
-    def complete(faces: FaceBatch, mask: Tensor) -> Prediction:
-        image = faces.image
-        if not method.completes:
-            return None, method.understand(image, mask)  # type: ignore[operator]
-        if how.conditions:
-            out = method.complete_with(image, mask, faces.landmarks)  # type: ignore[operator]
-        else:
-            out = method.complete(image, mask)
-        composite = classical.poisson_blend(image, out.raw, mask) if how.blended else out.composite
-        return composite, out.extras
-
-    return complete
-
-
-def average_landmarks(data: FaceDataset) -> Completer:
-    """Baseline: predict the mean landmarks of ``data``."""
-    mean = torch.from_numpy(data.column("landmarks").astype(np.float32)).mean(0)  # [68, 2]
-    return lambda faces, mask: (None, {"landmarks": mean.to(mask.device).expand(len(faces), -1, -1)})
-
 
 @torch.no_grad()
-def score_faces(
-    completers: Mapping[str, tuple[Completer, Sequence[str]]],
-    data: FaceDataset,
-    kinds: Sequence[str],
-    limit: int | None = None,
-    batch_size: int = 16,
-    device: torch.device | str = "cpu",
-) -> pd.DataFrame:
-    """Mask faces, complete them, and score every completion.
-
-    Args:
-        completers: name -> completer, and its metrics.
-        data: test faces.
-        kinds: of masks.
-        limit: number of faces, drawn at random; by default all.
-        batch_size: number of faces at a time.
-        device: of faces and masks.
-
-    Returns:
-        Columns ``method, mask, index, identity, metric, value``, a row per score that is a number.
-    """
-    chosen = drawn_faces(len(data), limit, seed=0)
+def evaluate(methods, faces, masks, metrics, limit=None, batch_size=16, progress=True):
+    """As ``evaluate`` of the results branch."""
+    data, chosen = faces, drawn_faces(len(faces), limit, seed=0)
     people = data.column("identity")
-    holes = {kind: undamaged if kind == "none" else named_holes(kind)[kind] for kind in kinds}
+    holes = {kind: undamaged if kind == "none" else named_holes(kind)[kind] for kind in masks}
     tables = []
-    bar = tqdm(total=len(chosen) * len(kinds), desc="faces", delay=2, disable="TQDM_DISABLE" in os.environ)
-    with bar:
+    with tqdm(total=len(chosen) * len(masks), desc="faces", delay=2, disable=not progress) as bar:
         for numbers in np.split(chosen, range(batch_size, len(chosen), batch_size)):
-            faces = data.batch(numbers).to(device)
+            batch = data.batch(numbers)
             for kind, hole in holes.items():
-                mask = hole(faces, numbers, 0)
-                for name, (complete, metrics) in completers.items():
-                    scores = score(*complete(faces, mask), faces, mask, metrics)
+                mask = hole(batch, numbers, 0)
+                for name, complete in methods.items():
+                    given = {key: getattr(batch, key) for key in getattr(complete, "conditions", ())}
+                    out = complete(torch.where(mask > 0.5, batch.image, 0.0), mask, **given)
+                    composite, extras = (
+                        (None, out) if isinstance(out, Mapping) else (out.composite, out.extras)
+                    )
+                    scores = score(composite, extras, batch, mask, metrics)
                     columns = {key: value.double().cpu().numpy() for key, value in scores.items()}
                     table = pd.DataFrame(columns, numbers).melt(var_name="metric", ignore_index=False)
                     table = table.assign(method=name, mask=kind, identity=people[table.index])

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
-from torch import Tensor
 
-from facecomp_lib import classical, methods, training
-from facecomp_lib.experiments import evaluating
+from facecomp_lib import methods, training
+from facecomp_lib.experiments import evaluating as evaluation
+from facecomp_lib.experiments.completions import Completer, measurable, of_baseline, of_plan
 from facecomp_lib.experiments.config import digest, make_stages, slug
 from facecomp_lib.experiments.datasets import open_faces
-from facecomp_lib.experiments.schema import Also, Experiment, Plan
+from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.experiments.weights import describe_origin, load_networks
-from facecomp_lib.faces import FaceBatch
 from facecomp_lib.methods import Method
 from facecomp_lib.utils.files import atomic_write
 
-__all__ = ["Job", "completers", "do", "evaluate_baselines", "folder_of", "restore"]
+__all__ = ["Job", "do", "evaluate_baselines", "folder_of", "restore"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +57,13 @@ class Job:
 
     @property
     def scores(self) -> Path:
-        """Other test faces, masks or metrics give another file."""
-        content = self.plan.model_dump(include={"evaluate": True, "data": {"test"}})
-        return self.folder / f"scores-{digest(content)}.csv.gz"
+        """Another plan, other test faces or metrics for instance, has another file."""
+        return self.folder / f"scores-{digest(self.plan.model_dump(exclude={'seeds'}))}.csv.gz"
 
     @property
     def stopped(self) -> Path:
         """Says why the training failed, if it did."""
-        return self.folder / "stopped.txt"
+        return self.scores.with_suffix("").with_suffix(".stopped")
 
     def shared_job(self, name: str) -> Job:
         """The training of the shared stages ``name`` that this variant starts with."""
@@ -91,7 +89,7 @@ def do(job: Job, threads: int) -> str:
     if job.stopped.exists():
         return job.stopped.read_text(encoding="utf-8")
     if not job.shared and not job.scores.exists():
-        write_table(job.scores, evaluate(job, method))
+        evaluate(job, of_plan(job.variant, job.plan, method), method.size)
     if not job.plan.stages and not job.shared:
         return "evaluated"
     card = json.loads((job.folder / "card.json").read_text(encoding="utf-8"))
@@ -147,59 +145,27 @@ def restore(job: Job, stage: str | None = None) -> Method:
     return method.eval()
 
 
-def completers(job: Job, method: Method) -> dict[str, tuple[evaluating.Completer, Sequence[str]]]:
-    """The completions of a variant: name -> function, and its metrics."""
-    evaluate = job.plan.evaluate
-    ways = {job.variant: Also(), **evaluate.also}
-    found = {}
-    for name, way in ways.items():
-        blended = evaluate.blended if way.blended is None else way.blended
-        how = way.model_copy(update={"blended": blended})
-        found[name] = (evaluating.completer(method, how), way.metrics or evaluate.metrics)
-    return found
-
-
-def evaluate(job: Job, method: Method) -> pd.DataFrame:
-    """The scores of a variant on every set of test faces."""
-    return score_all(job, completers(job, method), method.size, method.device)
+def evaluate(job: Job, found: Mapping[str, tuple[Completer, Sequence[str]]], size: int | None) -> None:
+    """Score completions on all test faces, each by the metrics that it can have; keep all digits."""
+    plan, tables = job.plan, []
+    for name, spec in plan.data.test.items():
+        data = open_faces(spec, "test", size)
+        for completion, (complete, metrics) in found.items():
+            table = evaluation.evaluate(
+                {completion: complete}, data, plan.evaluate.masks, measurable(complete, data, metrics),
+                plan.evaluate.limit, progress="TQDM_DISABLE" not in os.environ,
+            )  # fmt: skip
+            tables.append(table.assign(dataset=name))
+    table = pd.concat(tables, ignore_index=True)
+    atomic_write(job.scores, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
 
 
 def evaluate_baselines(job: Job) -> None:
-    """Score the completions that need no training, if that is not done."""
-    if job.scores.exists():
-        return
-    plan, found = job.plan, {}
-    size = plan.options.get("size")
-    for name in plan.evaluate.baselines:
-        if name == "average_landmarks":
-            learned = open_faces(plan.data.train, "train", size)
-            found[name] = (evaluating.average_landmarks(learned), plan.evaluate.metrics)
-        else:
-            found[name] = (partial(fill, name), plan.evaluate.metrics)
-    write_table(job.scores, score_all(job, found, size))
-
-
-def fill(name: str, faces: FaceBatch, mask: Tensor) -> evaluating.Prediction:
-    """A classical fill as a completer."""
-    return classical.complete(faces.image, mask, name).composite, {}
-
-
-def score_all(
-    job: Job,
-    found: Mapping[str, tuple[evaluating.Completer, Sequence[str]]],
-    size: int | None,
-    device: torch.device | str = "cpu",
-) -> pd.DataFrame:
-    """The scores of completers on every set of test faces."""
-    plan = job.plan
-    tables = []
-    for name, spec in plan.data.test.items():
-        data = open_faces(spec, "test", size)
-        table = evaluating.score_faces(found, data, plan.evaluate.masks, plan.evaluate.limit, device=device)
-        tables.append(table.assign(dataset=name))
-    return pd.concat(tables, ignore_index=True)
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """All digits, whole or not at all."""
-    atomic_write(path, gzip.compress(table.to_csv(index=False).encode(), mtime=0))
+    """Score the completions that need no network, if that is not done."""
+    if not job.scores.exists():
+        plan = job.plan
+        size = plan.options.get("size")
+        found = {
+            name: (of_baseline(name, plan, size), plan.evaluate.metrics) for name in plan.evaluate.baselines
+        }
+        evaluate(job, found, size)

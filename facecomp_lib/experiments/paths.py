@@ -1,4 +1,5 @@
-"""Where experiments lie: ``experiments/<paper>/<name>.yaml`` in the repository, results beside them."""
+"""Where experiments lie: ``experiments/<paper>/<name>.yaml`` at the repository's root, results beside
+them."""
 
 import os
 from pathlib import Path

@@ -1,7 +1,8 @@
 """Runs an experiment: every variant from every seed, trained, evaluated, and put into one table.
 
-    results = run(load("lafin/ablation"), jobs=2)       # runs/experiments/lafin/ablation/results
-    record(load("lafin/ablation"))                      # copies them to experiments/lafin/results
+    experiment = read_experiment("lafin/ablation")
+    run(experiment, jobs=2)                       # runs/experiments/lafin/results
+    record(experiment, RUNS)                      # experiments/lafin/results
 
 A job is one training with a folder of its own. A run that was stopped goes on where it was when it is called
 again; finished jobs are not repeated.
@@ -16,8 +17,9 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from facecomp_lib.experiments.collect import write_results
-from facecomp_lib.experiments.jobs import Job, do, evaluate_baselines, folder_of
+from facecomp_lib.experiments.collect import collect
+from facecomp_lib.experiments.jobs import Job, do, evaluate_baselines
+from facecomp_lib.experiments.results import Results
 from facecomp_lib.experiments.schema import Experiment
 
 __all__ = ["RUNS", "run"]
@@ -25,7 +27,7 @@ __all__ = ["RUNS", "run"]
 RUNS = Path("runs") / "experiments"
 
 
-def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: Path = RUNS) -> Path:
+def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: Path = RUNS) -> Results:
     """Carry out what is not done, and write results.
 
     Args:
@@ -35,7 +37,7 @@ def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: 
         out: folder of all experiments' runs.
 
     Returns:
-        The folder with ``NAME.csv.gz``, ``NAME.json`` and figures.
+        What :func:`load` reads back from ``out``.
 
     Raises:
         ValueError, FileNotFoundError: a folder that holds another run, missing faces or weights.
@@ -51,8 +53,7 @@ def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: 
     if experiment.evaluate.baselines:
         baselines = Job(experiment, "", experiment.seeds[0], out)
         evaluate_baselines(baselines)
-    folder = folder_of(experiment, out) / "results"
-    return write_results(experiment, beforehand, own, baselines, folder)
+    return collect(experiment, beforehand, own, baselines, out)
 
 
 def variant_jobs(experiment: Experiment, out: Path) -> list[Job]:

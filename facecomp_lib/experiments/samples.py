@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from facecomp_lib import masks, show
-from facecomp_lib.experiments.evaluating import Completer
+from facecomp_lib.experiments.completions import Completer
 from facecomp_lib.experiments.schema import Column, Sheet
 from facecomp_lib.faces import FaceBatch, FaceDataset
 
@@ -36,7 +36,10 @@ def draw_sheet(sheet: Sheet, data: FaceDataset, columns: Sequence[Column], find:
         if column.of in ("input", "target"):
             image, known = (faces.image * mask if column.of == "input" else faces.image), labels_of(faces)
         else:
-            image, known = find(column.of, column.after)(faces, mask)
+            complete = find(column.of, column.after)
+            labels = {name: getattr(faces, name) for name in getattr(complete, "conditions", ())}
+            out = complete(faces.image * mask, mask, **labels)
+            image, known = (None, out) if isinstance(out, Mapping) else (out.composite, out.extras)
         value = image if column.show is None else known.get(column.show)
         if value is None:
             raise ValueError(

@@ -92,8 +92,7 @@ class Also(Strict):
     """One more completion by the same network, or one that needs none.
 
     Attributes:
-        baseline: instead of the network, one of ``evaluate.baselines`` with the variant's faces to learn
-            from.
+        baseline: instead of the network, one of ``evaluate.baselines``, with this variant's faces.
         blended: into the known pixels by Poisson's equation, or not; by default as ``evaluate`` says.
         conditions: labels of the true face that ``complete`` is given, ``landmarks`` for instance.
         metrics: by default those of ``evaluate``.
@@ -185,8 +184,7 @@ class Curves(Strict):
 
 
 class Export(Strict):
-    """A checkpoint of some networks of a variant, from the first seed; its card has the means of all
-    scores."""
+    """A checkpoint: networks of a variant from the first seed, and a card with the means of all scores."""
 
     variant: str
     name: str

@@ -1,5 +1,4 @@
-"""An experiment's file is read as it stands; a mistake is one sentence with file and key, before anything
-runs."""
+"""An experiment's file is read as it stands; a mistake in it is one sentence with file and key."""
 
 import pytest
 import tiny_experiment
@@ -9,6 +8,7 @@ from facecomp_lib.experiments.config import make_stages
 from facecomp_lib.methods import build
 
 EVALUATE = {"masks": ["center"], "metrics": ["psnr"]}
+SHEET = {"faces": [0], "mask": "center"}
 
 
 def test_a_variant_differs_in_what_it_names_and_in_nothing_else(tmp_path):
@@ -80,7 +80,7 @@ def test_experiments_are_listed_with_their_sentence(tmp_path):
         ({"evaluate": {"masks": ["center"]}}, r"evaluate\.metrics: Field required"),
         ({"evaluate": EVALUATE | {"masks": []}}, r"evaluate\.masks: .*at least 1 item"),
         ({"evaluate": EVALUATE | {"masks": ["centre"]}}, r"unknown 'centre', choose from center, "),
-        ({"evaluate": EVALUATE | {"metrics": ["psnrr"]}}, r"evaluate\.metrics: unknown 'psnrr', choose from psnr"),
+        ({"evaluate": EVALUATE | {"metrics": ["psnrr"]}}, r"metrics: unknown 'psnrr', choose from psnr"),
         ({"evaluate": EVALUATE | {"baselines": ["median"]}}, r"evaluate\.baselines: unknown 'median'"),
         ({"evaluate": EVALUATE | {"also": {"x": {"blend": 1}}}}, r"evaluate\.also\.x: unknown key 'blend'"),
         ({"evaluate": EVALUATE | {"also": {"wide": {}}}}, r"two completions have one name among plain, wide"),
@@ -101,8 +101,9 @@ def test_experiments_are_listed_with_their_sentence(tmp_path):
         ({"data": {"train": {"source": "x", "subset": 0}}}, r"data\.train\.subset: .*greater than 0, not 0"),
         ({"data": {"train": {"split": "tests"}}}, r"data\.train\.split: .*'train', 'val', 'test' or 'all'"),
         ({"data": {"train": {"augment": {"flipp": 1}}}}, r"augment takes flip, shift"),
-        ({"samples": [{"faces": [0], "mask": "center", "columns": ["wid"]}]}, r"unknown 'wid', choose from input, "),
-        ({"export": [{"variant": "x", "name": "y", "networks": ["painter"]}]}, r"export\.variant: unknown 'x'"),
+        ({"samples": [SHEET | {"columns": ["wid"]}]}, r"unknown 'wid', choose from input, target, plain"),
+        ({"samples": [SHEET | {"data": "other"}]}, r"samples\.data: unknown 'other', choose from tiny, each"),
+        ({"export": [{"variant": "x", "name": "y", "networks": ["a"]}]}, r"export\.variant: unknown 'x'"),
         ({"variants": {"plain": {"optoins": {}}}}, r"variant 'plain': unknown key 'optoins'"),
     ],
 )  # fmt: skip
