@@ -155,7 +155,7 @@ def with_true_landmarks(
     comparison = evaluation.Comparison()
     plain = [name for name in MEASURES if name != "identity"]
     for kind, seen, mask in damaged(test, HOLES, limit, method.device, progress()):
-        drawn = method.complete_with(seen.image, mask, seen.landmarks).composite
+        drawn = method.complete(seen.image, mask, landmarks=seen.landmarks).composite
         scores = evaluation.score(drawn, seen.image, mask, plain)
         if "identity" in MEASURES:
             scores["identity"] = evaluation.identity_distance(drawn, seen.image, seen.landmarks)
@@ -187,7 +187,7 @@ def draw(jobs: Sequence[Job], given: argparse.Namespace) -> list[str]:
             method = restored(job, method, stages(job, method, given)[-1].name)
             columns[job.model] = method.complete(batch.image, mask).composite
             if job.model == FULL:
-                columns[TRUE] = method.complete_with(batch.image, mask, batch.landmarks).composite
+                columns[TRUE] = method.complete(batch.image, mask, landmarks=batch.landmarks).composite
     columns["truth"] = batch.image
     save_sheet([*columns.values()], given.results.with_name(f"{given.results.name}_{SIZE}.webp"))
     return [*columns]

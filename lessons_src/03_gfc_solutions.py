@@ -25,7 +25,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from facecomp_lib.papers.gfc import Discriminator, crop, curriculum, generator_loss, hole_corner
+from facecomp_lib.nn import generator_loss
+from facecomp_lib.papers.gfc import Discriminator, crop, curriculum, hole_corner
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("gfc")

@@ -99,7 +99,7 @@ left_known = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
 a, b = torch.tensor([[[6, 6], [6, 1]]]), torch.tensor([[[1, 6], [1, 6]]])
 few = faces.batch([3, 80, 121, 200])
 eyes_gone = fc.masks.make("collagan_o3", 128, n=len(few), landmarks=few.landmarks)
-guess = shipped.understand(few.image, eyes_gone, seed)["parsing"]
+guess = shipped.complete(few.image, eyes_gone, seed).extras["parsing"]
 right = fc.exercises.verdict(
     "3",
     dice_in_hole(a, b, left_known),

@@ -23,8 +23,8 @@ seed = 0
 # %%
 import torch
 
-from facecomp_lib.nn import perceptual_loss, style_loss
-from facecomp_lib.papers.lafin import attend, landmark_map
+from facecomp_lib.nn import attend, perceptual_loss, style_loss
+from facecomp_lib.papers.lafin import landmark_map
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("lafin")
@@ -165,7 +165,7 @@ staying = [k for k in range(68) if k not in moving]
 
 
 def told(points):
-    return shipped.complete_with(two.image, hole, points).composite
+    return shipped.complete(two.image, hole, landmarks=points).composite
 
 
 def downwards(points):

@@ -13,7 +13,6 @@ from PIL import Image
 import facecomp_lib as fc
 from data_scripts import gfc_models, lafin_detectors, lafin_models, lafin_photos, locating, train_lafin
 from facecomp_lib import evaluation
-from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers import lafin
 from facecomp_lib.training.feed import Feed
 
@@ -98,7 +97,7 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     def train(folder, steps, *more):
         words = [tmp_path / folder, *ONE, "--steps", steps, "--limit", 4, "--out", tmp_path]
         assert run(train_lafin, monkeypatch, *words, "--results", tmp_path, *more) == 0
-        return checkpoints.load(tmp_path / "lafin-32.safetensors")
+        return fc.methods.load(tmp_path / "lafin-32.safetensors")
 
     train("first", 2)
     before = tmp_path / "first" / "generator" / "weights-inpaint.safetensors"

@@ -13,9 +13,10 @@ from facecomp_lib.methods import (
     Stage,
     TrainBatch,
     base,
-    checkpoints,
+    loss_terms,
     registry,
     sample_keys,
+    shipped,
     uniform,
 )
 
@@ -44,13 +45,13 @@ def define(name="dots", module=__name__):
         def stages(self, preset):
             return [Stage("paint", 1, {"painter": OptimizerConfig(("painter",), {"paint": 1.0})})]
 
-        def draw(self, sample, stage):
-            return {"raw": self.painter(sample.image)}
+        def forward_train(self, batch, stage):
+            return {"raw": self.painter(batch.image)}
 
-        def loss_paint(self, sample, drawn):
-            return (drawn["raw"] - sample.image).square().mean()
+        def loss_paint(self, batch, outputs):
+            return (outputs["raw"] - batch.image).square().mean()
 
-        def generate(self, image, mask, seed):
+        def predict(self, image, mask, *, seed=0, grey: float = 0.0):
             self.was_training = self.training
             self.saw = image
             noise = uniform(torch.tensor([seed]), image.shape[1:])
@@ -179,11 +180,13 @@ def test_losses_are_found_by_name():
     method = build()
     from facecomp_lib.faces import FaceBatch
 
-    sample = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
-    drawn = method.draw(sample, method.stages("lesson")[0])
-    assert set(method.losses(sample, drawn, ["paint"])) == {"paint"}
+    batch = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
+    (stage,) = method.stages("lesson")
+    assert loss_terms(stage) == {"paint"}
+    outputs = method.forward_train(batch, stage)
+    assert set(method.losses(batch, outputs, ["paint"])) == {"paint"}
     with pytest.raises(ValueError, match="no loss 'pain'; it has paint"):
-        method.losses(sample, drawn, ["pain"])
+        method.losses(batch, outputs, ["pain"])
 
 
 def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_they_were():
@@ -251,7 +254,7 @@ def test_a_checkpoint_comes_back_with_its_card(tmp_path):
     method = build(grey=0.25)
     method.discriminator.running_mean.fill_(2.0)
     path = methods.save(method, tmp_path / "dots-16", ["painter"], data="made up", steps=3)
-    again = checkpoints.load(path)
+    again = methods.load(path)
     assert again.config == method.config and not again.training
     assert torch.equal(again.painter.weight, method.painter.weight.half().float())
     assert again.discriminator.running_mean.eq(0).all()  # stayed at home
@@ -269,20 +272,20 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
 
     path.write_bytes(good_weights[:-5])
     with pytest.raises(ValueError, match="damaged"):
-        checkpoints.load(path)
+        methods.load(path)
     path.write_bytes(good_weights)
     card.write_text("{}")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text("[1")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
     with pytest.raises(ValueError, match="does not fit.*discriminator"):
-        checkpoints.load(path)
+        methods.load(path)
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
-        checkpoints.load(path)
+        methods.load(path)
 
 
 def test_only_existing_networks_are_saved(tmp_path):

@@ -41,6 +41,5 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
 
 
 def mirror_warp(image: Tensor, flow: Tensor) -> Tensor:
-    """The flipped image ``[B, C, H, W]``, carried onto the face by a flow ``[B, H, W, 2]`` (symmfc, eq.
-    3-5)."""
+    """The flipped image ``[B, C, H, W]``, carried onto the face by a flow (symmfc, eq. 3-5)."""
     return warp(image.flip(-1), flow)
