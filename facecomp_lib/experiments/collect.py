@@ -23,6 +23,7 @@ from facecomp_lib.experiments.paths import ROOT
 from facecomp_lib.experiments.results import KEYS, Results, save
 from facecomp_lib.experiments.samples import draw_sheet, save_sheet
 from facecomp_lib.experiments.schema import Column, Experiment, Sheet
+from facecomp_lib.experiments.weights import ORIGIN
 from facecomp_lib.faces import FaceDataset
 from facecomp_lib.utils.files import atomic_write
 
@@ -191,7 +192,7 @@ def without_places(value: Any) -> Any:
 def describe_run(job: Job) -> dict[str, Any]:
     """One training: its length, its speed, what it began with, or why it stopped."""
     facts: dict[str, Any] = {"variant": job.variant, "seed": job.seed}
-    run, origin = job.folder / "card.json", job.folder / "init_from.json"
+    run, origin = job.folder / "card.json", job.folder / ORIGIN
     if job.stopped.exists():
         facts["stopped"] = job.stopped.read_text(encoding="utf-8")
     elif run.exists():

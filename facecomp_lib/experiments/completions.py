@@ -52,9 +52,9 @@ def of_method(method: Method, blended: bool, conditions: Sequence[str] = ()) -> 
     """
 
     def complete(image: Tensor, mask: Tensor, **labels: Tensor) -> Any:
+        out = method.complete(image, mask, **labels)
         if not method.completes:
-            return method.understand(image, mask)  # type: ignore[operator]
-        out = method.complete_with(image, mask, **labels) if labels else method.complete(image, mask)  # type: ignore
+            return out.extras
         return replace(out, composite=classical.poisson_blend(image, out.raw, mask)) if blended else out
 
     complete.conditions = tuple(conditions)  # type: ignore[attr-defined]

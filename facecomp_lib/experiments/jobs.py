@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -18,7 +19,7 @@ from facecomp_lib.experiments.completions import Completer, measurable, of_basel
 from facecomp_lib.experiments.config import digest, make_stages, slug
 from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.schema import Experiment, Plan
-from facecomp_lib.experiments.weights import describe_origin, load_networks
+from facecomp_lib.experiments.weights import ORIGIN, load_networks
 from facecomp_lib.methods import Method
 from facecomp_lib.utils.files import atomic_write
 
@@ -96,16 +97,16 @@ def do(job: Job, threads: int) -> str:
     return f"{card['steps']} steps in {card['seconds']:.0f} s"
 
 
-def build(job: Job) -> Method:
-    """A job's method before its training, with the networks that it starts with."""
+def build(job: Job) -> tuple[Method, dict[str, Any]]:
+    """A job's method before its training, and where the networks come from that it starts with."""
     plan = job.plan
     assert plan.method is not None
     method = methods.build(plan.method, seed=job.seed, **plan.options)
-    if not job.shared:
-        for name, shared in plan.shared.items():
-            load_networks(method, dict.fromkeys(shared.networks, str(job.shared_job(name).folder)))
-        load_networks(method, plan.init)
-    return method
+    if job.shared:
+        return method, {}
+    for name, shared in plan.shared.items():
+        load_networks(method, dict.fromkeys(shared.networks, str(job.shared_job(name).folder)))
+    return method, load_networks(method, plan.init)
 
 
 def train(job: Job) -> Method:
@@ -113,12 +114,12 @@ def train(job: Job) -> Method:
 
     A loss that is no number any more ends the training, and is a result: its sentence is kept.
     """
-    plan, method = job.plan, build(job)
+    plan, (method, origins) = job.plan, build(job)
     entries = plan.shared[job.shared].stages if job.shared else plan.stages
     if not entries or job.stopped.exists():
         return method.eval()
-    if plan.init and not job.shared:
-        describe_origin(plan.init, job.folder / "init_from.json")
+    if origins and not (job.folder / ORIGIN).exists():
+        atomic_write(job.folder / ORIGIN, json.dumps(origins))
     seen = plan.data.validation
     try:
         training.fit(
@@ -138,11 +139,9 @@ def train(job: Job) -> Method:
 
 def restore(job: Job, stage: str | None = None) -> Method:
     """The method of a finished job, by default after its last stage."""
-    method = build(job)
-    if job.plan.stages:
-        source = job.folder / f"weights-{stage}.safetensors" if stage else job.folder
-        load_networks(method, dict.fromkeys(method.networks, str(source)))
-    return method.eval()
+    if not job.plan.stages:
+        return build(job)[0].eval()
+    return methods.load(job.folder / f"weights-{stage}.safetensors" if stage else job.folder)
 
 
 def evaluate(job: Job, found: Mapping[str, tuple[Completer, Sequence[str]]], size: int | None) -> None:
