@@ -1208,7 +1208,7 @@ fc.show.overlay_parsing(few.image, named, cell=144)
 # %% [markdown]
 # It was asked about faces like those that it learned from. What about others: turned further than any of
 # them, lit by a single lamp, in a third of the light? New people, the same ones in each condition (recorded;
-# `data_scripts/parsing_beyond.py` renders them again). **Predict:** which condition hurts most?
+# `python3 course.py experiment gfc/parser_shift` measures again). **Predict:** which condition hurts most?
 
 # %%
 beyond = json.loads((results / "gfc_parsing.json").read_text(encoding="utf-8"))
@@ -1431,9 +1431,9 @@ fc.show.rows(
 # ## 14. The paper's tables, and ours
 #
 # To compare M1 to M5, each has to be trained alike, and more than once: a model trained from another seed is
-# another model. That takes hours, so it was done beforehand (`data_scripts/gfc_models.py` does it again), on
-# 64 px, and **every score of every face** was recorded. The lesson only reads and judges. (At 64 px the
-# discriminators' weights are those of 128 px: section 9 told what would become of them otherwise.)
+# another model. That takes hours, so it was done beforehand (`python3 course.py experiment gfc/ablation` does
+# it again), on 64 px, and **every score of every face** was recorded. The lesson only reads and judges. (At
+# 64 px the discriminators' weights are those of 128 px: section 9 told what would become of them otherwise.)
 
 # %%
 runs, how = fc.evaluation.recorded("gfc_models")
@@ -1585,7 +1585,7 @@ print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimizers
 #
 # ### On photographs
 #
-# The same code, trained for some ten minutes on photographs of faces (64 px; `data_scripts/gfc_photos.py`),
+# The same code, trained for some ten minutes on photographs of faces (64 px; experiment `gfc/photos`),
 # and measured on photographs that it has not seen: of the same collection (`utk`, in colour) and of another
 # one (`lfw`, grey). Numbers only: the images are not ours to show. **Predict:** will it be ahead of the
 # classical fills on both?

@@ -1011,7 +1011,7 @@ for name, values in shares.items():
 #
 # Section 4.2 of the paper says: Adam with a learning rate of 0.01. That is fifty times what DCGAN says, whose
 # layers these are. Does it diverge? Three rates, three seeds each, M<sub>i,s,d</sub> at 64 px (recorded;
-# `data_scripts/collagan_rates.py` does it again). **Predict** which rate ends where.
+# `python3 course.py experiment collagan/learning_rate` does it again). **Predict** which rate ends where.
 
 # %%
 import json
@@ -1100,8 +1100,8 @@ for hole, others in {"pattern": ("", " pattern"), "noise": ("", " noise")}.items
 # ## 14. The paper's tables, and ours
 #
 # All models, trained alike from several seeds and measured on test faces out of place (64 px, rendered;
-# recorded by `data_scripts/collagan_models.py`), every completion blended into its surroundings as in the
-# paper. gfc of lesson 03 had the same faces, holes and number of steps.
+# recorded by `python3 course.py experiment collagan/ablation`), every completion blended into its
+# surroundings as in the paper. gfc of lesson 03 had the same faces, holes and number of steps.
 
 # %%
 print(f"{len(runs)} seeds, {how['steps']:,} steps each, data {how['data']}")
@@ -1258,7 +1258,7 @@ fc.evaluation.Claims(
 #
 # ### On photographs
 #
-# The same code, trained on photographs (64 px; `data_scripts/collagan_photos.py`). Their points come from a
+# The same code, trained on photographs (64 px; experiment `collagan/photos`). Their points come from a
 # landmark detector, their label maps from the parsing network of lesson 03, as the authors took gfc's; Dice
 # is against what that network sees in the undamaged photograph. Numbers only: the images are not ours to
 # show.

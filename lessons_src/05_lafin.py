@@ -1399,10 +1399,10 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
-# `data_scripts/lafin_models.py`): the full one, one without attention (in the discriminator, too), one
-# without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside
-# the generator, at the generator's rate; generator and discriminator see what it predicts, from the start.
-# (The authors' own joint training began with an untrained one.)
+# `python3 course.py experiment lafin/ablation`): the full one, one without attention (in the discriminator,
+# too), one without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on
+# learning beside the generator, at the generator's rate; generator and discriminator see what it predicts,
+# from the start. (The authors' own joint training began with an untrained one.)
 
 # %%
 runs, how = fc.evaluation.recorded("lafin_models")
@@ -1479,7 +1479,7 @@ fc.evaluation.Claims(
 # landmarks, and show the detector both; the labels are right by construction. The authors report that NME
 # falls (300W, full set, from 5.42 to 5.21; WFLW from 6.79 to 5.92).
 #
-# Here, the detector is section 2's network on undamaged faces (64 px; `data_scripts/lafin_detectors.py`). It
+# Here, the detector is section 2's network on undamaged faces (64 px; experiment `lafin/detector`). It
 # learns from 500 labelled faces, alone or *augmented*: with a completed face beside each labelled one. Both
 # take the same number of steps and see 8 images in each: 8 labelled faces, or 4 and their completions.
 # 'Common' and 'challenging' are the test faces that look ahead and those that are turned away (300W's are of
@@ -1513,7 +1513,7 @@ for record, tests in at_home.items():  # test faces that are cut out like those 
 # %% [markdown]
 # ## 16. Photographs
 #
-# The same code, trained on photographs (64 px; `data_scripts/lafin_photos.py`); their landmarks come from a
+# The same code, trained on photographs (64 px; experiment `lafin/photos`); their landmarks come from a
 # detector, so NME says how well lafin finds under a hole what that detector found without one. Numbers only:
 # the images are not ours to show.
 
