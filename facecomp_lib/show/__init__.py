@@ -38,6 +38,8 @@ from facecomp_lib.show.learning import (
 )
 from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
 from facecomp_lib.show.models import model_steps
+from facecomp_lib.show.scores import forest_plot, score_plot
+from facecomp_lib.show.tables import claims_table, score_table
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
@@ -69,6 +71,7 @@ __all__ = [
     "Panel",
     "Sheet",
     "balance",
+    "claims_table",
     "completion",
     "contact_sheet",
     "curves",
@@ -76,6 +79,7 @@ __all__ = [
     "edit_landmarks",
     "expression_from",
     "face_view",
+    "forest_plot",
     "gaussians",
     "gfc_plan",
     "histograms",
@@ -97,6 +101,8 @@ __all__ = [
     "ranking",
     "reach",
     "rows",
+    "score_plot",
+    "score_table",
     "shares",
     "sweep",
     "training_figure",
