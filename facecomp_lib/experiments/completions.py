@@ -12,8 +12,8 @@ from torch import Tensor
 
 from facecomp_lib import classical
 from facecomp_lib.completion import Completion
+from facecomp_lib.evaluation import METRICS, average_face, nearest_face
 from facecomp_lib.experiments.datasets import open_faces
-from facecomp_lib.experiments.evaluating import METRICS
 from facecomp_lib.experiments.schema import Plan
 from facecomp_lib.faces import FaceDataset
 from facecomp_lib.methods import Method
@@ -31,7 +31,11 @@ def average_landmarks(train: FaceDataset) -> Completer:
     return lambda image, mask: {"landmarks": mean.to(image.device).expand(len(image), -1, -1)}
 
 
-LEARNED: dict[str, Callable[[FaceDataset], Completer]] = {"average_landmarks": average_landmarks}
+LEARNED: dict[str, Callable[[FaceDataset], Completer]] = {
+    "average_face": average_face,
+    "nearest_face": nearest_face,
+    "average_landmarks": average_landmarks,
+}
 BASELINES = (*classical.KINDS, *LEARNED)
 
 

@@ -24,8 +24,8 @@ import yaml
 from pydantic import ValidationError
 
 from facecomp_lib import methods
+from facecomp_lib.evaluation import METRICS
 from facecomp_lib.experiments.completions import BASELINES
-from facecomp_lib.experiments.evaluating import METRICS
 from facecomp_lib.experiments.paths import ROOT
 from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.faces import Augment
@@ -35,6 +35,7 @@ from facecomp_lib.methods import Method, Stage
 __all__ = ["digest", "make_stages", "names", "read_experiment", "slug"]
 
 MASKS = (*KINDS, "none")
+SCORES = [name for name, metric in METRICS.items() if metric.compute or name in ("fid", "kid")]
 TRAINED = ("method", "options", "data", "precision", "shared", "init", "stages", "variants")
 
 
@@ -160,12 +161,12 @@ def check_plan(plan: Plan) -> None:
     """
     for key, given, known in (
         ("evaluate.masks", plan.evaluate.masks, MASKS),
-        ("evaluate.metrics", plan.evaluate.metrics, METRICS),
+        ("evaluate.metrics", plan.evaluate.metrics, SCORES),
         ("evaluate.baselines", plan.evaluate.baselines, BASELINES),
     ):
         check_known(key, given, known)
     for name, also in plan.evaluate.also.items():
-        check_known(f"evaluate.also.{name}.metrics", also.metrics or (), METRICS)
+        check_known(f"evaluate.also.{name}.metrics", also.metrics or (), SCORES)
         check_known(f"evaluate.also.{name}.baseline", [also.baseline] if also.baseline else [], BASELINES)
     if plan.method is None:
         if not plan.evaluate.baselines:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecomp_lib import faces
-from facecomp_lib.evaluation.protocol import drawn_faces
+from facecomp_lib.evaluation.protocol import select_faces
 from facecomp_lib.experiments.schema import Faces
 from facecomp_lib.faces import Augment, FaceDataset
 from facecomp_lib.faces.dataset import PACK
@@ -50,7 +50,7 @@ def open_faces(spec: Faces, role: str, size: int | None, seed: int = 0) -> FaceD
     if spec.subset is not None:
         if spec.subset > len(rows):
             raise ValueError(f"{spec.subset} faces cannot be drawn from the {len(rows)} of {spec.source}.")
-        rows = rows[drawn_faces(len(rows), spec.subset, seed)]
+        rows = rows[select_faces(len(rows), spec.subset, seed)]
     if len(rows) < len(data):
         data = Chosen(spec.source, split, data.size, rows)
     return data if spec.augment is None else data.moved(Augment(**spec.augment), seed=0)

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from facecomp_lib import methods, training
-from facecomp_lib.experiments import evaluating as evaluation
+from facecomp_lib.evaluation import evaluate
 from facecomp_lib.experiments.completions import Completer, measurable, of_baseline, of_plan
 from facecomp_lib.experiments.config import digest, make_stages, slug
 from facecomp_lib.experiments.datasets import open_faces
@@ -90,7 +90,7 @@ def do(job: Job, threads: int) -> str:
     if job.stopped.exists():
         return job.stopped.read_text(encoding="utf-8")
     if not job.shared and not job.scores.exists():
-        evaluate(job, of_plan(job.variant, job.plan, method), method.size)
+        score(job, of_plan(job.variant, job.plan, method), method.size)
     if not job.plan.stages and not job.shared:
         return "evaluated"
     card = json.loads((job.folder / "card.json").read_text(encoding="utf-8"))
@@ -144,13 +144,13 @@ def restore(job: Job, stage: str | None = None) -> Method:
     return methods.load(job.folder / f"weights-{stage}.safetensors" if stage else job.folder)
 
 
-def evaluate(job: Job, found: Mapping[str, tuple[Completer, Sequence[str]]], size: int | None) -> None:
+def score(job: Job, found: Mapping[str, tuple[Completer, Sequence[str]]], size: int | None) -> None:
     """Score completions on all test faces, each by the metrics that it can have; keep all digits."""
     plan, tables = job.plan, []
     for name, spec in plan.data.test.items():
         data = open_faces(spec, "test", size)
         for completion, (complete, metrics) in found.items():
-            table = evaluation.evaluate(
+            table = evaluate(
                 {completion: complete}, data, plan.evaluate.masks, measurable(complete, data, metrics),
                 plan.evaluate.limit, progress="TQDM_DISABLE" not in os.environ,
             )  # fmt: skip
@@ -167,4 +167,4 @@ def evaluate_baselines(job: Job) -> None:
         found = {
             name: (of_baseline(name, plan, size), plan.evaluate.metrics) for name in plan.evaluate.baselines
         }
-        evaluate(job, found, size)
+        score(job, found, size)

@@ -1,5 +1,4 @@
-"""Where experiments lie: ``experiments/<paper>/<name>.yaml`` at the repository's root, results beside
-them."""
+"""Where experiments lie: ``experiments/<paper>/<name>.yaml`` in the repository, results beside them."""
 
 import os
 from pathlib import Path
