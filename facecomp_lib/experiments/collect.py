@@ -16,11 +16,12 @@ import torch
 
 import facecomp_lib
 from facecomp_lib import methods
+from facecomp_lib.evaluation import summarize
 from facecomp_lib.experiments.completions import Completer, of_plan
 from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.jobs import Job, restore
 from facecomp_lib.experiments.paths import ROOT
-from facecomp_lib.experiments.results import KEYS, Results, save
+from facecomp_lib.experiments.results import KEYS, MEANS, Results, save
 from facecomp_lib.experiments.samples import draw_sheet, save_sheet
 from facecomp_lib.experiments.schema import Column, Experiment, Sheet
 from facecomp_lib.experiments.weights import ORIGIN
@@ -52,6 +53,8 @@ def collect(
     for export in experiment.export:
         job = next(job for job in done if job.variant == export.variant)
         write_checkpoint(job, scores, stem.with_name(export.name), export.networks)
+    if experiment.evaluate.keep == "means":
+        scores = summarize_all(scores)
     results = Results(name, scores, card, images)
     save(results, out)
     return results
@@ -80,6 +83,15 @@ def gather(experiment: Experiment, jobs: Sequence[Job], baselines: Job | None) -
     return table[[*KEYS, "metric", "value"]]
 
 
+def summarize_all(scores: pd.DataFrame) -> pd.DataFrame:
+    """Means with intervals over people, a row each: variant, dataset, mask, metric, n, mean, low, high."""
+    parts = [
+        summarize(part, metric).assign(dataset=dataset, metric=metric)
+        for (dataset, metric), part in scores.groupby(["dataset", "metric"], sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)[MEANS].round(4)
+
+
 def read_scores(job: Job) -> pd.DataFrame:
     """The scores of a finished job."""
     return pd.read_csv(job.scores, keep_default_na=False)
@@ -87,8 +99,9 @@ def read_scores(job: Job) -> pd.DataFrame:
 
 def print_means(scores: pd.DataFrame) -> None:
     """Means over faces and seeds: a table per data set and metric, variants in rows, masks in columns."""
+    value = "mean" if "mean" in scores else "value"
     for (dataset, metric), part in scores.groupby(["dataset", "metric"], sort=False):
-        means = part.pivot_table("value", "variant", "mask", "mean", sort=False)
+        means = part.pivot_table(value, "variant", "mask", "mean", sort=False)
         print(f"\n{metric}, {dataset}\n{means.to_string(float_format='{:.4g}'.format)}")
 
 

@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 import tiny_experiment
 import tiny_faces
+import torch
 from PIL import Image
 
 import facecomp_lib as fc
 from facecomp_lib import experiments
+from facecomp_lib.experiments import completions
 from tools import experiment as command
 from tools.notebooks import Trouble
 
@@ -134,6 +136,7 @@ import os, sys
 import tiny_experiment
 from pathlib import Path
 from facecomp_lib import experiments
+from facecomp_lib.experiments import completions
 from facecomp_lib.experiments import jobs
 
 folder = Path(sys.argv[1])
@@ -243,6 +246,43 @@ def test_some_metrics_may_be_kept_as_means_over_masks(tmp_path):
     every = experiments.run(plain, threads=1, out=tmp_path / "runs").scores
     both = every.query("metric == 'l1' and mask in ('center', 'half_left')").groupby("index")["value"].mean()
     assert np.allclose(table.query("metric == 'l1'").set_index("index")["value"].sort_index(), both)
+
+
+def test_of_photographs_only_means_are_kept(tmp_path):
+    experiment = tiny_experiment.read(tmp_path, variants={"plain": {}}, seeds=[0], evaluate=EVALUATE)
+    faces = experiments.run(experiment, threads=1, out=tmp_path / "runs").scores
+    means = experiment.model_copy(
+        update={"evaluate": experiment.evaluate.model_copy(update={"keep": "means"})}
+    )
+    experiments.run(means, threads=1, out=tmp_path / "runs")
+    table = experiments.load("tiny/first", tmp_path / "runs").scores
+    assert "index" not in table and "identity" not in table and list(table["n"]) == [3, 3]
+    assert list(table["mean"]) == pytest.approx(
+        list(faces.groupby("metric", sort=False)["value"].mean()), abs=1e-4
+    )
+
+
+def test_a_condition_is_what_the_network_is_told_instead_of_what_it_predicts():
+    """With true landmarks, lafin completes as it would if its predictor made no error."""
+    faces = fc.faces.embedded("test", 32)
+    method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None).eval()
+    evaluate = {"limit": 4, "masks": ["center"], "metrics": ["psnr"]}
+    told = fc.evaluation.evaluate(
+        {"x": completions.of_method(method, False, ["landmarks"])}, faces, **evaluate
+    )
+    alone = fc.evaluation.evaluate({"x": completions.of_method(method, False)}, faces, **evaluate)
+    true = faces.batch(told["index"]).landmarks / 32
+    method.predictor.forward = lambda x: true
+    oracle = fc.evaluation.evaluate({"x": completions.of_method(method, False)}, faces, **evaluate)
+    assert told["value"].to_list() == pytest.approx(oracle["value"].to_list(), rel=1e-4)
+    assert told["value"].to_list() != pytest.approx(alone["value"].to_list(), rel=1e-4)
+
+
+def test_average_landmarks_are_the_mean_of_the_training_faces():
+    faces = fc.faces.embedded("val", 32)
+    complete = completions.average_landmarks(faces)
+    found = complete(torch.zeros(5, 3, 32, 32), torch.ones(5, 1, 32, 32))["landmarks"]
+    assert found.shape == (5, 68, 2) and torch.allclose(found[3], faces[:].landmarks.mean(0), atol=1e-4)
 
 
 def test_an_experiment_without_a_method_compares_baselines(tmp_path):
