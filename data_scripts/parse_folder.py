@@ -46,9 +46,7 @@ def parse_folder(source: Path, target: Path, parser: nn.Module, size: int) -> Pa
         numbers = np.arange(start, min(start + PART, len(store)))
         batches = np.split(numbers, range(BATCH, len(numbers), BATCH))
         maps = torch.cat([parser(seen.batch(batch).image).argmax(1) for batch in batches])  # [B, size, size]
-        maps = F.interpolate(maps[:, None].float(), (store.size, store.size)).byte()[
-            :, 0
-        ]  # [B, S, S], nearest
+        maps = F.interpolate(maps[:, None].float(), (store.size, store.size)).byte()[:, 0]  # [B, S, S]
         records = [
             {
                 **{name: column[number] for name, column in columns.items()},

@@ -30,8 +30,7 @@ SCALARS = ("age", "gender", "tone", "weight")
 
 
 def lamps(x, y, z):
-    """One white lamp towards which (x right, y up, z to the viewer) points, in little light from
-    elsewhere."""
+    """One white lamp towards which (x right, y up, z to the viewer) points, and little other light."""
     direction = np.array([x, y, z]) / np.linalg.norm([x, y, z])
     off = np.array([0, 1, 1]) / 2**0.5, np.zeros(3)
     return {"lamps": ((direction, np.full(3, 1.6)), off), "ambient": np.full(3, 0.06)}
