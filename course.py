@@ -8,6 +8,9 @@
                                            execute one lesson with other parameters, into runs/train/
     python3 course.py sweep NAME -o KEY V1,V2 [-o ...] [-p KEY VALUE ...] [-f FILE.yaml] [--jobs N]
                                            execute one lesson for all combinations, and tabulate them
+    python3 course.py experiment NAME [--jobs N] [--set KEY=VALUE ...] [--record] | --list
+                                           run an experiment of experiments/<paper>/*.yaml, into
+                                           runs/experiments/
     python3 course.py test [PYTEST ARGS]   run every check
     python3 course.py sync [--execute [NAME ...]]
                                            rebuild notebooks and exported modules from lessons_src/
@@ -327,7 +330,7 @@ def follow(command, variables):
 
 def main(arguments):
     name, *rest = arguments or ["help"]
-    if name not in ("setup", "lessons", "lab", "train", "sweep", "test", "sync"):
+    if name not in ("setup", "lessons", "lab", "train", "sweep", "experiment", "test", "sync"):
         print(__doc__)
         return 0 if name in ("help", "-h", "--help") else 2
     if name == "setup" and not set(rest) <= set(EXTRAS):

@@ -1,11 +1,10 @@
 """How fast each measure is, against the independent implementation that it is tested with.
 
-    python benchmarks/measures.py [--faces 16] [--size 128] [--repeats 5] [--only ssim kid]
+    python benchmarks/measures.py [--faces 16] [--size 128] [--repeats 5] [--only ssim lpips]
 
 Both take the same images or features, in turns, in this one process and on one thread, and must agree
 before they are timed. Times are CPU times, so that a busy machine disturbs them less: the median over the
-repeats, in milliseconds per image (for the Fréchet distance and MMD per call, without the network that both
-share).
+repeats, in milliseconds per image.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def duels(faces: int, size: int) -> list[Duel]:
     batch = fc.faces.embedded("test", size)[:faces]
     mask = fc.masks.make("center", size, faces)
     prediction, target = fc.classical.complete(batch.image, mask, "telea").composite, batch.image
-    found = [*_of_images(prediction, target, faces), *_of_labels(batch), *_of_sets()]
+    found = [*_of_images(prediction, target, faces), *_of_labels(batch)]
     if weights.available("lpips_alex"):
         found.append(_lpips(prediction, target, faces))
     if weights.available("dlib_embedding"):
@@ -147,28 +146,6 @@ def _of_labels(batch: Any) -> list[Duel]:
             len(target),
             1e-5,
         )
-    ]
-
-
-def _of_sets() -> list[Duel]:
-    import scipy.linalg
-    from torchmetrics.image.kid import poly_mmd
-
-    draws = np.random.default_rng(0)
-    mixing = draws.normal(size=(512, 512)) / 512**0.5
-    a, b = (torch.from_numpy(draws.normal(size=(1000, 512)) @ mixing + s) for s in (0, 0.1))
-
-    def by_scipy() -> float:
-        covariances = [np.cov(x.numpy().T) for x in (a, b)]
-        root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
-        gap = float((a.mean(0) - b.mean(0)).square().sum())
-        return gap + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * np.trace(root)
-
-    return [
-        Duel("fréchet, 1000 x 512", "scipy sqrtm", lambda: evaluation.frechet(a, b), by_scipy, 1, 1e-4),
-        Duel(
-            "mmd, 1000 x 512", "torchmetrics", lambda: evaluation.mmd(a, b), lambda: poly_mmd(a, b), 1, 1e-6
-        ),
     ]
 
 

@@ -2,6 +2,7 @@
 """Render people who do not exist to a prepared data set, with exact labels.
 
     python data_scripts/render_faces.py faces256 --size 256 --train 20000 --val 1000 --test 1000
+    python data_scripts/render_faces.py turned --train 0 --val 0 --test 80 --per-person 1 --condition turned
 
 The same arguments give the same bytes, whatever the number of workers. A run that was stopped goes on where
 it was when started again. Called with nothing but a folder it renders the embedded pack.
@@ -11,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +27,23 @@ from facecomp_lib.faces.store import Writer
 PACK_VERSION = "2"
 PART = 250  # images in one file: what a stopped run may lose
 SCALARS = ("age", "gender", "tone", "weight")
+
+
+def lamps(x, y, z):
+    """One white lamp towards which (x right, y up, z to the viewer) points, and little other light."""
+    direction = np.array([x, y, z]) / np.linalg.norm([x, y, z])
+    off = np.array([0, 1, 1]) / 2**0.5, np.zeros(3)
+    return {"lamps": ((direction, np.full(3, 1.6)), off), "ambient": np.full(3, 0.06)}
+
+
+CONDITIONS = {  # the same people and images, but for what these change
+    "plain": lambda p: p,
+    "turned": lambda p: replace(p, yaw=np.sign(p.yaw) * (45 + abs(p.yaw) % 15)),  # 45 to 60 degrees
+    "tilted": lambda p: replace(p, pitch=25 * np.sign(p.pitch)),
+    "side": lambda p: replace(p, **lamps(np.sign(p.yaw), 0.1, 0.15)),
+    "below": lambda p: replace(p, **lamps(0, -1, 0.5)),
+    "dark": lambda p: replace(p, exposure=p.exposure / 3),
+}
 
 
 def plan(counts, per_person):
@@ -60,6 +79,7 @@ def draw(job):
 
     person = render.sample_person(np.random.default_rng([options.seed, identity]))
     scene = render.sample_scene(np.random.default_rng([options.seed, identity, k + 1]), person)
+    scene = CONDITIONS[options.condition](scene)
     keeps_flow = options.flow in (split, "all")
     face = _renderer(options.device).render(person, scene, options.size, options.unaligned, mirror=keeps_flow)
     return encode_record(
@@ -105,6 +125,7 @@ def parse(arguments=None):
     )
     parser.add_argument("--quality", type=int, default=88, help="of the WebP images, 1 to 100 (88)")
     parser.add_argument("--unaligned", action="store_true", help="random shift, scale and rotation")
+    parser.add_argument("--condition", choices=[*CONDITIONS], default="plain", help="of all images (plain)")
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0 (untested)")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="processes (all cores; 1 on CUDA)"
@@ -145,6 +166,7 @@ def main(arguments=None):
         per_person=options.per_person,
         planned=len(faces),
         licence="CC0-1.0; shapes from MakeHuman/MPFB2 and Face Units (CC0)",
+        **({} if options.condition == "plain" else {"condition": options.condition}),
     )
     parts = [faces[start : start + PART] for start in range(0, len(faces), PART)]
     workers = options.workers if options.device == "cpu" else 1

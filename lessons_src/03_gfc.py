@@ -62,8 +62,8 @@ from facecomp_lib.nn import discriminator_loss, generator_loss
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-results = Path(fc.__file__).parent / "results"  # what takes hours was done beforehand and recorded here
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("gfc")  # trained for hours before you came; section 12 opens its card
 one = faces.batch([36])
@@ -1170,14 +1170,14 @@ print(f"{'weights':11} {sum(millions(n) for n in (shipped.generator, shipped.par
 # The same faces on its way through the stages. This is the image that the paper's figure 3 is about:
 
 # %%
-import json
-
 from PIL import Image
 
+recorded = fc.experiments.load("gfc/checkpoint")  # what takes hours was done beforehand and recorded
 
-def recorded_faces(file, titles, count=4, cell=112):
+
+def recorded_faces(path, titles, count=4, cell=112):
     """The first faces of a recorded sheet of square cells, a row per face, a column per title."""
-    sheet = np.asarray(Image.open(results / file).convert("RGB"))
+    sheet = np.asarray(Image.open(path).convert("RGB"))
     side = sheet.shape[1] // len(titles)
     cells = sheet.reshape(-1, side, len(titles), side, 3).swapaxes(1, 2)  # [row, column, y, x, 3]
     return fc.show.rows(
@@ -1185,7 +1185,8 @@ def recorded_faces(file, titles, count=4, cell=112):
     )
 
 
-recorded_faces("gfc_stages_128.webp", ("the hole", "1: L_r", "2: + local", "3: + global, parsing", "truth"))
+titles = ("the hole", "1: L_r", "2: + local", "3: + global, parsing", "truth")
+recorded_faces(recorded.images["checkpoint_stages"], titles)
 
 # %% [markdown]
 # Look at one row from left to right.
@@ -1208,23 +1209,26 @@ fc.show.overlay_parsing(few.image, named, cell=144)
 # %% [markdown]
 # It was asked about faces like those that it learned from. What about others: turned further than any of
 # them, lit by a single lamp, in a third of the light? New people, the same ones in each condition (recorded;
-# `data_scripts/parsing_beyond.py` renders them again). **Predict:** which condition hurts most?
+# `python3 course.py experiment gfc/parser_shift` does it again). **Predict:** which condition hurts most?
 
 # %%
-beyond = json.loads((results / "gfc_parsing.json").read_text(encoding="utf-8"))
-for condition, found in beyond["f_scores"].items():
-    print(f"{condition:26}" + "".join(f"{key:>9} {found[key]:.2f}" for key in ("overall", "eyes", "mouth")))
+beyond = fc.experiments.load("gfc/parser_shift")
+conditions = list(beyond.scores["dataset"].unique())
+f_scores = beyond.scores.pivot(index="dataset", columns="metric", values="value").loc[conditions]
+parts = ("overall", "eyes", "mouth")
+for condition, found in f_scores.iterrows():
+    print(f"{condition:26}" + "".join(f"{part:>9} {found[f'f_score_{part}']:.2f}" for part in parts))
 
 # %%
-sheet = np.asarray(Image.open(results / "gfc_parsing.webp"))
+sheet = np.asarray(Image.open(beyond.images["parser_shift"]))
 side = sheet.shape[1] // 6  # a row per condition: three people, and how they are seen
-conditions = [sheet[k * side : (k + 1) * side] for k in range(len(beyond["f_scores"]))]
+rows = [sheet[k * side : (k + 1) * side] for k in range(len(conditions))]
 fc.show.rows(
     {
-        "person": [row[:, :side] for row in conditions],
-        "seen as": [row[:, 3 * side : 4 * side] for row in conditions],
+        "person": [row[:, :side] for row in rows],
+        "seen as": [row[:, 3 * side : 4 * side] for row in rows],
     },
-    [condition.replace(" degrees", "°").replace("one lamp ", "lamp ") for condition in beyond["f_scores"]],
+    [condition.replace(" degrees", "°").replace("one lamp ", "lamp ") for condition in conditions],
     cell=120,
     left=64,
 )
@@ -1336,22 +1340,22 @@ print(
 
 # %%
 limit = {"smoke": 4, "lesson": 60, "full": None}[preset]
-fills = {"M4": shipped, "M5": blended}
-growing = fc.evaluation.hole_sizes(
-    fills, faces, limit=limit, seed=seed, measures=("psnr", "psnr_hole"), progress=False
+growing = fc.evaluation.mask_size_study(
+    {"M5": blended}, faces, limit=limit, seed=seed, metrics=("psnr", "psnr_hole"), progress=False
 )
+growing["side"] = growing["mask"].str.removesuffix(" px").astype(int)
+by_face = growing.pivot(index="index", columns=["metric", "side"], values="value")
 curves = {
-    f"{name}, {words}": [(int(hole[:-3]), growing.estimate(key, name, hole).mean) for hole in growing.holes]
+    f"M5, {words}": list(by_face[key].mean().items())
     for key, words in (("psnr", "whole image"), ("psnr_hole", "missing pixels"))
-    for name in ("M5",)
 }
 fc.show.lines(curves, "side of the square, px", "PSNR in dB")
 
 # %%
 for measure in ("psnr", "psnr_hole"):
-    at = {side: growing.values(measure, "M5", f"{side} px") for side in (24, 32, 40)}
+    at = by_face[measure]
     gaps = [fc.evaluation.difference(at[32], at[side], seed=seed) for side in (24, 40)]
-    dip = all(gap.clear and gap.mean < 0 for gap in gaps)
+    dip = all(gap.significant and gap.mean < 0 for gap in gaps)
     words = ", ".join(f"{gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" for gap in gaps)
     print(f"{measure:9} 32 px minus 24 px and 40 px: {words} dB: {'a dip' if dip else 'no dip at 32 px'}")
 
@@ -1371,11 +1375,18 @@ occlusions = tuple(f"gfc_o{k}" for k in range(1, 7))
 asked = {"smoke": occlusions[2:3], "lesson": occlusions[::2], "full": occlusions}[preset]
 has_dlib = fc.weights.available("dlib_embedding")
 if has_dlib:
-    lookup = fc.evaluation.recognise(
-        {"telea": "telea", "M5": blended}, faces, asked, gallery=3, limit=people, seed=seed, progress=False
+    train = fc.faces.embedded("train")
+    fills = {
+        "telea": "telea",
+        "average face": fc.evaluation.average_face(train),
+        "nearest face": fc.evaluation.nearest_face(train),
+        "M5": blended,
+    }
+    lookup = fc.evaluation.identification_study(
+        fills, faces, asked, gallery=3, limit=people, seed=seed, progress=False
     )
     for key in ("top1", "top3", "top5"):
-        print(lookup.table(key), end="\n\n")
+        print(fc.show.score_table(lookup, key, methods_in="rows"), end="\n\n")
 else:
     print("[--] recognition is left out: dlib's weights come with python3 course.py setup")
 
@@ -1431,13 +1442,14 @@ fc.show.rows(
 # ## 14. The paper's tables, and ours
 #
 # To compare M1 to M5, each has to be trained alike, and more than once: a model trained from another seed is
-# another model. That takes hours, so it was done beforehand (`data_scripts/gfc_models.py` does it again), on
-# 64 px, and **every score of every face** was recorded. The lesson only reads and judges. (At 64 px the
-# discriminators' weights are those of 128 px: section 9 told what would become of them otherwise.)
+# another model. That takes hours, so it was done beforehand, on 64 px, and **every score of every face** was
+# recorded (`python3 course.py experiment gfc/ablation` does it again). The lesson only reads and judges. (At
+# 64 px the discriminators' weights are those of 128 px: section 9 told what would become of them otherwise.)
 
 # %%
-runs, how = fc.evaluation.recorded("gfc_models")
-print(f"{len(runs)} seeds, {how['steps']:,} steps each: {how['stages']}")
+ablation = fc.experiments.load("gfc/ablation")
+scores, how = ablation.scores, ablation.card
+print(f"{scores['seed'].nunique()} seeds, {how['steps']:,} steps each: {how['stages']}")
 print(f"{how['data']['faces']:,} faces of {how['data']['size']} px, {how['precision']}, {how['hardware'][0]}")
 paper = {
     "ssim": """.798 .753 .782 .804 .824  .805 .763 .787 .808 .826  .723 .675 .708 .731 .759
@@ -1449,25 +1461,24 @@ paper = {
 }
 models = tuple(f"M{k}" for k in range(1, 6))
 printed = {key: np.array(text.split(), float).reshape(6, 5) for key, text in paper.items()}  # [hole, model]
-theirs = fc.evaluation.Comparison()
-for key, table in printed.items():
-    for hole, row in zip(occlusions, table, strict=True):
-        for name, value in zip(models, row, strict=True):
-            theirs.add(name, hole, {key: [value]})
+tables = {key: pd.DataFrame(table, occlusions, models) for key, table in printed.items()}
+theirs = pd.concat(
+    table.melt(ignore_index=False, var_name="method").rename_axis("mask").reset_index().assign(metric=key)
+    for key, table in tables.items()
+)
 
 # %% [markdown]
 # The paper's tables 1 to 3 (19,962 photographs, 128 px) and ours (rendered faces, 64 px). Do not compare
 # decimals (lesson 02, section 12): compare the order within a row.
 
 # %%
-from IPython.display import HTML, display
+from IPython.display import display
 
 
 def beside(measure):
     """The paper's table and ours, one above the other."""
-    ours = fc.evaluation.table_over_runs(runs, measure)
-    for title, table in (("The paper", theirs.table(measure)), ("Ours, over faces and seeds", ours)):
-        display(HTML(f"<b>{title}</b>{table._repr_html_()}"))
+    display(fc.show.score_table(theirs, measure, title="The paper"))
+    display(fc.show.score_table(scores, measure, title="Ours, over faces and seeds"))
 
 
 beside("psnr")
@@ -1483,7 +1494,7 @@ beside("identity")
 
 # %%
 gains = {
-    measure: [fc.evaluation.claim("", runs, measure, name, "M1", occlusions).ours for name in models[1:]]
+    measure: [fc.experiments.claim("", scores, measure, name, "M1", occlusions) for name in models[1:]]
     for measure in printed
 }
 fc.show.model_steps({key: (t.mean(0) - t.mean(0)[0]).tolist() for key, t in printed.items()}, gains, models)
@@ -1513,15 +1524,17 @@ statements = [
     ("Not in the paper: the same by LPIPS", "lpips", "M4", "M1", range(6)),
     ("Blending helps: M5 over M4", "psnr", "M5", "M4", range(6)),
 ]
-fc.evaluation.Claims(
-    [
-        fc.evaluation.claim(
-            text, runs, measure, better, worse, [occlusions[k] for k in rows],
-            paper=mean_difference(measure, better, worse, rows),
-        )
-        for text, measure, better, worse, rows in statements
-    ]
-)  # fmt: skip
+claims = [
+    fc.experiments.claim(
+        text, scores, measure, better, worse, [occlusions[k] for k in rows],
+        paper=mean_difference(measure, better, worse, rows),
+    )
+    for text, measure, better, worse, rows in statements
+]  # fmt: skip
+fc.show.claims_table(claims)
+
+# %%
+fc.show.forest_plot(claims)
 
 # %% [markdown]
 # 'Undecided' is an honest answer: with this many steps and seeds, the difference is smaller than what chance
@@ -1530,7 +1543,7 @@ fc.evaluation.Claims(
 # The same models, one seed, eyes missing. **Look** at M3 beside M4: without and with the parsing loss.
 
 # %%
-recorded_faces("gfc_models_64.webp", ("the hole", *models, "truth"), count=3, cell=96)
+recorded_faces(ablation.images["ablation"], ("the hole", *models, "truth"), count=3, cell=96)
 
 # %% [markdown]
 # ## 15. What a full run costs
@@ -1585,18 +1598,19 @@ print(f"together {hours:.0f} hours, and {held:.1f} GB for weights and optimizers
 #
 # ### On photographs
 #
-# The same code, trained for some ten minutes on photographs of faces (64 px; `data_scripts/gfc_photos.py`),
+# The same code, trained for some ten minutes on photographs of faces (64 px; `experiments/gfc/photos.yaml`),
 # and measured on photographs that it has not seen: of the same collection (`utk`, in colour) and of another
 # one (`lfw`, grey). Numbers only: the images are not ours to show. **Predict:** will it be ahead of the
 # classical fills on both?
 
 # %%
-tables, photos = fc.evaluation.recorded_means("gfc_photos_64", ("center", "gfc_o1", "gfc_o3", "gfc_o6"))
-steps_taken, learned = photos["run"]["steps"], photos["run"]["data"]
+photos = fc.experiments.load("gfc/photos")
+steps_taken, learned = photos.card["run"]["steps"], photos.card["run"]["data"]
 print(f"trained on {learned['faces']:,} photographs of {learned['name']}, {steps_taken:,} steps")
-for collection, measured in tables.items():
+some = ("center", "gfc_o1", "gfc_o3", "gfc_o6")
+for collection, means in photos.scores.groupby("dataset", sort=False):
     for measure in ("psnr_hole", "lpips", "identity"):
-        display(HTML(f"<b>{collection}</b>{measured[measure]._repr_html_()}"))
+        display(fc.show.score_table(means, measure, columns=some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # On the collection that it learned from, LPIPS prefers its blended completions on every kind of hole;

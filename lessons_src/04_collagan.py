@@ -64,6 +64,7 @@ from facecomp_lib.nn import discriminator_loss, generator_loss
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 faces = fc.faces.embedded("test").with_augmentation(Augment(flip=0, shift=0.1, rotate=20, scale=0.2), seed)
 one = faces.batch([36])
@@ -1012,17 +1013,16 @@ for name, values in shares.items():
 #
 # Section 4.2 of the paper says: Adam with a learning rate of 0.01. That is fifty times what DCGAN says, whose
 # layers these are. Does it diverge? Three rates, three seeds each, M<sub>i,s,d</sub> at 64 px (recorded;
-# `data_scripts/collagan_rates.py` does it again). **Predict** which rate ends where.
+# `python3 course.py experiment collagan/learning_rate` does it again). **Predict** which rate ends where.
 
 # %%
-import json
-
-results = Path(fc.__file__).parent / "results"
-rates = json.loads((results / "collagan_rates.json").read_text(encoding="utf-8"))
+recorded = fc.experiments.load("collagan/learning_rate")
+rates = recorded.card
+ends = recorded.scores.pivot(index=["variant", "seed"], columns="metric", values="value")
 print(f"{rates['steps']} steps, {rates['precision']}; points: px of 128, Dice and PSNR: holes as in training")
 print(f"{'rate':>8}{'seed':>6}{'stopped':>10}{'psnr_hole':>11}{'dice':>8}{'points':>8}")
 for row in rates["runs"]:
-    scores = row["scores"] or dict.fromkeys(("psnr_hole", "dice", "landmark_error"), np.nan)
+    scores = ends.loc[f"{row['lr']:g}", row["seed"]]
     print(
         f"{row['lr']:8g}{row['seed']:6}{row['steps'] if row['stopped'] else '-':>10}"
         f"{scores['psnr_hole']:11.1f}{scores['dice']:8.2f}{scores['landmark_error']:8.1f}"
@@ -1053,16 +1053,20 @@ fc.show.lines(curves, "step", "L1 loss of the image, mean of the seeds")
 from PIL import Image
 
 
-def recorded_faces(file, titles, left=50):
+ablation = fc.experiments.load("collagan/ablation")
+scores, how = ablation.scores, ablation.card
+
+
+def recorded_faces(name, titles, left=50):
     """A recorded sheet of square cells, a row per face, a column per title, as a figure."""
-    sheet = np.asarray(Image.open(results / file).convert("RGB"))
+    sheet = np.asarray(Image.open(ablation.images[name]).convert("RGB"))
     side = sheet.shape[1] // len(titles)
     cells = sheet.reshape(-1, side, len(titles), side, 3).swapaxes(1, 2)  # [row, column, y, x, 3]
     return fc.show.rows({f"face {k}": list(row) for k, row in enumerate(cells)}, titles, left=left)
 
 
 recorded_faces(
-    "collagan_pattern_64.webp",
+    "ablation_pattern",
     ("the question", "learned blocks", "... blended", "learned patterns", "... blended", "truth"),
 )
 
@@ -1071,20 +1075,17 @@ recorded_faces(
 # of its own for it, and so do we (blended):
 
 # %%
-recorded_faces("collagan_noise_64.webp", ("the question", "learned noise", "truth"))
+recorded_faces("ablation_noise", ("the question", "learned noise", "truth"))
 
 # %%
-runs, how = fc.evaluation.recorded("collagan_models")
-first = runs[0]
-print(
-    f"{'holes':10}{'learned':12}{'blended':>8}{'PSNR':>8}{'LPIPS':>8}   {len(first.groups)} faces, one seed"
-)
+first = scores[scores["seed"] == 0]
+means = first.groupby(["variant", "mask", "metric"])["value"].mean()
+count = first["index"].nunique()
+print(f"{'holes':10}{'learned':12}{'blended':>8}{'PSNR':>8}{'LPIPS':>8}   {count} faces, one seed")
 for hole, others in {"pattern": ("", " pattern"), "noise": ("", " noise")}.items():
     for learned in others:
         for suffix, word in (", unblended", "no"), ("", "yes"):
-            psnr, lpips = (
-                first.values(m, f"M*_isd{learned}{suffix}", hole).mean() for m in ("psnr", "lpips")
-            )
+            psnr, lpips = (means[f"M*_isd{learned}{suffix}", hole, m] for m in ("psnr", "lpips"))
             print(f"{hole:10}{learned.strip() or 'block':12}{word:>8}{psnr:8.1f}{lpips:8.3f}")
 
 # %% [markdown]
@@ -1101,11 +1102,11 @@ for hole, others in {"pattern": ("", " pattern"), "noise": ("", " noise")}.items
 # ## 14. The paper's tables, and ours
 #
 # All models, trained alike from several seeds and measured on test faces out of place (64 px, rendered;
-# recorded by `data_scripts/collagan_models.py`), every completion blended into its surroundings as in the
+# recorded by `experiments/collagan/ablation.yaml`), every completion blended into its surroundings as in the
 # paper. gfc of lesson 03 had the same faces, holes and number of steps.
 
 # %%
-print(f"{len(runs)} seeds, {how['steps']:,} steps each, data {how['data']}")
+print(f"{scores['seed'].nunique()} seeds, {how['steps']:,} steps each, data {how['data']}")
 models = ("gfc", "M_i", "M_id", "M_is", "M_isd", "M*_isd")
 occlusions = tuple(f"collagan_o{k}" for k in range(1, 7))
 paper = {
@@ -1116,22 +1117,25 @@ paper = {
                27.66 27.87 28.77 31.31 31.39 27.57  27.76 27.96 28.79 31.44 31.50 27.81""",
 }
 printed = {key: np.array(text.split(), float).reshape(6, 6) for key, text in paper.items()}  # [model, hole]
-theirs = fc.evaluation.Comparison()
-for key, table in printed.items():
-    for name, row in zip(models, table, strict=True):
-        for hole, value in zip(occlusions, row, strict=True):
-            theirs.add(name, hole, {key: [value]})
+
+
+def long_form(table, names, columns, metric):
+    """Printed numbers [method, column] as rows: method, mask, metric, value."""
+    frame = pd.DataFrame(table, names, columns).rename_axis("method").reset_index()
+    return frame.melt("method", var_name="mask").assign(metric=metric)
+
+
+theirs = pd.concat(long_form(table, models, occlusions, key) for key, table in printed.items())
 
 
 # %%
-from IPython.display import HTML, display
+from IPython.display import display
 
 
-def beside(measure, names, holes):
+def beside(measure, names, masks):
     """The paper's table and ours, one above the other."""
-    ours = fc.evaluation.table_over_runs(runs, measure, names, holes)
-    for title, table in (("The paper", theirs.table(measure)), ("Ours, over faces and seeds", ours)):
-        display(HTML(f"<b>{title}</b>{table._repr_html_()}"))
+    display(fc.show.score_table(theirs, measure, title="The paper"))
+    display(fc.show.score_table(scores, measure, names, masks, title="Ours, over faces and seeds"))
 
 
 beside("psnr", models, occlusions)
@@ -1147,19 +1151,8 @@ beside("ssim", models, occlusions)
 # %%
 from facecomp_lib.faces import PARSING
 
-parts = PARSING[1:10]
+six_blocks = scores[scores["mask"] == "six blocks"]
 segmenters, locators = ("M_s", "M_is", "M_isd", "M*_isd"), ("M_d", "M_id", "M_isd", "M*_isd")
-
-
-def by_column(names, columns, measure):
-    """Runs whose 'holes' are other measures: column name -> measure, recorded as means over the six holes."""
-    found = {}
-    for run_seed, run in runs.items():
-        found[run_seed] = fc.evaluation.Comparison(groups=run.groups)
-        for name in names:
-            for column, key in columns.items():
-                found[run_seed].add(name, column, {measure: run.values(key, name, "six blocks")})
-    return found
 
 
 table_2 = """93.7 94.1 94.2 94.1  74.2 74.6 75.0 75.2  72.3 72.8 73.8 73.5
@@ -1167,19 +1160,18 @@ table_2 = """93.7 94.1 94.2 94.1  74.2 74.6 75.0 75.2  72.3 72.8 73.8 73.5
              68.1 67.2 68.3 67.9  64.2 66.5 66.8 66.7  81.4 82.1 82.8 82.4"""
 table_3 = """2.12 1.73 1.61 1.60  2.29 1.71 1.59 1.62  2.53 2.15 1.92 1.93
              2.39 1.80 1.74 1.73  2.57 1.86 1.77 1.72"""
-for text, names, columns, key in (
-    (table_2, segmenters, parts, "dice"),
-    (table_3, locators, POINTS, "landmark_error"),
+for text, names, parts, key, scale in (
+    (table_2, segmenters, PARSING[1:10], "dice", 100),
+    (table_3, locators, POINTS, "landmark_error", 1),
 ):
-    columns = {column: f"{key}_{column.replace(' ', '_')}" for column in columns}
-    scale = 100 if key == "dice" else 1
-    published = fc.evaluation.Comparison()
-    for column, row in zip(columns, np.array(text.split(), float).reshape(len(columns), 4), strict=True):
-        for name, value in zip(names, row, strict=True):
-            published.add(name, column, {key: [value / scale]})
-    ours = fc.evaluation.table_over_runs(by_column(names, columns, key), key)
-    for words, table in (("The paper", published.table(key)), ("Ours", ours)):
-        display(HTML(f"<b>{words}</b>{table._repr_html_()}"))
+    numbers = np.array(text.split(), float).reshape(len(parts), 4).T / scale  # [model, part]
+    display(fc.show.score_table(long_form(numbers, names, parts, key), key, title="The paper"))
+    own = six_blocks[six_blocks["metric"].str.startswith(f"{key}_")]  # dice_nose and so on: a row per part
+    part = own["metric"].str.removeprefix(f"{key}_").str.replace("_", " ")
+    table = fc.show.score_table(
+        own.assign(part=part, metric=key), key, names, parts, across="part", title="Ours"
+    )
+    display(table)
 
 # %% [markdown]
 # And claim by claim. An interval counts chance in faces and in seeds (lesson 03, section 14).
@@ -1206,23 +1198,18 @@ statements = [
     ("Completing helps to locate: M_id over M_d", "landmark_error", "M_id", "M_d", 1.85 - 2.38),
     ("Three tasks locate better than two", "landmark_error", "M_isd", "M_id", 1.73 - 1.85),
 ]
-fc.evaluation.Claims(
-    [
-        fc.evaluation.claim(text, runs, measure, better, worse, occlusions, paper=difference)
-        for text, measure, better, worse, difference in statements
-    ]
-)
+claims = [
+    fc.experiments.claim(text, scores, measure, better, worse, occlusions, paper=difference)
+    for text, measure, better, worse, difference in statements
+]
+fc.show.claims_table(claims)
 
 # %%
-error = {
-    name: np.mean(
-        [
-            np.nanmean([run.values("landmark_error", name, hole) for hole in occlusions])
-            for run in runs.values()
-        ]
-    )
-    for name in ("M_d", "M_id")
-}
+fc.show.forest_plot(claims)
+
+# %%
+errors = scores[(scores["metric"] == "landmark_error") & scores["mask"].isin(occlusions)]
+error = errors.groupby(["variant", "seed"])["value"].mean().groupby("variant").mean()
 ratio = error["M_id"] / error["M_d"]
 print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {1.85 / 2.38:.2f}")
 
@@ -1245,13 +1232,9 @@ print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {1.8
 # %%
 places = ("left eye", "right eye", "upper face", "left half", "right half", "lower face")
 gained = printed["psnr"][models.index("M_isd")] - printed["psnr"][models.index("M_i")]
-fc.evaluation.Claims(
-    [
-        fc.evaluation.claim(
-            f"M_isd over M_i: {place}", runs, "psnr", "M_isd", "M_i", (hole,), paper=difference
-        )
-        for place, hole, difference in zip(places, occlusions, gained, strict=True)
-    ]
+fc.show.claims_table(
+    fc.experiments.claim(f"M_isd over M_i: {place}", scores, "psnr", "M_isd", "M_i", mask, paper=difference)
+    for place, mask, difference in zip(places, occlusions, gained, strict=True)
 )
 
 # %% [markdown]
@@ -1259,21 +1242,20 @@ fc.evaluation.Claims(
 #
 # ### On photographs
 #
-# The same code, trained on photographs (64 px; `data_scripts/collagan_photos.py`). Their points come from a
+# The same code, trained on photographs (64 px; `experiments/collagan/photos.yaml`). Their points come from a
 # landmark detector, their label maps from the parsing network of lesson 03, as the authors took gfc's; Dice
 # is against what that network sees in the undamaged photograph. Numbers only: the images are not ours to
 # show.
 
 # %%
-tables, photos = fc.evaluation.recorded_means(
-    "collagan_photos_64", ("random_square", "collagan_o1", "collagan_o3", "collagan_o6")
-)
-learned = photos["runs"]["M*_isd"]
+photos = fc.experiments.load("collagan/photos")
+learned = photos.card["runs"]["M*_isd"]
 steps_taken, source = learned["steps"], learned["data"]
 print(f"trained on {source['faces']:,} photographs of {source['name']}, {steps_taken:,} steps")
-for collection, measured in tables.items():
+some = ("random_square", "collagan_o1", "collagan_o3", "collagan_o6")
+for collection, of_collection in photos.scores.groupby("dataset", sort=False):
     for measure in ("psnr_hole", "lpips", "dice_to_parser", "landmark_error"):
-        display(HTML(f"<b>{collection}</b>{measured[measure]._repr_html_()}"))
+        display(fc.show.score_table(of_collection, measure, None, some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # On photographs of the kind that it knows (utk), M*, blended, is ahead of all classical fills by LPIPS; by

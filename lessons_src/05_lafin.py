@@ -77,6 +77,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 
 faces = fc.faces.embedded("test")
 one = faces.batch([36])
@@ -1271,7 +1272,7 @@ limit = {"smoke": 4, "lesson": 40, "full": len(faces)}[preset]
 switched = fc.evaluation.evaluate(
     settings, faces, ("irregular_10_20", "center"), ("psnr", "lpips"), limit, progress=False
 )
-switched.differences("lpips", "as learned")
+fc.show.score_table(switched, "lpips", baseline="as learned", by="index")
 
 # %% [markdown]
 # Hardly at all. γ and α began at 0 and stayed near it: within some thousand steps, this generator has not
@@ -1365,14 +1366,14 @@ from IPython.display import display
 bins = (*(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "center")
 
 
-def printed(texts, methods, holes):
-    """A comparison that holds what a paper prints: measure -> numbers, hole by hole."""
-    comparison = fc.evaluation.Comparison()
-    for measure, text in texts.items():
-        for hole, row in zip(holes, np.array(text.split(), float).reshape(len(holes), -1), strict=True):
-            for method, value in zip(methods, row, strict=True):
-                comparison.add(method, hole, {measure: [value]})
-    return comparison
+def printed(texts, methods, masks):
+    """What a paper prints as rows: metric -> numbers, mask by mask."""
+    frames = []
+    for metric, text in texts.items():
+        numbers = np.array(text.split(), float).reshape(len(masks), len(methods))
+        frame = pd.DataFrame(numbers, masks, methods).rename_axis("mask").reset_index()
+        frames.append(frame.melt("mask", var_name="method").assign(metric=metric))
+    return pd.concat(frames)
 
 
 table_1 = {
@@ -1385,17 +1386,13 @@ table_1 = {
 }
 theirs = printed(table_1, ("CA", "PIC", "EC", "LaFIn"), bins)
 
-results = Path(fc.__file__).parent / "results"
-(scores,) = fc.evaluation.load_runs(results / "lafin_shipped_128.csv.gz").values()
-ours = fc.evaluation.Comparison(groups=scores.groups)
-for name in ("telea", "navier_stokes", "biharmonic", "patchmatch", "lafin", "lafin, blended"):
-    for hole in bins:
-        ours.add(name, hole, {key: scores.values(key, name, hole) for key in ("psnr", "ssim", "lpips")})
+ours = fc.experiments.load("lafin/checkpoint").scores
+names = ("telea", "navier_stokes", "biharmonic", "patchmatch", "lafin", "lafin, blended")
 for measure in ("fid", "psnr", "ssim", "lpips"):
     if measure in table_1:
-        display(theirs.table(measure).titled("The paper"))
-    if measure in ours.measures:
-        display(ours.table(measure).titled("Our checkpoint"))
+        display(fc.show.score_table(theirs, measure, title="The paper"))
+    if measure != "fid":
+        display(fc.show.score_table(ours, measure, names, bins, title="Our checkpoint"))
 
 # %% [markdown]
 # Strokes are thin, and rendered skin is smooth: by PSNR and SSIM, nothing beats a smooth fill on them. Where
@@ -1405,14 +1402,16 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
-# `data_scripts/lafin_models.py`): the full one, one without attention (in the discriminator, too), one
+# `experiments/lafin/ablation.yaml`): the full one, one without attention (in the discriminator, too), one
 # without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside
 # the generator, at the generator's rate; generator and discriminator see what it predicts, from the start.
 # (The authors' own joint training began with an untrained one.)
 
 # %%
-runs, how = fc.evaluation.recorded("lafin_models")
-print(f"{len(runs)} seeds, {how['stages']}, predictor {how['predictor']['stages']}; data {how['data']}")
+ablation = fc.experiments.load("lafin/ablation")
+scores, how = ablation.scores, ablation.card
+count, before = scores["seed"].nunique(), how["predictor"]["stages"]
+print(f"{count} seeds, {how['stages']}, predictor {before}; data {how['data']}")
 print(f"perceptual and style loss: {how['perceptual_and_style']}; {how['config']}")
 models = ("no attention", "no landmarks", "full")
 three = (bins[0], bins[3], "center")
@@ -1421,19 +1420,18 @@ table_3 = {
     "ssim": ".973 .972 .975  .879 .869 .883  .902 .879 .905",
     "fid": "2.18 2.26 2.05  8.25 7.72 7.12  8.56 7.21 6.63",
 }
-ablation = printed(table_3, models, three)
+theirs = printed(table_3, models, three)
 for measure in ("fid", "psnr", "ssim", "lpips"):
     if measure in table_3:
-        display(ablation.table(measure).titled("The paper"))
+        display(fc.show.score_table(theirs, measure, title="The paper"))
     if measure != "fid":
-        ours = fc.evaluation.table_over_runs(runs, measure, models, bins)
-        display(ours.titled("Ours, over faces and seeds"))
+        display(fc.show.score_table(scores, measure, models, bins, title="Ours, over faces and seeds"))
 
 # %%
 from PIL import Image
 
-sheet = np.asarray(Image.open(results / "lafin_models_64.webp").convert("RGB"))
-names = how["columns"]
+sheet = np.asarray(Image.open(ablation.images["ablation"]).convert("RGB"))
+names = how["figures"]["ablation.webp"]
 cells = sheet.reshape(-1, 64, len(names), 64, 3).swapaxes(1, 2)
 faces_shown = zip((3, 36, 80, 121, 255), cells, strict=True)
 fc.show.rows({f"face {k}": list(row) for k, row in faces_shown}, names, cell=112)
@@ -1445,10 +1443,11 @@ fc.show.rows({f"face {k}": list(row) for k, row in faces_shown}, names, cell=112
 small, large = ("irregular_10_20",), ("irregular_40_50", "center")
 
 
-def said(better, worse, holes):
+def said(better, worse, masks):
     """The paper's own difference in PSNR."""
-    values = [ablation.values("psnr", name, hole) for name in (better, worse) for hole in holes]
-    return np.subtract(*np.reshape(values, (2, -1)).mean(1))
+    psnr = theirs[(theirs["metric"] == "psnr") & theirs["mask"].isin(masks)]
+    means = psnr.groupby("method")["value"].mean()
+    return means[better] - means[worse]
 
 
 statements = [  # the first is better than the second
@@ -1461,14 +1460,18 @@ statements = [  # the first is better than the second
     ("Training apart beats training jointly", "full", "joint", (*small, *large)),
     ("True landmarks would be better than predicted ones", "full, true landmarks", "full", large),
 ]
-fc.evaluation.Claims(
-    fc.evaluation.claim(
-        text, runs, measure, better, worse, holes,
-        paper=said(better, worse, holes) if measure == "psnr" and {better, worse} <= set(models) else None,
+claims = [
+    fc.experiments.claim(
+        text, scores, measure, better, worse, masks,
+        paper=said(better, worse, masks) if measure == "psnr" and {better, worse} <= set(models) else None,
     )
     for measure in ("psnr", "lpips")
-    for text, better, worse, holes in statements
-)  # fmt: skip
+    for text, better, worse, masks in statements
+]  # fmt: skip
+fc.show.claims_table(claims)
+
+# %%
+fc.show.forest_plot(claims)
 
 # %% [markdown]
 # Little is decided by three seeds of 1,500 steps. In large holes **landmarks help**, by LPIPS; and true ones
@@ -1485,7 +1488,7 @@ fc.evaluation.Claims(
 # landmarks, and show the detector both; the labels are right by construction. The authors report that NME
 # falls (300W, full set, from 5.42 to 5.21; WFLW from 6.79 to 5.92).
 #
-# Here, the detector is section 2's network on undamaged faces (64 px; `data_scripts/lafin_detectors.py`). It
+# Here, the detector is section 2's network on undamaged faces (64 px; `experiments/lafin/detector.yaml`). It
 # learns from 500 labelled faces, alone or *augmented*: with a completed face beside each labelled one. Both
 # take the same number of steps and see 8 images in each: 8 labelled faces, or 4 and their completions.
 # 'Common' and 'challenging' are the test faces that look ahead and those that are turned away (300W's are of
@@ -1494,21 +1497,23 @@ fc.evaluation.Claims(
 
 # %%
 published = {"full": 5.21 - 5.42, "common": 4.45 - 4.69, "challenging": 8.91 - 8.95}  # 300W, in percent
-alone, augmented = "500 faces", "500 faces augmented"
-at_home = {"lafin_detectors": ("full", "common", "challenging"), "lafin_detectors_photos": ("utk", "lfw")}
-for record, tests in at_home.items():  # test faces that are cut out like those that were learned from
-    detectors, facts = fc.evaluation.recorded(record)
-    table = fc.evaluation.table_over_runs(detectors, "nme", holes=tests)
-    display(table.titled(f"Learned from {facts['data']['name']}, {facts['steps']:,} steps"))
-    display(
-        fc.evaluation.Claims(
-            fc.evaluation.claim(
-                f"Completed faces help: {where}", detectors, "nme", augmented, alone, where,
-                paper=published[where] / 100 if where in published else None,
-            )
-            for where in tests
+detectors = fc.experiments.load("lafin/detector")
+at_home = {  # learned from -> few labelled faces, the average, and test faces that are cut out alike
+    "rendered faces": ("500 faces", "average_landmarks", ("full", "common", "challenging")),
+    "photographs": ("500 photographs", "average_landmarks of photographs", ("utk", "lfw")),
+}
+for source, (alone, average, tests) in at_home.items():
+    facts, names = detectors.card[source], (alone, f"{alone} augmented", average)
+    title = f"Learned from {facts['data']['name']}, {facts['steps']:,} steps"
+    display(fc.show.score_table(detectors.scores, "nme", names, tests, across="dataset", title=title))
+    table = fc.show.claims_table(
+        fc.experiments.claim(
+            f"Completed faces help: {where}", detectors.scores, "nme", names[1], alone, where,
+            paper=published[where] / 100 if where in published else None, across="dataset",
         )
+        for where in tests
     )  # fmt: skip
+    display(table)
 
 # %% [markdown]
 # Undecided, everywhere. What can be said: detectors that saw half as many labelled faces, and completed ones
@@ -1519,20 +1524,18 @@ for record, tests in at_home.items():  # test faces that are cut out like those 
 # %% [markdown]
 # ## 16. Photographs
 #
-# The same code, trained on photographs (64 px; `data_scripts/lafin_photos.py`); their landmarks come from a
+# The same code, trained on photographs (64 px; `experiments/lafin/photos.yaml`); their landmarks come from a
 # detector, so NME says how well lafin finds under a hole what that detector found without one. Numbers only:
 # the images are not ours to show.
 
 # %%
-tables, photos = fc.evaluation.recorded_means(
-    "lafin_photos_64", ("center", "irregular_10_20", "irregular_40_50", "gfc_o6")
-)
-source = photos["generator"]["data"]
-steps_taken = photos["generator"]["steps"]
+photos = fc.experiments.load("lafin/photos")
+source, steps_taken = photos.card["generator"]["data"], photos.card["generator"]["steps"]
 print(f"trained on {source['faces']:,} photographs of {source['name']}, {steps_taken:,} steps")
-for collection, measured in tables.items():
+some = ("center", "irregular_10_20", "irregular_40_50", "gfc_o6")
+for collection, means in photos.scores.groupby("dataset", sort=False):
     for measure in ("psnr_hole", "lpips", "nme_hole"):
-        display(measured[measure].titled(collection))
+        display(fc.show.score_table(means, measure, columns=some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # Where whole parts are gone, the square or the mouth, its blended completions are ahead of all classical

@@ -17,7 +17,7 @@ from course import Trouble
 
 ROOT = Path(__file__).parents[1]
 PYTHON = sys.executable
-COMMANDS = ["lab", "lessons", "setup", "sweep", "sync", "test", "train"]
+COMMANDS = ["experiment", "lab", "lessons", "setup", "sweep", "sync", "test", "train"]
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def ready(clone, monkeypatch):
     return ran
 
 
-@pytest.mark.parametrize("name", ["lessons", "lab", "train"])
+@pytest.mark.parametrize("name", ["lessons", "lab", "train", "experiment"])
 def test_commands_fetch_weights_then_run_their_tool_and_return_its_exit_code(ready, name):
     assert course.main([name, "01", "--jobs", "1"]) == 7
     assert ready[0] == "weights" and ready[1][0] == ["-m", f"tools.{name}", "01", "--jobs", "1"]

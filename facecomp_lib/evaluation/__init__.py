@@ -1,15 +1,19 @@
-"""Measuring completions. Lesson 02 builds the measures.
+"""Measuring completions. Lesson 02 builds the metrics.
 
-How near to the true image (:mod:`metrics`, :mod:`ssim`), how alike as sets (:mod:`distributions`), whether
-it is still the same person (:mod:`recognition`), how well labels are found (:mod:`labels`); and comparing
-methods by them, with intervals (:mod:`comparison`, :mod:`protocol`), in experiments that papers share
-(:mod:`experiments`), until a paper's claim is judged over several training runs (:mod:`claims`).
+How near to the true image (:mod:`image`, :mod:`ssim`), how alike as sets (:mod:`sets`), whether it is still
+the same person (:mod:`recognition`), how well labels are found (:mod:`labels`): each metric by its name in
+:mod:`registry`. :func:`evaluate` runs methods over faces and masks and gives a data frame of scores, of which
+:mod:`summary` takes means with intervals (:mod:`bootstrap`); :mod:`baselines` are to be beaten.
 """
 
-from facecomp_lib.evaluation.bootstrap import Estimate, bootstrap, difference
-from facecomp_lib.evaluation.claims import Claim, Claims, claim, over_runs, table_over_runs
-from facecomp_lib.evaluation.comparison import Comparison
-from facecomp_lib.evaluation.distributions import (
+from facecomp_lib.evaluation.baselines import average_face, nearest_face
+from facecomp_lib.evaluation.bootstrap import Estimate, bootstrap, bootstrap_runs, difference
+from facecomp_lib.evaluation.image import IMAGE_METRICS, l1, l1_hole, lpips, psnr, psnr_hole, score
+from facecomp_lib.evaluation.labels import confusion, dice, dice_hole, f_scores, landmark_error, nme, nme_hole
+from facecomp_lib.evaluation.protocol import evaluate
+from facecomp_lib.evaluation.recognition import face_embedding, identity_distance, recognition
+from facecomp_lib.evaluation.registry import METRICS, Metric, metric
+from facecomp_lib.evaluation.sets import (
     Features,
     SetDistance,
     extract_features,
@@ -18,28 +22,23 @@ from facecomp_lib.evaluation.distributions import (
     kid,
     mmd,
 )
-from facecomp_lib.evaluation.experiments import hole_sizes, recognise
-from facecomp_lib.evaluation.labels import confusion, dice, f_scores, landmark_error, nme
-from facecomp_lib.evaluation.metrics import MEASURES, l1, l1_hole, lpips, psnr, psnr_hole, score
-from facecomp_lib.evaluation.protocol import evaluate
-from facecomp_lib.evaluation.recognition import face_embedding, identity_distance, recognition
-from facecomp_lib.evaluation.records import load_runs, recorded, recorded_means, save_runs
 from facecomp_lib.evaluation.ssim import ssim, ssim_hole, ssim_map
-from facecomp_lib.evaluation.table import Table
+from facecomp_lib.evaluation.studies import identification_study, mask_size_study
+from facecomp_lib.evaluation.summary import summarize
 
 __all__ = [
-    "MEASURES",
-    "Claim",
-    "Claims",
-    "Comparison",
+    "IMAGE_METRICS",
+    "METRICS",
     "Estimate",
     "Features",
+    "Metric",
     "SetDistance",
-    "Table",
+    "average_face",
     "bootstrap",
-    "claim",
+    "bootstrap_runs",
     "confusion",
     "dice",
+    "dice_hole",
     "difference",
     "evaluate",
     "extract_features",
@@ -47,27 +46,25 @@ __all__ = [
     "face_embedding",
     "fid",
     "frechet",
-    "hole_sizes",
+    "identification_study",
     "identity_distance",
     "kid",
     "l1",
     "l1_hole",
     "landmark_error",
-    "load_runs",
     "lpips",
+    "mask_size_study",
+    "metric",
     "mmd",
+    "nearest_face",
     "nme",
-    "over_runs",
+    "nme_hole",
     "psnr",
     "psnr_hole",
-    "recognise",
     "recognition",
-    "recorded",
-    "recorded_means",
-    "save_runs",
     "score",
     "ssim",
     "ssim_hole",
     "ssim_map",
-    "table_over_runs",
+    "summarize",
 ]

@@ -10,7 +10,17 @@ from torch import Tensor
 from facecomp_lib.faces.schema import PARSING
 from facecomp_lib.utils.checks import check_landmarks
 
-__all__ = ["COMPONENTS", "confusion", "dice", "f_scores", "landmark_error", "nme"]
+__all__ = [
+    "COMPONENTS",
+    "confusion",
+    "dice",
+    "dice_hole",
+    "f_scores",
+    "hidden_points",
+    "landmark_error",
+    "nme",
+    "nme_hole",
+]
 
 EYE_CORNERS = (36, 45)
 
@@ -35,6 +45,19 @@ def dice(prediction: Tensor, target: Tensor, classes: int = len(PARSING)) -> Ten
     counts = _confusions(prediction, target, classes).double()  # [B, true, predicted]
     both = counts.diagonal(dim1=1, dim2=2)
     return (2 * both / (counts.sum(1) + counts.sum(2))).float()
+
+
+def dice_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """:func:`dice` of the missing pixels (mask 0) alone: ``[B, 11]``.
+
+    Args:
+        prediction, target: whole numbers ``[B, H, W]``, 0 ... 10.
+        mask: ``[B, 1, H, W]``, 1 = known.
+    """
+    known = len(PARSING)  # a class of its own for all that is known
+    hidden = mask[:, 0] < 0.5  # [B, H, W]
+    found, true = (torch.where(hidden, labels, known) for labels in (prediction, target))
+    return dice(found, true, known + 1)[:, :known]
 
 
 def confusion(prediction: Tensor, target: Tensor, classes: int = len(PARSING)) -> Tensor:
@@ -103,6 +126,22 @@ def nme(prediction: Tensor, target: Tensor) -> Tensor:
     if bool((distance == 0).any()):
         raise ValueError("The eyes of a true face have no distance: its landmarks cannot be a face's.")
     return error / distance
+
+
+def nme_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """:func:`nme` of the landmarks that the mask hides, ``[B]``; NaN for a face of which it hides none."""
+    hidden = hidden_points(target, mask)  # [B, 68]
+    visible_right = torch.where(hidden[..., None], prediction, target)  # the others' error is 0
+    return nme(visible_right, target) * hidden.shape[1] / hidden.sum(1)
+
+
+def hidden_points(points: Tensor, mask: Tensor) -> Tensor:
+    """Which points ``[B, K, 2]`` in px a mask ``[B, 1, S, S]`` hides: bool ``[B, K]``; not those outside."""
+    size = mask.shape[-1]
+    x, y = points.round().long().unbind(2)  # [B, K] each
+    inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+    face = torch.arange(len(points), device=points.device)[:, None]
+    return inside & (mask[face, 0, y.clamp(0, size - 1), x.clamp(0, size - 1)] < 0.5)
 
 
 def _hits(confusion: Tensor, members: list[int]) -> Tensor:

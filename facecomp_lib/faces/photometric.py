@@ -130,11 +130,11 @@ def compress_jpeg(image: Tensor, quality: Numbers) -> Tensor:
 
     levels = (image.detach() * 255).round().clamp_(0, 255).byte().permute(0, 2, 3, 1)  # [B, H, W, 3]
     pixels = np.ascontiguousarray(levels.cpu().numpy())
-    for image, level in zip(pixels, quality, strict=True):
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    for one, level in zip(pixels, quality, strict=True):  # [H, W, 3]
+        bgr = cv2.cvtColor(one, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, int(level)])
         decoded: Any = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, image)
+        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, one)
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(image) / 255  # [B, 3, H, W]
 
 

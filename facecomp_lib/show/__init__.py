@@ -36,6 +36,8 @@ from facecomp_lib.show.learning import (
 )
 from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
 from facecomp_lib.show.models import model_steps
+from facecomp_lib.show.scores import forest_plot, score_plot
+from facecomp_lib.show.tables import claims_table, score_table
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
 
@@ -66,11 +68,13 @@ __all__ = [
     "Panel",
     "Sheet",
     "balance",
+    "claims_table",
     "completion",
     "contact_sheet",
     "curves",
     "duel",
     "face_view",
+    "forest_plot",
     "gaussians",
     "gfc_plan",
     "histograms",
@@ -91,6 +95,8 @@ __all__ = [
     "ranking",
     "reach",
     "rows",
+    "score_plot",
+    "score_table",
     "shares",
     "sweep",
     "training_figure",

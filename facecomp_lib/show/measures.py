@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from facecomp_lib.evaluation.registry import metric as display_of
 from facecomp_lib.show.canvas import (
     FAINT,
     INK,
@@ -48,21 +49,19 @@ def duel(
         left, target, right: images of one size.
         scores: measure (a name that :mod:`facecomp_lib.evaluation` knows) -> its values for left and right.
     """
-    from facecomp_lib.evaluation.table import display
-
     row = 24
     size = cell_size(to_array(target).shape, cell)
     sheet, axes = grid(1, 3, size, head=18, bottom=row * len(scores) + 4)
     for ax, one, title in zip(axes[0], (left, target, right), titles, strict=True):
         put(ax, one, title)
     for place, (measure, values) in enumerate(scores.items()):
-        shown, below = display(measure), (0, -(place + 0.62) * row * 0.72)
+        shown, below = display_of(measure), (0, -(place + 0.62) * row * 0.72)
         write(axes[0, 1], f"{shown.label} ({shown.note})", (0.5, 0), below, fontsize=SMALL, color=QUIET)
         for side, ax in enumerate((axes[0, 0], axes[0, 2])):
-            wins = shown.better * (values[side] - values[1 - side]) > 0
+            wins = shown.sign * (values[side] - values[1 - side]) > 0
             style = {"color": "white", "weight": "bold"} if wins else {"color": QUIET}
             box = {"boxstyle": "round,pad=0.35", "facecolor": GREEN if wins else "none", "edgecolor": "none"}
-            write(ax, shown.number(values[side]), (0.5, 0), below, bbox=box, **style)
+            write(ax, shown.text(values[side]), (0.5, 0), below, bbox=box, **style)
     return sheet
 
 

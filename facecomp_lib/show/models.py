@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from facecomp_lib.evaluation.registry import metric as display_of
 from facecomp_lib.show.canvas import FAINT, INK, QUIET, SMALL, TEXT, Sheet, grid
 from facecomp_lib.show.measures import BLUE, ORANGE
 
@@ -30,12 +31,10 @@ def model_steps(
         ours: measure -> our estimates (``.mean``, ``.low``, ``.high``) of the models after the first.
         names: of all models.
     """
-    from facecomp_lib.evaluation.table import display
-
     sheet, axes = grid(1, len(theirs), (width, height), gap=(52, 8), head=36, bottom=36)
     places = np.arange(len(names))
     for number, (ax, (measure, differences)) in enumerate(zip(axes[0], theirs.items(), strict=True)):
-        shown = display(measure)
+        shown = display_of(measure)
         ax.axhline(0, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         scaled = shown.scale * np.array(differences)
         ax.plot(
@@ -53,7 +52,7 @@ def model_steps(
             fontsize=SMALL,
             color=INK,
         )
-        _dress(ax, names, places, shown.better < 0)
+        _dress(ax, names, places, shown.sign < 0)
         if number == 0:
             for text, colour, up in (("paper", ORANGE, 0.14), ("ours", BLUE, 0.04)):
                 ax.text(0.02, up, text, transform=ax.transAxes, color=colour, fontsize=TEXT, weight="bold")

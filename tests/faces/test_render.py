@@ -247,6 +247,20 @@ def test_a_plan_gives_exact_counts_of_whole_people():
     assert sorted(k for _, i, k in plan if i == min(people["test"])) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("condition", "changed"),
+    [("plain", set()), ("turned", {"yaw"}), ("tilted", {"pitch"}), ("dark", {"exposure"}),
+     ("side", {"lamps", "ambient"}), ("below", {"lamps", "ambient"})],
+)  # fmt: skip
+def test_a_condition_changes_what_it_says_and_nothing_else(condition, changed):
+    for seed in range(20):
+        _, image = someone(seed)
+        other = render_faces.CONDITIONS[condition](image)
+        differ = {name for name in vars(image) if repr(vars(image)[name]) != repr(vars(other)[name])}
+        assert differ == changed
+        assert condition != "turned" or 45 <= abs(other.yaw) <= 60
+
+
 def test_a_data_set_is_the_same_for_any_number_of_workers_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(render_faces, "PART", 4)
     few = ["--size", "32", "--train", "4", "--val", "0", "--test", "4"]
