@@ -21,8 +21,8 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from facecomp_lib import weights
-from facecomp_lib._torchvision import ensure_torchvision
 from facecomp_lib.evaluation._checks import check_images
+from facecomp_lib.weights.torchvision_fix import ensure_torchvision
 
 __all__ = ["NETWORKS", "Features", "SetDistance", "extract_features", "fid", "frechet", "kid", "mmd"]
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from facecomp_lib import faces
 from facecomp_lib.evaluation.protocol import select_faces
 from facecomp_lib.experiments.schema import Faces
 from facecomp_lib.faces import Augment, FaceDataset
-from facecomp_lib.faces.dataset import PACK
-from facecomp_lib.faces.store import Store
 
 __all__ = ["open_faces"]
 
@@ -52,16 +49,5 @@ def open_faces(spec: Faces, role: str, size: int | None, seed: int = 0) -> FaceD
             raise ValueError(f"{spec.subset} faces cannot be drawn from the {len(rows)} of {spec.source}.")
         rows = rows[select_faces(len(rows), spec.subset, seed)]
     if len(rows) < len(data):
-        data = Chosen(spec.source, split, data.size, rows)
-    return data if spec.augment is None else data.moved(Augment(**spec.augment), seed=0)
-
-
-class Chosen(FaceDataset):
-    """Some rows of a data set's split."""
-
-    def __init__(self, source: str, split: str | None, size: int, rows: NDArray[np.int64]) -> None:
-        self.chosen = rows
-        super().__init__(Store(PACK if source == "embedded" else source), split, size)
-
-    def _select(self, split: str | None) -> NDArray[np.int64]:
-        return super()._select(split)[self.chosen]
+        data = data.subset(rows)
+    return data if spec.augment is None else data.with_augmentation(Augment(**spec.augment), seed=0)

@@ -130,7 +130,7 @@ def train(job: Job) -> Method:
             seed=job.seed,
             validation=None if seen is None else open_faces(seen, "val", method.size),
             precision=plan.shared[job.shared].precision if job.shared else plan.precision,
-            show=(),
+            callbacks=(),
         )
     except FloatingPointError as error:
         atomic_write(job.stopped, str(error).partition(". ")[0])

@@ -227,8 +227,8 @@ def gfc_plan(images: Mapping[str, ImageLike], *, cell: int = 104) -> Sheet:
     _box(whole, (198, 215), "generator", BLUE)
     _box(whole, (455, 356), "parsing network", QUIET)
     _loss(whole, (455, 76), "reconstruction\nL_r", BLUE)
-    _box(whole, (800, 215), "local\ncritic", ORANGE)
-    _box(whole, (330, 76), "global\ncritic", GREEN)
+    _box(whole, (800, 215), "local\ndiscriminator", ORANGE)
+    _box(whole, (330, 76), "global\ndiscriminator", GREEN)
     _loss(whole, (815, 356), "cross-\nentropy\nL_p", "#8a5aa8")
     for start, end in (
         ((120, 215), (152, 215)), ((244, 215), (276, 215)), ((384, 215), (540, 215)),

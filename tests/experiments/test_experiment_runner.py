@@ -156,7 +156,9 @@ experiments.run(tiny_experiment.read(folder), threads=1, out=folder / "runs")
 
 def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_scores(finished, tmp_path):
     tests = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    paths = os.pathsep.join([os.path.dirname(tests), tests, os.path.join(tests, "experiments")])
+    paths = os.pathsep.join(
+        [os.path.dirname(tests), os.path.join(tests, "helpers"), os.path.join(tests, "experiments")]
+    )
     environment = {**os.environ, "PYTHONPATH": paths}
     ended = subprocess.run([sys.executable, "-c", KILLED, tmp_path], env=environment, capture_output=True)
     assert ended.returncode == 9, ended.stderr.decode()

@@ -16,9 +16,12 @@ def paint(steps, lr=1e-2):
 
 def contest(steps):
     """The painter alone, then against the discriminator."""
-    discriminator = OptimizerConfig(("critic",), {"gap": 1.0})
+    discriminator = OptimizerConfig(("discriminator",), {"gap": 1.0})
     both = OptimizerConfig(("painter",), {"reconstruction": 1.0, "adversarial": 0.1})
-    return [paint(steps), Stage("against", steps, {"critic": discriminator, "painter": both}, batch_size=4)]
+    return [
+        paint(steps),
+        Stage("against", steps, {"discriminator": discriminator, "painter": both}, batch_size=4),
+    ]
 
 
 class Sketch(Tiny):
