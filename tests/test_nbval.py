@@ -1,6 +1,7 @@
 """What we rely on in nbval, under the flags of `course.py test`; a release that changes it fails here."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,42 +12,39 @@ import pytest
 import course
 
 ROOT = Path(__file__).parents[1]
+CELLS = [  # source, stored output, whether the cell is to pass
+    ("import os\nassert os.environ['FACECOMP_PRESET'] == 'smoke'", "", True),
+    ("raise ValueError('no face')", "", False),
+    ("assert 1 == 2", "", False),
+    ("1 +", "", False),
+    ("# NBVAL_CHECK_OUTPUT\nprint(3)", "3\n", True),
+    ("# NBVAL_CHECK_OUTPUT\nprint(3)", "4\n", False),
+    ("print(3)  # not compared", "4\n", True),
+]
 
 
-def check(folder, *sources, output="", executed=True):
-    """Run `course.py test` over a notebook of these cells; the last one's stored output is `output`."""
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    if output:
-        cells[-1].outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)]
-    cells[-1].execution_count = 1 if executed else None
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """`course.py test` over a notebook of these cells."""
+    cells = [nbformat.v4.new_code_cell(source, execution_count=1) for source, *_ in CELLS]
+    for cell, (_, text, _) in zip(cells, CELLS, strict=True):
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)] if text else []
     book = nbformat.v4.new_notebook(cells=cells)
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(book, folder / "tiny.ipynb")
-    flags, variables = course.command_line("test", [])
-    flags = [flag for flag in flags if flag not in ("tests", "notebooks")]
-    command = [sys.executable, *flags, "-p", "no:cacheprovider", "-n", "0", str(folder / "tiny.ipynb")]
-    ran = subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True)
-    assert ran.returncode in (0, 1), ran.stdout + ran.stderr  # 2 and more: pytest did not even run
-    return ran.returncode, ran.stdout
+    notebook = tmp_path_factory.mktemp("nbval") / "tiny.ipynb"
+    nbformat.write(book, notebook)
+    flags, variables = course.command_line("test", [str(notebook), "-rA", "-n", "0"])
+    command = [sys.executable, *flags, "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | variables, capture_output=True, text=True)
 
 
-def test_a_notebook_that_works_passes_and_its_preset_is_small(tmp_path):
-    code, shown = check(tmp_path, "import os", "assert os.environ['FACECOMP_PRESET'] == 'smoke'")
-    assert code == 0 and "2 passed" in shown
+def test_a_notebook_with_a_failing_cell_fails(ran):
+    assert ran.returncode == 1, ran.stdout + ran.stderr
 
 
-@pytest.mark.parametrize("cell", ["raise ValueError('no face')", "assert 1 == 2", "1 +"])
-def test_a_cell_that_fails_fails_the_notebook_and_is_shown(tmp_path, cell):
-    code, shown = check(tmp_path, "x = 1", cell)
-    assert code == 1 and "1 failed" in shown and "1 passed" in shown
-
-
-def test_a_kernel_that_dies_fails_the_notebook(tmp_path):
-    code, _ = check(tmp_path, "import os; os._exit(3)")
-    assert code == 1
-
-
-@pytest.mark.parametrize("stored, code", [("3\n", 0), ("4\n", 1)])
-def test_outputs_are_compared_where_a_cell_asks_for_it_and_nowhere_else(tmp_path, stored, code):
-    assert check(tmp_path, "# NBVAL_CHECK_OUTPUT\nprint(3)", output=stored)[0] == code
-    assert check(tmp_path, "print(3)", output=stored)[0] == 0
+@pytest.mark.parametrize("number", range(len(CELLS)))
+def test_a_cell_passes_or_fails_as_it_should(ran, number):
+    passed = re.findall(r"^(PASSED|FAILED) \S*tiny\.ipynb::Cell (\d+)", ran.stdout, re.M)
+    assert dict((int(place), word) for word, place in passed)[number] == (
+        "PASSED" if CELLS[number][2] else "FAILED"
+    ), ran.stdout
