@@ -45,6 +45,6 @@ def test_a_notebook_with_a_failing_cell_fails(ran):
 @pytest.mark.parametrize("number", range(len(CELLS)))
 def test_a_cell_passes_or_fails_as_it_should(ran, number):
     passed = re.findall(r"^(PASSED|FAILED) \S*tiny\.ipynb::Cell (\d+)", ran.stdout, re.M)
-    assert dict((int(place), word) for word, place in passed)[number] == (
+    assert {int(place): word for word, place in passed}[number] == (
         "PASSED" if CELLS[number][2] else "FAILED"
     ), ran.stdout
