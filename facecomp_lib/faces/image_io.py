@@ -27,8 +27,8 @@ def read_image(source: Source) -> _Picture:
     """Any image as uint8 RGB ``[H, W, 3]``, upright.
 
     Files: JPEG, PNG, WebP, TIFF and the other `FORMATS` (grey, palette, CMYK, 16 bit, EXIF rotation), the
-    first frame of several; transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1]; ``[H,
-    W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]``.
+    first frame of several; transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1];
+    ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]``.
 
     Raises:
         FileNotFoundError: no such file.
