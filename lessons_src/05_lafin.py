@@ -238,9 +238,11 @@ print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(squa
 # L<sub>lmk</sub> = ‖L̂ − L‖²
 #
 # in pixels, summed over all points. Half of the faces that it learns from have no hole, as in the authors'
-# settings: it has to find landmarks that can be seen, too. Two depths are averaged: *where* is better known
-# early, *what* late. (The third stage sees what the second sees: nothing bends between them, so averaging
-# first or last is the same. The table prints it so, and we keep it.)
+# settings: it has to find landmarks that can be seen, too.
+#
+# Two depths are averaged: *where* is better known early, *what* late. (The third stage sees what the second
+# sees: nothing bends between them, so averaging first or last is the same. The table prints it so, and we
+# keep it.)
 #
 # ## 3. Points as an image
 #
@@ -456,7 +458,7 @@ class LongShortAttention(nn.Module):
 # (`spectral_norm` divides a layer's weights, written as one matrix, by its largest singular value, found by a
 # step of power iteration per pass: a 1 x 1 convolution can then make no vector longer, larger ones not by
 # much. It keeps discriminators calm. The query has none, as in the authors' code: its products go into a
-# softmax, and longer queries make a sharper one.)
+# softmax, and the longer the queries, the sharper that is.)
 #
 # All these layers begin small, as in the authors' code, with weights from N(0, 0.02):
 
