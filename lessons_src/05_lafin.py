@@ -218,7 +218,7 @@ class Predictor(nn.Module):
         ]
         with full_precision(x):  # bfloat16 has no digits for fractions of a pixel
             features = torch.cat(stages, 1).to(self.to_points.weight.dtype)  # [B, 320]
-            return self.to_points(features).unflatten(1, (68, 2))
+            return self.to_points(features).unflatten(1, (68, 2))  # [B, 68, 2]
 
 
 # %%
@@ -449,16 +449,16 @@ class LongShortAttention(nn.Module):
 
     def query(self, x: Tensor) -> Tensor:
         """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
-        return self.to_query(x).flatten(2)
+        return self.to_query(x).flatten(2)  # [B, C / 4, H * W]
 
     def forward(self, x: Tensor, early: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Features ``[B, C, H, W]``, the encoder's of the same shape, and the mask ``[B, 1, H, W]`` of that
         size, 1 = known -> ``[B, C, H, W]``."""
         query = self.query(x)
         if early is None or mask is None:
-            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)
+            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)  # [B, C, H, W]
         seen = attend(query, torch.cat([x, early], 1).flatten(2))  # one softmax, one product for both
-        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)
+        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)  # [B, C, H, W] each
         short = x + self.gamma * short
         long = (1 - mask) * self.alpha * long + mask * early
         return self.fuse(torch.cat([short, long], 1))
@@ -587,7 +587,7 @@ class Generator(nn.Module):
     def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
         """Image ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
         ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
-        first = self.e1(torch.cat([x, points], 1))
+        first = self.e1(torch.cat([x, points], 1))  # [B, 64, S, S]
         second = self.e2(first)
         early = self.e3(second)
         deep = self.middle(early)
@@ -596,8 +596,8 @@ class Generator(nn.Module):
             deep = self.attention(deep, early, quarter)
         if self.mask_skips:
             first, second = first * mask, second * half
-        y = self.join1(torch.cat([self.d1(deep), second], 1))
-        y = self.join2(torch.cat([self.d2(y), first], 1))
+        y = self.join1(torch.cat([self.d1(deep), second], 1))  # [B, 256, S / 2, S / 2]
+        y = self.join2(torch.cat([self.d2(y), first], 1))  # [B, 128, S, S]
         return torch.tanh(self.to_image(y))
 
 
