@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.steps import now
-from facecomp_lib.papers.lafin import attend
+from facecomp_lib.nn import attend
 
 Way = Callable[[Tensor, Tensor, Tensor], Sequence[Tensor]]
 

@@ -215,7 +215,7 @@ def draw(jobs: list[Job], path: Path) -> dict[str, list[str]]:
     if completions:
         save(path.name, {"damaged": image * eyes, **completions, "truth": image})
     if STAR in first:
-        labels = model(STAR).understand(image, eyes)["parsing"]
+        labels = model(STAR).complete(image, eyes).extras["parsing"]
         save(
             "collagan_understood",
             {
@@ -233,7 +233,7 @@ def draw(jobs: list[Job], path: Path) -> dict[str, list[str]]:
         save("collagan_pattern", {"damaged": image * cloudy, **both, "truth": image})
     if f"{STAR} noise" in first:
         grains, last = holes("noise"), model(f"{STAR} noise")
-        filled = last.understand(image, grains)["filled"]
+        filled = last.complete(image, grains).extras["filled"]
         completed = blended(last)(image, grains)
         save("collagan_noise", {"damaged": filled, f"{STAR} noise": completed, "truth": image})
     return drawn

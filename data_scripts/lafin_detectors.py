@@ -41,7 +41,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from data_scripts.locating import AVERAGE, EXACT, Locator, average_face, plan_facts
+from data_scripts.locating import AVERAGE, EXACT, Locator, average_face, locator, plan_facts
 from data_scripts.models_by_seed import (
     Job,
     arguments,
@@ -276,7 +276,7 @@ def conclude(jobs: Sequence[Job], given: argparse.Namespace, tests: Mapping[str,
             runs[seed].add(name, key, {"nme": np.where(own, errors, np.nan)})
 
     for job in jobs:
-        add(job.seed, job.model, restored(job, new(job, given), "settle").locate)
+        add(job.seed, job.model, locator(restored(job, new(job, given), "settle")))
     for seed in runs:
         add(seed, AVERAGE, average_face(data_of(given.faces, tests[FULL].data.size)))
     counts = {name: int(own.sum()) for name, own in sets.items()}

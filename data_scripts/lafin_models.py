@@ -37,6 +37,7 @@ from data_scripts.locating import (
     built,
     generator_stages,
     located,
+    locator,
     plan_facts,
     plan_options,
     style_facts,
@@ -64,7 +65,7 @@ from data_scripts.models_by_seed import (
     training_facts,
 )
 from facecomp_lib import evaluation, faces, masks, methods
-from facecomp_lib.papers.lafin import jointly, locating
+from facecomp_lib.papers.lafin import locating
 
 SIZE, WIDTH = 64, 0.25
 FULL, JOINT, PREDICTOR = "full", "joint", "predictor"
@@ -120,8 +121,7 @@ def stages(job: Job, method: methods.Method, given: argparse.Namespace) -> list[
     """The plan of a job; generators' plans have as many steps, and show the same faces and holes."""
     if job.model == PREDICTOR:
         return [locating(job.steps, lr=given.locate_lr, ema=given.ema)]
-    plan = generator_stages(method, job.steps, given)
-    return [replace(jointly(stage), name=stage.name) for stage in plan] if job.model == JOINT else plan
+    return generator_stages(method, job.steps, given, joint=job.model == JOINT)
 
 
 def do(job: Job, given: argparse.Namespace) -> float:
@@ -140,7 +140,7 @@ def measured(job: Job, method: methods.Method) -> evaluation.Comparison:
     fills = {job.model: method}
     found = [evaluation.evaluate(fills, test, HOLES, MEASURES, limit, progress=progress(), by="person")]
     if job.model in (FULL, JOINT):
-        found.append(located({job.model: method.locate}, test, HOLES, limit, method.device, progress()))
+        found.append(located({job.model: locator(method)}, test, HOLES, limit, method.device, progress()))
     if job.model == FULL:
         average = average_face(data_of(job.faces, SIZE))
         found.append(located({AVERAGE: average}, test, HOLES, limit, method.device, progress()))
@@ -156,7 +156,7 @@ def with_true_landmarks(
     comparison = evaluation.Comparison()
     plain = [name for name in MEASURES if name != "identity"]
     for kind, seen, mask in damaged(test, HOLES, limit, method.device, progress()):
-        drawn = method.complete_with(seen.image, mask, seen.landmarks).composite
+        drawn = method.complete(seen.image, mask, landmarks=seen.landmarks).composite
         scores = evaluation.score(drawn, seen.image, mask, plain)
         if "identity" in MEASURES:
             scores["identity"] = evaluation.identity_distance(drawn, seen.image, seen.landmarks)
@@ -188,7 +188,7 @@ def draw(jobs: Sequence[Job], given: argparse.Namespace) -> list[str]:
             method = restored(job, method, stages(job, method, given)[-1].name)
             columns[job.model] = method.complete(batch.image, mask).composite
             if job.model == FULL:
-                columns[TRUE] = method.complete_with(batch.image, mask, batch.landmarks).composite
+                columns[TRUE] = method.complete(batch.image, mask, landmarks=batch.landmarks).composite
     columns["truth"] = batch.image
     save_sheet([*columns.values()], given.results.with_name(f"{given.results.name}_{SIZE}.webp"))
     return [*columns]

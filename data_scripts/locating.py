@@ -39,6 +39,11 @@ Locator = Callable[[Tensor, Tensor], Tensor]
 """Image ``[B, 3, S, S]`` and mask ``[B, 1, S, S]`` -> landmarks ``[B, 68, 2]`` in px."""
 
 
+def locator(method: methods.Method) -> Locator:
+    """What a lafin's predictor finds."""
+    return lambda image, mask: method.complete(image, mask).extras["landmarks"]
+
+
 # -------------------------------------------------------------------------------------- options, training
 
 
@@ -97,13 +102,16 @@ def built(seed: int, given: argparse.Namespace, **options: Any) -> methods.Metho
     return method
 
 
-def generator_stages(method: methods.Method, steps: int, given: argparse.Namespace) -> list[methods.Stage]:
+def generator_stages(
+    method: methods.Method, steps: int, given: argparse.Namespace, joint: bool = False
+) -> list[methods.Stage]:
     """``inpaint``, then ``refine``; without a perceptual network all is ``inpaint``.
 
     Args:
         method: a lafin.
         steps: of both.
         given: of :func:`plan_options`.
+        joint: the predictor learns as well.
 
     Raises:
         ValueError: more style steps than steps.
@@ -112,7 +120,7 @@ def generator_stages(method: methods.Method, steps: int, given: argparse.Namespa
     if not 0 <= style_steps <= steps:
         raise ValueError(f"style_steps must be from 0 to the generator's {steps} steps, not {style_steps}.")
     style_steps = style_steps if method.config["perceptual"] else 0
-    rates = {"lr": given.lr, "discriminator_lr": given.discriminator_lr, "ema": given.ema}
+    rates = {"lr": given.lr, "discriminator_lr": given.discriminator_lr, "ema": given.ema, "joint": joint}
     stages = [inpainting(steps - style_steps, perceptual=False, **rates)] if steps > style_steps else []
     return [*stages, replace(inpainting(style_steps, **rates), name="refine")] if style_steps else stages
 
@@ -270,5 +278,5 @@ def compared(
 ) -> evaluation.Comparison:
     """A lafin's completions beside every classical fill's, and its landmarks beside the average face's."""
     completed = evaluation.evaluate(fills_of({"lafin": method}), test, holes, measures, limit, by=by(test))
-    locators = {"lafin": method.locate, AVERAGE: average}
+    locators = {"lafin": locator(method), AVERAGE: average}
     return joined([completed, located(locators, test, holes, limit, method.device)])

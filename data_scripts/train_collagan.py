@@ -91,11 +91,8 @@ def plan(tasks: str, given: argparse.Namespace) -> list[methods.Stage]:
     """First the generator alone, near to the truth; then together with its discriminators, more slowly."""
     stages = [together(tasks, given.steps, batch_size=given.batch_size, lr=LR / 4)] if given.steps else []
     if given.alone_steps:
-        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=LR)
-        learner = stage.optimizers["generator"]
-        near = {term: weight for term, weight in learner.losses.items() if not term.startswith("fool_")}
-        optimizers = {"generator": replace(learner, losses=near)}
-        stages.insert(0, replace(stage, name="alone", optimizers=optimizers))
+        stage = together(tasks, given.alone_steps, batch_size=given.batch_size, lr=LR, adversarial=False)
+        stages.insert(0, replace(stage, name="alone"))
     return stages
 
 

@@ -75,7 +75,8 @@ def understood(
     chosen = drawn_faces(len(test), limit, seed=0)
     comparison = evaluation.Comparison(groups=identities(test)[chosen])
     for kind, seen, mask in damaged(test, holes, limit, method.device, progress):
-        found = method.understand(seen.image, mask)
+        out = method.complete(seen.image, mask)
+        found = {**out.extras, **({"raw": out.raw} if method.completes else {})}
         comparison.add(name, kind, task_scores(found, seen, mask, image))
         if unblended:
             plain = masks.composite(seen.image, found["raw"], mask)
@@ -103,7 +104,7 @@ def compared(
 def task_scores(
     found: Mapping[str, Tensor], true: FaceBatch, mask: Tensor, image: Sequence[str] = IMAGE
 ) -> dict[str, Tensor]:
-    """Measure -> ``[B]``, for each task that ``found`` (of ``understand``) has an answer to."""
+    """Measure -> ``[B]``, for each task that ``found`` has an answer to."""
     scores: dict[str, Tensor] = {}
     if "raw" in found and image:
         image = classical.poisson_blend(true.image, found["raw"], mask)

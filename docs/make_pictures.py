@@ -17,7 +17,7 @@ DOCS = Path(__file__).resolve().parent
 LIMIT = 300_000  # bytes
 # image -> the notebook it comes from, and words that only its cell contains
 IMAGES = {
-    "expressions.png": ("05_lafin", '"corners down": fc.show.edit_landmarks'),
+    "expressions.png": ("05_lafin", '"corners down": fc.faces.edit_landmarks'),
     "gfc_stages.png": ("03_gfc", 'recorded_faces("gfc_stages_128.webp"'),
     "completion.png": ("00_start_here", "fc.show.contact_sheet(torch.cat(list(images.values()))"),
     "astronaut_crops.png": ("00_start_here", '["scratches", "completed", "patch", "completed"]'),

@@ -16,11 +16,34 @@ from typing import TYPE_CHECKING
 from facecomp_lib.presets import preset
 
 if TYPE_CHECKING:
-    from facecomp_lib import classical, evaluation, faces, masks, methods, show, training, weights
+    from facecomp_lib import (
+        classical,
+        evaluation,
+        exercises,
+        faces,
+        masks,
+        methods,
+        nn,
+        show,
+        training,
+        weights,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["classical", "evaluation", "faces", "masks", "methods", "preset", "show", "training", "weights"]
+__all__ = [
+    "classical",
+    "evaluation",
+    "exercises",
+    "faces",
+    "masks",
+    "methods",
+    "nn",
+    "preset",
+    "show",
+    "training",
+    "weights",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -179,7 +179,7 @@ fc.show.FlowExplorer(pair.image, pair.mirror_flow, pair.mirror_valid, pair.landm
 # **Predict:** how much of the difference goes away?
 
 # %%
-mirrored = fc.show.mirror_warp(batch.image, batch.mirror_flow)
+mirrored = fc.nn.mirror_warp(batch.image, batch.mirror_flow)
 relit = (mirrored * batch.light_ratio).clamp(0, 1)
 seen = batch.mirror_valid[:, None]
 
@@ -457,7 +457,7 @@ def lower_half(size):
     # your code
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     lower_half(8),
     lambda mask: {
@@ -481,7 +481,7 @@ def without_eyes(parsing, margin):
 toy = torch.zeros(1, 7, 7, dtype=torch.long)
 toy[0, 3, 3] = 4
 eyes = (batch.parsing == 4) | (batch.parsing == 5)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     without_eyes(toy, margin=1),
     lambda mask: {
@@ -504,7 +504,7 @@ def mirror_landmarks(landmarks, width):
     # your code
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     mirror_landmarks(batch.landmarks, size),
     lambda points: {
@@ -532,7 +532,7 @@ telea = fc.classical.complete(batch.image, half, "telea").composite
 face = (batch.parsing > 0) & (batch.parsing < 10)  # not background, not hair
 judged = 1 - ((half == 0) & face[:, None]).float()  # 0 where a pixel is missing and face
 limit = fc.evaluation.psnr_hole(telea, batch.image, judged).mean() + 3
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     mirror_fill(batch, half),
     lambda result: {
@@ -555,7 +555,7 @@ def fair(dataset):
     # your code
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "5",
     fair(train),
     lambda chosen: {

@@ -48,7 +48,7 @@ def lower_half(size):
     return mask
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     lower_half(8),
     lambda mask: {
@@ -75,7 +75,7 @@ def without_eyes(parsing, margin):
 toy = torch.zeros(1, 7, 7, dtype=torch.long)
 toy[0, 3, 3] = 4
 eyes = (batch.parsing == 4) | (batch.parsing == 5)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     without_eyes(toy, margin=1),
     lambda mask: {
@@ -104,7 +104,7 @@ def mirror_landmarks(landmarks, width):
     return torch.stack([width - 1 - x, y], dim=-1)[:, fc.faces.LANDMARK_MIRROR]
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     mirror_landmarks(batch.landmarks, size),
     lambda points: {
@@ -124,8 +124,8 @@ assert right
 def mirror_fill(faces, mask):
     """A FaceBatch and its mask [B, 1, H, W] -> composite [B, 3, H, W]."""
     start = fc.classical.complete(faces.image, mask, "telea").composite
-    partner = fc.show.mirror_warp(faces.image * mask, faces.mirror_flow) * faces.light_ratio
-    partner_known = fc.show.mirror_warp(mask, faces.mirror_flow) > 0.999
+    partner = fc.nn.mirror_warp(faces.image * mask, faces.mirror_flow) * faces.light_ratio
+    partner_known = fc.nn.mirror_warp(mask, faces.mirror_flow) > 0.999
     usable = partner_known & faces.mirror_valid[:, None]
     raw = torch.where(usable, partner.clamp(0, 1), start)
     return fc.masks.composite(faces.image, raw, mask)
@@ -138,7 +138,7 @@ telea = fc.classical.complete(batch.image, half, "telea").composite
 face = (batch.parsing > 0) & (batch.parsing < 10)  # not background, not hair
 judged = 1 - ((half == 0) & face[:, None]).float()  # 0 where a pixel is missing and face
 limit = fc.evaluation.psnr_hole(telea, batch.image, judged).mean() + 3
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     mirror_fill(batch, half),
     lambda result: {
@@ -190,7 +190,7 @@ def fair(dataset):
     return np.concatenate([np.flatnonzero(kind)[:4] for kind in kinds])
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "5",
     fair(train),
     lambda chosen: {

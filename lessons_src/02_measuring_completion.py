@@ -968,7 +968,7 @@ def psnr_of_hole(whole, share):
     # your code
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     psnr_of_hole(30.0, 0.1),
     lambda value: {
@@ -994,7 +994,7 @@ only_brows = one.landmarks + 2 * brows  # these are off by (2, 2) px, all others
 everything = torch.zeros(1, 1, size, size)
 lower = torch.ones(1, 1, size, size)
 lower[..., int(one.landmarks[0, 36:48, 1].max()) + 2 :, :] = 0  # brows and eyes are known
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     nme_hole(only_brows, one.landmarks, everything),
     lambda value: {
@@ -1024,7 +1024,7 @@ few, few_holes = many[:12], middle[:12]
 blind = few.image * few_holes  # black where the hole is
 keep = few_holes.bool().expand_as(few.image)
 telea = fc.classical.complete(few.image, few_holes, "telea").composite
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     nearest_face(few.image, few_holes),
     lambda result: {
@@ -1053,7 +1053,7 @@ rng = np.random.default_rng(0)
 hard = rng.normal(20, 5, 50)  # some faces are hard for everybody
 better_by_half = hard + 0.5 + rng.normal(0, 0.3, 50)
 by_library = fc.evaluation.difference(better_by_half, hard)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     paired_interval(better_by_half, hard),
     lambda answer: {

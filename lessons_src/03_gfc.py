@@ -47,14 +47,16 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # %%
 #| default_exp papers.gfc
 #| export
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecomp_lib.faces import PARSING, Augment
-from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
+from facecomp_lib.methods import Method, OptimizerConfig, Stage, TrainBatch, loss_terms, uniform
+from facecomp_lib.nn import discriminator_loss, generator_loss
 
 # %%
 from pathlib import Path
@@ -499,28 +501,26 @@ fc.show.curves(
 
 
 # %%
-#| export
-def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """A discriminator's loss: -log D(real) - log(1 - D(fake)), from logits ``[B]``. Chance level is 2 log
-    2."""
+def discriminator_bce(real, fake):
+    """A discriminator's loss: -log D(real) - log(1 - D(fake)), from logits [B]. Chance level is 2 log 2."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def generator_loss(fake: Tensor) -> Tensor:
-    """A generator's loss, non-saturating: -log D(fake), from logits ``[B]``."""
+def generator_bce(fake):
+    """A generator's loss, non-saturating: -log D(fake), from logits [B]."""
     return F.softplus(-fake).mean()
 
 
 # %%
 # NBVAL_CHECK_OUTPUT
-def generator_loss_loop(logits):
+def generator_loop(logits):
     total = 0.0
     for s in logits.tolist():
         total += -np.log(1 / (1 + np.exp(-s)))
     return total / len(logits)
 
 
-def discriminator_loss_loop(real, fake):
+def discriminator_loop(real, fake):
     total = 0.0
     for s in real.tolist():
         total += -np.log(1 / (1 + np.exp(-s))) / len(real)
@@ -530,12 +530,19 @@ def discriminator_loss_loop(real, fake):
 
 
 real = torch.tensor([3.0, 1.0, 0.5])
-assert np.isclose(generator_loss_loop(logits), generator_loss(logits)) and np.isclose(
-    discriminator_loss_loop(real, logits), discriminator_loss(real, logits)
-)
-print(f"generator: (2.13 + 0.69 + 0.13) / 3 = {generator_loss(logits):.2f}")
-chance = discriminator_loss(torch.zeros(3), torch.zeros(3))
-print(f"discriminator: {discriminator_loss(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
+assert np.isclose(generator_loop(logits), generator_bce(logits))
+assert np.isclose(discriminator_loop(real, logits), discriminator_bce(real, logits))
+print(f"generator: (2.13 + 0.69 + 0.13) / 3 = {generator_bce(logits):.2f}")
+chance = discriminator_bce(torch.zeros(3), torch.zeros(3))
+print(f"discriminator: {discriminator_bce(real, logits):.2f}; one that only guesses: 2 log 2 = {chance:.2f}")
+
+# %% [markdown]
+# The next papers use this pair, too, or other ones in its place. So the library holds them all
+# (`facecomp_lib.nn.adversarial`), and its default is what we have just built:
+
+# %%
+assert torch.equal(generator_loss(logits), generator_bce(logits))
+assert torch.equal(discriminator_loss(real, logits), discriminator_bce(real, logits))
 
 # %% [markdown]
 # Remember 2 log 2 = 1.39. A discriminator's loss near it means: it cannot tell. Near 0: it sees through
@@ -571,7 +578,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """``[B, 3, size, size]`` in [0, 1] -> ``[B]``, the logit of 'real'."""
-        return self.layers(2 * image - 1).flatten().float()
+        return self.layers(2 * image - 1).flatten().float()  # [B]
 
 
 def discriminator_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool) -> list[nn.Module]:
@@ -603,7 +610,7 @@ def hole_corner(mask: Tensor, side: int) -> Tensor:
         touched = missing.any(other).long()  # [B, length]
         first, last = touched.argmax(1), length - 1 - touched.flip(1).argmax(1)
         corners.append(((first + last + 1 - side) // 2).clamp(0, length - side))
-    return torch.stack(corners, 1)
+    return torch.stack(corners, 1)  # [B, 2]
 
 
 def crop(image: Tensor, corner: Tensor, side: int) -> Tensor:
@@ -611,8 +618,8 @@ def crop(image: Tensor, corner: Tensor, side: int) -> Tensor:
     steps = torch.arange(side, device=image.device)
     y = (corner[:, 0, None] + steps)[:, :, None]  # [B, side, 1]
     x = (corner[:, 1, None] + steps)[:, None, :]  # [B, 1, side]
-    one = torch.arange(len(image), device=image.device)[:, None, None]
-    return image.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
+    one = torch.arange(len(image), device=image.device)[:, None, None]  # [B, 1, 1]
+    return image.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)  # [B, C, side, side]
 
 
 # %%
@@ -792,13 +799,31 @@ for side in (128, 64):
 # order, in each stage the **optimizers** that take turns, and for each optimizer the losses that it
 # minimises. The trainer (`fc.training.fit`) knows nothing of faces.
 #
-# - `draw` computes what the losses of one step share: fill with noise, generate, put known pixels back.
+# - `forward_train` computes what the losses of one step share: fill with noise, generate, put known pixels
+#   back.
 # - `loss_<term>` is one line per formula.
-# - `generate` is what `complete(image, mask)` calls.
+# - `predict` is what `complete(image, mask)` calls.
 
 
 # %%
 #| export
+@dataclass(frozen=True, eq=False)
+class GFCOutputs:
+    """What the losses of a training step share.
+
+    Attributes:
+        raw: ``[B, 3, S, S]`` in [0, 1], the generator's output.
+        composite: ``[B, 3, S, S]``, the raw output with the known pixels put back.
+        corner: int64 ``[B, 2]``, upper left corner (y, x) of the window around each hole.
+        hole: ``[B, 3, S / 2, S / 2]``, this window of the composite.
+    """
+
+    raw: Tensor
+    composite: Tensor
+    corner: Tensor
+    hole: Tensor
+
+
 class GFC(Method):
     """Generative Face Completion (Li, Liu, Yang, Yang 2017), built in lesson 03.
 
@@ -849,56 +874,56 @@ class GFC(Method):
         lr = 1e-3 if self.config["norm"] else 2e-4
         return [parsing_stage(steps[0], ema=ema), *curriculum(self.size, steps[1:], ema=ema, lr=lr)]
 
-    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
-        if stage.name == "parsing":
-            return {}
-        noise = sample.uniform(sample.image.shape[1:], "fill")
-        raw = self.generator(torch.where(sample.mask > 0.5, sample.image, noise))
-        corner = hole_corner(sample.mask, self.size // 2)
-        composite = torch.where(sample.mask > 0.5, sample.image, raw.float())
-        return {"raw": raw, "corner": corner, "hole": crop(composite, corner, self.size // 2)}
+    def forward_train(self, batch: TrainBatch, stage: Stage) -> GFCOutputs | None:
+        if loss_terms(stage) == {"labels"}:  # the parser learns from undamaged faces
+            return None
+        noise = batch.uniform(batch.image.shape[1:], "fill")  # [B, 3, S, S]
+        raw = self.generator(torch.where(batch.mask > 0.5, batch.image, noise))
+        corner = hole_corner(batch.mask, self.size // 2)
+        composite = torch.where(batch.mask > 0.5, batch.image, raw.float())
+        return GFCOutputs(raw, composite, corner, crop(composite, corner, self.size // 2))
 
-    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, batch: TrainBatch, outputs: GFCOutputs | None) -> Tensor:
         """The parsing network's own: cross-entropy with the true labels."""
-        if sample.faces.parsing is None:
+        if batch.faces.parsing is None:
             raise ValueError("These faces have no parsing maps: train gfc's parser on faces that have some.")
-        return F.cross_entropy(self.parser(sample.image).float(), sample.faces.parsing)
+        return F.cross_entropy(self.parser(batch.image).float(), batch.faces.parsing)
 
-    def loss_reconstruction(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_reconstruction(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
         """L_r: mean squared difference to the original, known pixels included."""
-        return F.mse_loss(drawn["raw"].float(), sample.image)
+        return F.mse_loss(outputs.raw.float(), batch.image)
 
-    def loss_local(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_local(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
         """L_a1 of eq. 1 for the generator; its gradient reaches the hole only."""
-        return generator_loss(self.local_discriminator(drawn["hole"]))
+        return generator_loss(self.local_discriminator(outputs.hole))
 
-    def loss_global(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_global(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
         """L_a2 of eq. 1 for the generator; its gradient reaches the whole image."""
-        return generator_loss(self.global_discriminator(drawn["raw"]))
+        return generator_loss(self.global_discriminator(outputs.raw))
 
-    def loss_parsing(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        """L_p: cross-entropy between the parsing of what was drawn and the parsing of the original."""
+    def loss_parsing(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
+        """L_p: cross-entropy between the parsing of the raw output and the parsing of the original."""
         with torch.no_grad():
-            labels = self.parser(sample.image).argmax(1)
-        return F.cross_entropy(self.parser(drawn["raw"]).float(), labels)
+            labels = self.parser(batch.image).argmax(1)  # [B, S, S]
+        return F.cross_entropy(self.parser(outputs.raw).float(), labels)
 
-    def loss_local_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        real = crop(sample.image, drawn["corner"], self.size // 2)
+    def loss_local_discriminator(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
+        """L_a1 of eq. 1 for the local discriminator."""
+        real = self.local_discriminator(crop(batch.image, outputs.corner, self.size // 2))
+        return discriminator_loss(real, self.local_discriminator(outputs.hole.detach()))
+
+    def loss_global_discriminator(self, batch: TrainBatch, outputs: GFCOutputs) -> Tensor:
+        """L_a2 of eq. 1 for the global discriminator."""
         return discriminator_loss(
-            self.local_discriminator(real), self.local_discriminator(drawn["hole"].detach())
+            self.global_discriminator(batch.image), self.global_discriminator(outputs.raw.detach())
         )
 
-    def loss_global_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return discriminator_loss(
-            self.global_discriminator(sample.image), self.global_discriminator(drawn["raw"].detach())
-        )
-
-    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        key = torch.tensor([seed], device=image.device)
-        filled = torch.where(mask > 0.5, image, uniform(key, image.shape[1:], "fill"))
+    def predict(self, image: Tensor, mask: Tensor, *, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        noise = uniform(torch.tensor([seed], device=image.device), image.shape[1:], "fill")
+        filled = torch.where(mask > 0.5, image, noise.to(image.dtype))
         raw = self.generator(filled)
-        seen = torch.where(mask > 0.5, image, raw)
-        return raw, {"filled": filled, "parsing": self.parser(seen).argmax(1)}
+        composite = torch.where(mask > 0.5, image, raw)
+        return raw, {"filled": filled, "parsing": self.parser(composite).argmax(1)}
 
 
 # %% [markdown]
@@ -956,6 +981,9 @@ def curriculum(
     return stages
 
 
+GFC.STAGES = {"parsing": parsing_stage, "curriculum": curriculum}
+
+
 # %%
 # NBVAL_CHECK_OUTPUT
 for stage in GFC(size=64, width=0.125).stages("lesson"):
@@ -969,17 +997,17 @@ for stage in GFC(size=64, width=0.125).stages("lesson"):
 
 # %%
 small = fc.faces.embedded("train", size=64).batch(range(4))
-sample = TrainBatch(
+batch = TrainBatch(
     small, fc.masks.make("random_square", 64, 4, seed), fc.methods.sample_keys(seed, 0, torch.arange(4))
 )
 method = fc.methods.build("gfc", size=64, width=0.125, fc_dim=64, seed=seed)
 stage = method.stages("lesson")[-1]
 with torch.no_grad():
-    drawn = method.draw(sample, stage)
-    terms = method.losses(sample, drawn, stage.optimizers["generator"].losses)
+    outputs = method.forward_train(batch, stage)
+    terms = method.losses(batch, outputs, stage.optimizers["generator"].losses)
     labels = method.parser(small.image).argmax(1)
-    l_r = (drawn["raw"] - small.image).square().sum() / 4  # sums over pixels, means over the 4 faces
-    l_p = F.cross_entropy(method.parser(drawn["raw"]), labels, reduction="sum") / 4
+    l_r = (outputs.raw - small.image).square().sum() / 4  # sums over pixels, means over the 4 faces
+    l_p = F.cross_entropy(method.parser(outputs.raw), labels, reduction="sum") / 4
 ours = sum(weight * terms[term] for term, weight in stage.optimizers["generator"].losses.items())
 paper = l_r + 300 * terms["local"] + 300 * terms["global"] + 0.005 * l_p
 assert torch.isclose(ours, paper / (3 * 64 * 64), rtol=1e-3)
@@ -1520,16 +1548,16 @@ def operations(stage, size, width):
         method = GFC(size=size, width=width)
         image = torch.zeros(2, 3, size, size)
         labels = torch.zeros(2, size, size, dtype=torch.long)
-        batch = fc.faces.FaceBatch(image, parsing=labels)
-        sample = TrainBatch(batch, torch.ones(2, 1, size, size), torch.zeros(2, dtype=torch.long))
+        two = fc.faces.FaceBatch(image, parsing=labels)
+        batch = TrainBatch(two, torch.ones(2, 1, size, size), torch.zeros(2, dtype=torch.long))
         with FlopCounterMode(display=False) as counter:
-            drawn = method.draw(sample, stage)
+            outputs = method.forward_train(batch, stage)
             for optimizer in stage.optimizers.values():
                 for network in method.networks.values():
                     network.requires_grad_(False)
                 for name in optimizer.networks:
                     method.networks[name].requires_grad_(True)
-                terms = method.losses(sample, drawn, optimizer.losses)
+                terms = method.losses(batch, outputs, optimizer.losses)
                 sum(terms.values()).backward(retain_graph=True)
     return counter.get_total_flops() / 2 / 2  # a multiply-add counts as two; two faces
 
@@ -1591,7 +1619,7 @@ def unpool(values, places):
 
 random = torch.rand(2, 3, 8, 6, generator=torch.Generator().manual_seed(seed))
 small, small_places = F.max_pool2d(random, 2, return_indices=True)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     unpool(small, small_places),
     lambda value: {
@@ -1616,7 +1644,7 @@ def weights_of_means(size):
     # your code
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     weights_of_means(256),
     lambda value: {
@@ -1654,7 +1682,7 @@ def really_reached(mask, side):
 
 square_hole = fc.masks.make("random_square", 64, seed=3)
 one_eye = fc.masks.make("gfc_o5", 64)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     reached_in_raw(one_eye, 32),
     lambda value: {
@@ -1684,7 +1712,7 @@ a, b = (shipped.complete(one.image, square, seed=k).extras["filled"] for k in (1
 with torch.no_grad():
     drawn_a, drawn_b = shipped.generator(a), shipped.generator(b)
     answer = crossed(shipped.generator, a, b)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     answer,
     lambda value: {
@@ -1719,7 +1747,7 @@ stepped = torch.where(step_mask > 0.5, flat, torch.tensor(0.5))
 few = faces.batch(range(0, 300, 25))
 few_holes = square.expand(len(few), -1, -1, -1)
 few_raw = shipped.complete(few.image, few_holes, seed)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "5",
     seam(few_raw.composite, few_holes),
     lambda value: {

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from facecomp_lib.papers.gfc import Discriminator, crop, curriculum, generator_loss, hole_corner
+from facecomp_lib.nn import generator_loss
+from facecomp_lib.papers.gfc import Discriminator, crop, curriculum, hole_corner
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("gfc")
@@ -62,7 +63,7 @@ def unpool(values, places):
 
 random = torch.rand(2, 3, 8, 6, generator=torch.Generator().manual_seed(seed))
 small, small_places = F.max_pool2d(random, 2, return_indices=True)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     unpool(small, small_places),
     lambda value: {
@@ -92,7 +93,7 @@ def weights_of_means(size):
     return {"reconstruction": 1.0, "local": 300 / n, "global": 300 / n, "parsing": 0.005 / 3}
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     weights_of_means(256),
     lambda value: {
@@ -133,7 +134,7 @@ def really_reached(mask, side):
 
 square_hole = fc.masks.make("random_square", 64, seed=3)
 one_eye = fc.masks.make("gfc_o5", 64)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     reached_in_raw(one_eye, 32),
     lambda value: {
@@ -169,7 +170,7 @@ a, b = (shipped.complete(one.image, square, seed=k).extras["filled"] for k in (1
 with torch.no_grad():
     drawn_a, drawn_b = shipped.generator(a), shipped.generator(b)
     answer = crossed(shipped.generator, a, b)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     answer,
     lambda value: {
@@ -212,7 +213,7 @@ stepped = torch.where(step_mask > 0.5, flat, torch.tensor(0.5))
 few = faces.batch(range(0, 300, 25))
 few_holes = square.expand(len(few), -1, -1, -1)
 few_raw = shipped.complete(few.image, few_holes, seed)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "5",
     seam(few_raw.composite, few_holes),
     lambda value: {

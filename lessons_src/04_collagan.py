@@ -50,15 +50,15 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # %%
 #| default_exp papers.collagan
 #| export
-from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facecomp_lib.faces import PARSING, Augment
-from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage, uniform
-from facecomp_lib.papers.gfc import generator_loss, discriminator_loss
+from facecomp_lib.methods import Method, OptimizerConfig, Stage, TrainBatch, uniform
+from facecomp_lib.nn import discriminator_loss, generator_loss
 
 # %%
 from pathlib import Path
@@ -115,7 +115,7 @@ CHANNELS = {"i": 3, "s": len(PARSING), "d": len(POINTS)}  # of each task's outpu
 def five_points(landmarks: Tensor) -> Tensor:
     """CelebA's five of the 68 landmarks: ``[B, 68, 2]`` -> ``[B, 5, 2]``, (x, y) px, left as one sees it."""
     eyes = [landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)]
-    return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)
+    return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)  # [B, 5, 2]
 
 
 def heat_maps(points: Tensor, size: int, sigma: float) -> Tensor:
@@ -123,7 +123,7 @@ def heat_maps(points: Tensor, size: int, sigma: float) -> Tensor:
     line = torch.arange(size, device=points.device)
     x = (line - points[..., 0, None]).square()  # [B, N, W]
     y = (line - points[..., 1, None]).square()  # [B, N, H]
-    return 2 * torch.exp(-(y[..., :, None] + x[..., None, :]) / (2 * sigma**2)) - 1
+    return 2 * torch.exp(-(y[..., :, None] + x[..., None, :]) / (2 * sigma**2)) - 1  # [B, N, H, W]
 
 
 def decode(heat: Tensor, sigma: float) -> Tensor:
@@ -137,20 +137,20 @@ def decode(heat: Tensor, sigma: float) -> Tensor:
     top, peak = warm.flatten(2).max(2)  # [B, N]
     reach = round(2.2 * sigma) + 1  # a Gaussian falls to a tenth at 2.15 sigma
     steps = torch.arange(-reach, reach + 1, device=heat.device)
-    row, column = (peak // width)[..., None], (peak % width)[..., None]
+    row, column = (peak // width)[..., None], (peak % width)[..., None]  # [B, N, 1]
     y, x = row + steps, column + steps  # [B, N, K]
     tall, wide = torch.minimum(row, height - 1 - row), torch.minimum(column, width - 1 - column)
-    there = (steps.abs() <= tall)[..., :, None] & (steps.abs() <= wide)[..., None, :]
+    there = (steps.abs() <= tall)[..., :, None] & (steps.abs() <= wide)[..., None, :]  # [B, N, K, K]
     place = y.clamp(0, height - 1)[..., :, None] * width + x.clamp(0, width - 1)[..., None, :]
     mass = warm.flatten(2).gather(2, place.flatten(2)).view(place.shape) - 0.1 * top[..., None, None]
     mass = mass.clamp(min=0) * there  # [B, N, K, K]
     total = mass.sum((2, 3)).clamp(min=1e-12)
-    return torch.stack([(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2)
+    return torch.stack([(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2)  # [B, N, 2]
 
 
 def one_hot(labels: Tensor) -> Tensor:
     """Labels ``[B, H, W]`` -> ``[B, 11, H, W]``, 1 in the label's channel, -1 in the others."""
-    return 2 * F.one_hot(labels, len(PARSING)).movedim(3, 1).float() - 1
+    return 2 * F.one_hot(labels, len(PARSING)).movedim(3, 1).float() - 1  # [B, 11, H, W]
 
 
 # %% [markdown]
@@ -269,7 +269,7 @@ class Generator(nn.Module):
             kept.append(x)
         *skipped, x = kept
         for layer, skip in zip(self.decoder, reversed(skipped), strict=True):
-            x = torch.cat([layer(x), skip], 1)
+            x = torch.cat([layer(x), skip], 1)  # [B, 2 C, 2 H, 2 W]
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -361,7 +361,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Damaged images ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
-        return self.judge(self.layers(torch.cat([x, y], 1))).float()
+        return self.judge(self.layers(torch.cat([x, y], 1))).float()  # [B, 1, S / 32, S / 32]
 
 
 # %%
@@ -540,12 +540,32 @@ fc.show.rows(images, ["", "", "", ""], cell=112)
 # %% [markdown]
 # ## 8. All together
 #
-# As in lesson 03: networks, `draw`, a line per loss, `generate`. New: the tasks decide which networks and
-# which losses there are; and `understand` answers for models that complete nothing (M<sub>s</sub>).
+# As in lesson 03: networks, `forward_train`, a line per loss, `predict`. New: the tasks decide which networks
+# and which losses there are. A model that draws nothing (M<sub>s</sub>) can be asked, too: `complete` then
+# gives labels or points in `extras`, and NaN for the missing pixels.
 
 
 # %%
 #| export
+@dataclass(frozen=True, eq=False)
+class CollaGANOutputs:
+    """What the losses of a training step share. Each map is ``[B, C, S, S]``, from -1 to 1; the keys are the
+    names of the tasks: ``"image"``, ``"labels"``, ``"points"``.
+
+    Attributes:
+        x: ``[B, 3, S, S]``, the damaged images as the networks see them.
+        predicted: what the generator says.
+        judged: what the discriminators see of it; concentrated, the image with the known pixels put back (eq.
+            5).
+        target: the truth.
+    """
+
+    x: Tensor
+    predicted: dict[str, Tensor]
+    judged: dict[str, Tensor]
+    target: dict[str, Tensor]
+
+
 class CollaGAN(Method):
     """Collaborative GAN (Liao, Funka-Lea, Zheng, Luo and Zhou 2018), built in lesson 04.
 
@@ -591,21 +611,21 @@ class CollaGAN(Method):
         }[preset]  # fmt: skip
         return [together(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
 
-    def given(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
+    def network_input(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
         """What the networks see: the image from -1 to 1, with noise (or black) in the hole."""
-        fill = uniform(keys, image.shape[1:], "fill")
+        fill = uniform(keys, image.shape[1:], "fill").to(image.dtype)
         if self.config["regime"] == "pattern":
             fill = torch.zeros_like(fill)
         return 2 * torch.where(mask > 0.5, image, fill) - 1
 
-    def outputs(self, x: Tensor) -> dict[str, Tensor]:
-        """The generator's answer to ``x [B, 3, S, S]``, task by task, from -1 to 1."""
+    def task_maps(self, x: Tensor) -> dict[str, Tensor]:
+        """The generator's output for ``x [B, 3, S, S]``, task by task, from -1 to 1."""
         parts = self.generator(x).float().split([CHANNELS[task] for task in self.tasks], 1)
         return {TASKS[task]: part for task, part in zip(self.tasks, parts, strict=True)}
 
-    def truths(self, sample: TrainBatch) -> dict[str, Tensor]:
-        """What each task's answer should be."""
-        faces, found = sample.faces, {"image": 2 * sample.image - 1}
+    def targets(self, batch: TrainBatch) -> dict[str, Tensor]:
+        """What each task's map should be."""
+        faces, found = batch.faces, {"image": 2 * batch.image - 1}
         if "s" in self.tasks:
             if faces.parsing is None:
                 raise ValueError("These faces have no parsing maps: train without task s, or prepare them.")
@@ -616,98 +636,66 @@ class CollaGAN(Method):
             found["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
         return found
 
-    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
-        x = self.given(sample.image, sample.mask, sample.keys)
-        drawn = self.outputs(x)
-        judged = dict(drawn)  # what the discriminators see
-        if self.completes and self.config["concentrated"]:  # eq. 5
-            judged["image"] = torch.where(sample.mask > 0.5, x, drawn["image"])
-        kinds = {"drawn": drawn, "judged": judged, "true": self.truths(sample)}
-        tensors = {f"{kind} {name}": value for kind, all_ in kinds.items() for name, value in all_.items()}
-        return {"x": x, **tensors}
+    def forward_train(self, batch: TrainBatch, stage: Stage) -> CollaGANOutputs:
+        x = self.network_input(batch.image, batch.mask, batch.keys)
+        predicted = self.task_maps(x)
+        judged = dict(predicted)
+        if self.completes and self.config["concentrated"]:
+            judged["image"] = torch.where(batch.mask > 0.5, x, predicted["image"])
+        return CollaGANOutputs(x, predicted, judged, self.targets(batch))
 
-    def loss_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_image(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L1 distance of the completion, of all pixels or (eq. 6) of the missing ones."""
         if self.config["concentrated"]:
-            return concentrated_l1(drawn["drawn image"], drawn["true image"], sample.mask)
-        return F.l1_loss(drawn["drawn image"], drawn["true image"])
+            return concentrated_l1(outputs.predicted["image"], outputs.target["image"], batch.mask)
+        return F.l1_loss(outputs.predicted["image"], outputs.target["image"])
 
-    def loss_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_labels(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L2 distance of the label maps, everywhere."""
-        return F.mse_loss(drawn["drawn labels"], drawn["true labels"])
+        return F.mse_loss(outputs.predicted["labels"], outputs.target["labels"])
 
-    def loss_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_points(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
         """L2 distance of the heat-maps, everywhere."""
-        return F.mse_loss(drawn["drawn points"], drawn["true points"])
+        return F.mse_loss(outputs.predicted["points"], outputs.target["points"])
 
-    def loss_fool_image(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("image", drawn)
+    def loss_adversarial_image(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("image", outputs)
 
-    def loss_fool_labels(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("labels", drawn)
+    def loss_adversarial_labels(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("labels", outputs)
 
-    def loss_fool_points(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._generator_loss("points", drawn)
+    def loss_adversarial_points(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._adversarial("points", outputs)
 
-    def loss_image_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("image", drawn)
+    def loss_image_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("image", outputs)
 
-    def loss_labels_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("labels", drawn)
+    def loss_labels_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("labels", outputs)
 
-    def loss_points_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return self._criticise("points", drawn)
+    def loss_points_discriminator(self, batch: TrainBatch, outputs: CollaGANOutputs) -> Tensor:
+        return self._discriminator("points", outputs)
 
-    def _generator_loss(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _adversarial(self, name: str, outputs: CollaGANOutputs) -> Tensor:
         """The second line of eq. 1 (of eq. 4 for the concentrated image), for the generator."""
-        return generator_loss(self.networks[f"{name}_discriminator"](drawn["x"], drawn[f"judged {name}"]))
+        return generator_loss(self.networks[f"{name}_discriminator"](outputs.x, outputs.judged[name]))
 
-    def _criticise(self, name: str, drawn: Mapping[str, Tensor]) -> Tensor:
+    def _discriminator(self, name: str, outputs: CollaGANOutputs) -> Tensor:
         """Eq. 1 (eq. 4) for a task's discriminator."""
         discriminator = self.networks[f"{name}_discriminator"]
-        real = discriminator(drawn["x"], drawn[f"true {name}"])
-        return discriminator_loss(real, discriminator(drawn["x"], drawn[f"judged {name}"].detach()))
+        real = discriminator(outputs.x, outputs.target[name])
+        return discriminator_loss(real, discriminator(outputs.x, outputs.judged[name].detach()))
 
-    @torch.no_grad()
-    def understand(self, image: Tensor, mask: Tensor, seed: int = 0) -> dict[str, Tensor]:
-        """What the network makes of damaged images, whatever its tasks; runs in eval mode.
-
-        Args:
-            image: ``[B, 3, S, S]`` in [0, 1]; what lies under the hole is not looked at.
-            mask: ``[B, 1, S, S]`` or ``[1, 1, S, S]``, 1 = known.
-            seed: of the noise in the hole.
-
-        Returns:
-            ``filled`` (what the network sees, [0, 1]) and, as it has the tasks, ``raw`` ``[B, 3, S, S]``,
-            ``parsing`` ``[B, S, S]``, ``landmarks`` ``[B, 5, 2]`` in px, ``heat`` ``[B, 5, S, S]`` in [0, 1].
-
-        Raises:
-            ValueError: as for :meth:`complete`.
-        """
-        with self.evaluating():
-            return self.answers(*self.damaged(image, mask), seed)
-
-    def answers(self, image: Tensor, mask: Tensor, seed: int) -> dict[str, Tensor]:
-        """Of :meth:`understand`, for images that are checked already."""
-        x = self.given(image, mask, torch.tensor([seed], device=image.device))
-        outputs, found = self.outputs(x), {"filled": (x + 1) / 2}
-        if self.completes:
-            found["raw"] = (outputs["image"] + 1) / 2
+    def predict(self, image: Tensor, mask: Tensor, *, seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        x = self.network_input(image, mask, torch.tensor([seed], device=image.device))
+        maps, extras = self.task_maps(x), {"filled": (x + 1) / 2}
         if "s" in self.tasks:
-            found["parsing"] = outputs["labels"].argmax(1)
+            extras["parsing"] = maps["labels"].argmax(1)  # [B, S, S]
         if "d" in self.tasks:
-            found["heat"] = (outputs["points"] + 1) / 2
-            found["landmarks"] = decode(outputs["points"], self.sigma)
-        return found
-
-    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        if not self.completes:
-            raise ValueError(
-                f"This collagan has the tasks {''.join(self.tasks)!r} and completes nothing: use "
-                "understand(image, mask), or build one with task i."
-            )
-        found = self.answers(image, mask, seed)
-        return found.pop("raw"), found
+            extras["heat"] = (maps["points"] + 1) / 2
+            extras["landmarks"] = decode(maps["points"], self.sigma)  # [B, 5, 2]
+        raw = (maps["image"] + 1) / 2 if self.completes else torch.full_like(image, torch.nan)
+        return raw, extras
 
 
 # %%
@@ -719,8 +707,13 @@ def together(
     batch_size: int = 16,
     lr: float = 2e-4,
     ema: float | None = 0.995,
+    adversarial: bool = True,
 ) -> Stage:
-    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks."""
+    """The only stage: all tasks at once, with the weights of section 4.2 for so many tasks.
+
+    Args:
+        adversarial: with discriminators; without, the generator learns from the reconstruction losses alone.
+    """
     weights = WEIGHTS[len(tasks)]
     names = {task: TASKS[task] for task in TASKS if task in tasks}
     optimizers = {
@@ -728,12 +721,18 @@ def together(
             (f"{name}_discriminator",), {f"{name}_discriminator": 1.0}, lr=lr
         )
         for name in names.values()
+        if adversarial
     }
     own: dict[str, float] = {}
     for task, name in names.items():
-        own |= {name: weights[task][1], f"fool_{name}": weights[task][0]}
+        own[name] = weights[task][1]
+        if adversarial:
+            own[f"adversarial_{name}"] = weights[task][0]
     optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
     return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+
+
+CollaGAN.STAGES = {"together": together}
 
 
 # %%
@@ -786,11 +785,12 @@ run = fc.training.fit(
 # %%
 look = test.batch(np.linspace(0, len(test) - 1, 5).astype(int))
 hole = fc.masks.make("center", size=size).expand(len(look), -1, -1, -1)
-found = method.understand(look.image, hole, seed)
+out = method.complete(look.image, hole, seed)
+found = out.extras
 columns = {"the question": list(fc.show.masked(look.image, hole))}
-if "raw" in found:
-    columns["raw output"] = list(found["raw"])
-    columns["completed"] = list(fc.masks.composite(look.image, found["raw"], hole))
+if method.completes:
+    columns["raw output"] = list(out.raw)
+    columns["completed"] = list(out.composite)
 if "parsing" in found:
     columns["labels"] = [fc.show.parsing_image(parsing) for parsing in found["parsing"]]
     if look.parsing is not None:
@@ -925,7 +925,7 @@ mask = fc.masks.make("center", 128, n=3)
 @torch.no_grad()
 def features(model, image, mask):
     """The decoder's half of the last shared features, [B, C, S/2, S/2]."""
-    x = model.given(image, mask, torch.tensor([seed]))
+    x = model.network_input(image, mask, torch.tensor([seed]))
     with model.evaluating():
         return model.generator.trunk(x)[:, :channels]
 
@@ -1296,7 +1296,7 @@ def heat_by_lines(points, size, sigma):
 
 
 some_points = five_points(faces.batch([3, 36]).landmarks)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     heat_by_lines(some_points, 128, 6.0),
     lambda value: {
@@ -1321,7 +1321,7 @@ def cost_of_minus_one(sigma, size):
 
 
 centre = torch.tensor([[[64.0, 64.0]]])
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     cost_of_minus_one(6.0, 128),
     lambda value: {
@@ -1347,8 +1347,8 @@ left_known = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
 a, b = torch.tensor([[[6, 6], [6, 1]]]), torch.tensor([[[1, 6], [1, 6]]])
 few = faces.batch([3, 80, 121, 200])
 eyes_gone = fc.masks.make("collagan_o3", 128, n=len(few), landmarks=few.landmarks)
-guess = shipped.understand(few.image, eyes_gone, seed)["parsing"]
-right = fc.show.verdict(
+guess = shipped.complete(few.image, eyes_gone, seed).extras["parsing"]
+right = fc.exercises.verdict(
     "3",
     dice_in_hole(a, b, left_known),
     lambda value: {
@@ -1380,7 +1380,7 @@ def reached(loss):
     return torch.autograd.grad(loss, head)[0].abs().sum(1)[0] > 0
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     concentrated_l2(head, target, hole),
     lambda value: {

@@ -44,7 +44,7 @@ def heat_by_lines(points, size, sigma):
 
 
 some_points = five_points(faces.batch([3, 36]).landmarks)
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     heat_by_lines(some_points, 128, 6.0),
     lambda value: {
@@ -69,7 +69,7 @@ def cost_of_minus_one(sigma, size):
 
 
 centre = torch.tensor([[[64.0, 64.0]]])
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     cost_of_minus_one(6.0, 128),
     lambda value: {
@@ -99,8 +99,8 @@ left_known = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).view(1, 1, 2, 2)
 a, b = torch.tensor([[[6, 6], [6, 1]]]), torch.tensor([[[1, 6], [1, 6]]])
 few = faces.batch([3, 80, 121, 200])
 eyes_gone = fc.masks.make("collagan_o3", 128, n=len(few), landmarks=few.landmarks)
-guess = shipped.understand(few.image, eyes_gone, seed)["parsing"]
-right = fc.show.verdict(
+guess = shipped.complete(few.image, eyes_gone, seed).extras["parsing"]
+right = fc.exercises.verdict(
     "3",
     dice_in_hole(a, b, left_known),
     lambda value: {
@@ -134,7 +134,7 @@ def reached(loss):
     return torch.autograd.grad(loss, head)[0].abs().sum(1)[0] > 0
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     concentrated_l2(head, target, hole),
     lambda value: {

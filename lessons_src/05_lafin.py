@@ -50,19 +50,28 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # %%
 #| default_exp papers.lafin
 #| export
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
-from facecomp_lib.completion import Completion
 from facecomp_lib.faces import Augment
-from facecomp_lib.methods import Method, OptimizerConfig, TrainBatch, Stage
-from facecomp_lib.nn import best_vgg, full_precision, perceptual_loss, style_loss, vgg_features
+from facecomp_lib.methods import Method, OptimizerConfig, Stage, TrainBatch, loss_terms
+from facecomp_lib.nn import (
+    attend,
+    attention_matrix,
+    best_vgg,
+    discriminator_loss,
+    full_precision,
+    generator_loss,
+    perceptual_loss,
+    style_loss,
+    vgg_features,
+)
 
 # %%
 from pathlib import Path
@@ -208,7 +217,8 @@ class Predictor(nn.Module):
             self.stage3(pooled).flatten(1),
         ]
         with full_precision(x):  # bfloat16 has no digits for fractions of a pixel
-            return self.to_points(torch.cat(stages, 1).float()).unflatten(1, (68, 2))
+            features = torch.cat(stages, 1).to(self.to_points.weight.dtype)  # [B, 320]
+            return self.to_points(features).unflatten(1, (68, 2))  # [B, 68, 2]
 
 
 # %%
@@ -236,9 +246,12 @@ print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(squa
 #
 # L<sub>lmk</sub> = ‖L̂ − L‖²
 #
-# in pixels, summed over all points. Two depths are averaged: *where* is better known early, *what* late. (The
-# third stage sees what the second sees: nothing bends between them, so averaging first or last is the same.
-# The table prints it so, and we keep it.)
+# in pixels, summed over all points. Half of the faces that it learns from have no hole, as in the authors'
+# settings: it has to find landmarks that can be seen, too.
+#
+# Two depths are averaged: *where* is better known early, *what* late. (The third stage sees what the second
+# sees: nothing bends between them, so averaging first or last is the same. The table prints it so, and we
+# keep it.)
 #
 # ## 3. Points as an image
 #
@@ -320,26 +333,19 @@ print(f"and takes {(weights * v).sum():.2f}")
 fc.show.matrices({"features q": q, "values v": v, "where the middle looks": (100 * weights).round() / 100})
 
 # %% [markdown]
-# It looks at the two eyes, and at itself. Now for all positions at once, first as loops, then as two products
-# of matrices. N positions as columns: q is [D, N], v is [V, N].
+# It looks at the two eyes, and at itself. Now for all positions at once, first as two products of matrices,
+# then as loops. N positions as columns: q is [D, N], v is [V, N].
 
 
 # %%
-#| export
-def attention_matrix(query: Tensor) -> Tensor:
-    """Who looks where: ``[B, D, N]`` -> ``[B, N, N]``, each row a softmax over the places looked at."""
+def matrix_by_hand(query):
+    """[B, D, N] -> [B, N, N]: row i holds the weights that place i gives to all places; a softmax."""
     return (query.mT @ query).softmax(2)
 
 
-def attend(query: Tensor, values: Tensor) -> Tensor:
-    """Each place's mean of the values where it looks: ``[B, D, N]`` and ``[B, V, N]`` -> ``[B, V, N]``.
-
-    On a GPU the matrix is never written down: fused kernels make it block by block.
-    """
-    if query.is_cuda:
-        q, v = query.mT[:, None].contiguous(), values.mT[:, None].contiguous()
-        return F.scaled_dot_product_attention(q, q, v, scale=1.0)[:, 0].mT
-    return (attention_matrix(query) @ values.mT).mT
+def attend_by_hand(query, values):
+    """[B, D, N] and [B, V, N] -> [B, V, N]: at each place, the weighted mean of all values."""
+    return (matrix_by_hand(query) @ values.mT).mT
 
 
 # %%
@@ -354,13 +360,21 @@ def attend_loop(query, values):
     return out
 
 
-after = attend(q.reshape(1, 1, 9), v.reshape(1, 1, 9))
+after = attend_by_hand(q.reshape(1, 1, 9), v.reshape(1, 1, 9))
 assert torch.allclose(after[0], attend_loop(q.reshape(1, 9), v.reshape(1, 9)))
 random = torch.randn(2, 5, 12, generator=torch.Generator().manual_seed(0))
-fused = F.scaled_dot_product_attention(random.mT, random.mT, random.mT, scale=1.0).mT
-assert torch.allclose(attend(random, random), fused, atol=1e-5)
-assert torch.allclose(attend(random, random)[1], attend_loop(random[1], random[1]), atol=1e-5)
+assert torch.allclose(attend_by_hand(random, random)[1], attend_loop(random[1], random[1]), atol=1e-5)
 fc.show.matrices({"before": v, "after": (100 * after.view(3, 3)).round() / 100}, ["→"])
+
+# %% [markdown]
+# Lesson 06 attends, too, so the library has both functions (`facecomp_lib.nn.attention`). On a GPU its
+# `attend` never writes the matrix down: **fused kernels** compute it block by block, and give the same.
+
+# %%
+fused = F.scaled_dot_product_attention(random.mT, random.mT, random.mT, scale=1.0).mT
+assert torch.equal(attention_matrix(random), matrix_by_hand(random))
+assert torch.equal(attend(random, random), attend_by_hand(random, random))
+assert torch.allclose(attend(random, random), fused, atol=1e-5)
 
 # %% [markdown]
 # The matrix has N² numbers. **Predict:** the layer works at a quarter of the image's side. How many numbers
@@ -393,14 +407,19 @@ for side in (64, 128, 256):
 # %%
 #| export
 class FusedResidual(nn.Module):
-    """A residual block with spectral norm that changes the number of channels."""
+    """A residual block with spectral norm that changes the number of channels.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    Args:
+        inputs, outputs: channels.
+        slope: of the leaky ReLUs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, slope: float = 0.01) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(slope),
             spectral_norm(nn.Conv2d(inputs, outputs, 3, padding=1)),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(slope),
             spectral_norm(nn.Conv2d(outputs, outputs, 3, padding=1)),
         )
         self.shortcut = spectral_norm(nn.Conv2d(inputs, outputs, 1))
@@ -415,28 +434,31 @@ class LongShortAttention(nn.Module):
     Args:
         channels: of the features.
         long: also look at the encoder's features; the discriminator has no encoder.
+        legacy: as earlier checkpoints of this course were trained: spectral norm on the query, no bias, and a
+            slope of 0.1 where the features are fused.
     """
 
-    def __init__(self, channels: int, long: bool = True) -> None:
+    def __init__(self, channels: int, long: bool = True, legacy: bool = False) -> None:
         super().__init__()
-        self.to_query = spectral_norm(nn.Conv2d(channels, channels // 4, 1, bias=False))
+        to_query = nn.Conv2d(channels, channels // 4, 1, bias=not legacy)
+        self.to_query = spectral_norm(to_query) if legacy else to_query
         self.gamma = nn.Parameter(torch.zeros(1))
         if long:
             self.alpha = nn.Parameter(torch.zeros(1))
-            self.fuse = FusedResidual(2 * channels, channels)
+            self.fuse = FusedResidual(2 * channels, channels, 0.1 if legacy else 0.01)
 
     def query(self, x: Tensor) -> Tensor:
         """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
-        return self.to_query(x).flatten(2)
+        return self.to_query(x).flatten(2)  # [B, C / 4, H * W]
 
     def forward(self, x: Tensor, early: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Features ``[B, C, H, W]``, the encoder's of the same shape, and the mask ``[B, 1, H, W]`` of that
         size, 1 = known -> ``[B, C, H, W]``."""
         query = self.query(x)
         if early is None or mask is None:
-            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)
+            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)  # [B, C, H, W]
         seen = attend(query, torch.cat([x, early], 1).flatten(2))  # one softmax, one product for both
-        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)
+        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)  # [B, C, H, W] each
         short = x + self.gamma * short
         long = (1 - mask) * self.alpha * long + mask * early
         return self.fuse(torch.cat([short, long], 1))
@@ -445,8 +467,26 @@ class LongShortAttention(nn.Module):
 # %% [markdown]
 # (`spectral_norm` divides a layer's weights, written as one matrix, by its largest singular value, found by a
 # step of power iteration per pass: a 1 x 1 convolution can then make no vector longer, larger ones not by
-# much. It keeps discriminators calm. That queries have it, too, is ours: their products go into a softmax as
-# they are.)
+# much. It keeps discriminators calm. The query has none, as in the authors' code: its products go into a
+# softmax, and the longer the queries, the sharper that is.)
+#
+# All these layers begin small, as in the authors' code, with weights from N(0, 0.02):
+
+
+# %%
+#| export
+def init_normal(module: nn.Module) -> None:
+    """Draw a convolution's weights from N(0, 0.02) and set its bias to 0; ``network.apply(init_normal)``.
+
+    Spectral norm divides by the size of the weights, so layers under it stay as they are.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not is_parametrized(module):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+# %% [markdown]
 #
 # Written out with two products, as in the formulas, and compared:
 
@@ -523,23 +563,31 @@ class Generator(nn.Module):
         attention: with the long-short-term attention layer; without, the residual blocks' output goes on as
             it is.
         mask_skips: skip connections carry known places only, as in the authors' code.
+        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True, mask_skips: bool = True) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        attention: bool = True,
+        mask_skips: bool = True,
+        legacy_attention: bool = False,
+    ) -> None:
         super().__init__()
         a, b, c = (round(width * channels) for channels in (64, 128, 256))
         self.mask_skips = mask_skips
         self.e1, self.e2, self.e3 = conv(4, a, 7, border="reflect"), conv(a, b, 4, 2), conv(b, c, 4, 2)
         self.middle = nn.Sequential(*(Residual(c) for _ in range(7)))
-        self.attention = LongShortAttention(c) if attention else None
+        self.attention = LongShortAttention(c, legacy=legacy_attention) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
         self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
+        self.apply(init_normal)
 
     def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
         """Image ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
         ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
-        first = self.e1(torch.cat([x, points], 1))
+        first = self.e1(torch.cat([x, points], 1))  # [B, 64, S, S]
         second = self.e2(first)
         early = self.e3(second)
         deep = self.middle(early)
@@ -548,8 +596,8 @@ class Generator(nn.Module):
             deep = self.attention(deep, early, quarter)
         if self.mask_skips:
             first, second = first * mask, second * half
-        y = self.join1(torch.cat([self.d1(deep), second], 1))
-        y = self.join2(torch.cat([self.d2(y), first], 1))
+        y = self.join1(torch.cat([self.d1(deep), second], 1))  # [B, 256, S / 2, S / 2]
+        y = self.join2(torch.cat([self.d2(y), first], 1))  # [B, 128, S, S]
         return torch.tanh(self.to_image(y))
 
 
@@ -604,9 +652,10 @@ class Discriminator(nn.Module):
     Args:
         width: multiplier of all channel numbers.
         attention: short-term attention after the second convolution.
+        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True, legacy_attention: bool = False) -> None:
         super().__init__()
         wide = [4, *(round(width * c) for c in (64, 128, 256, 512)), 1]
         layers: list[nn.Module] = []
@@ -616,8 +665,9 @@ class Discriminator(nn.Module):
             if k < 4:
                 layers.append(nn.LeakyReLU(0.2))
             if k == 1 and attention:
-                layers.append(LongShortAttention(outputs, long=False))
+                layers.append(LongShortAttention(outputs, long=False, legacy=legacy_attention))
         self.layers = nn.Sequential(*layers)
+        self.apply(init_normal)
 
     def forward(self, image: Tensor, points: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1, landmark map ``[B, 1, S, S]`` -> from 0 to 1, 30 x 30 of 256 px."""
@@ -744,8 +794,8 @@ for name, version in versions.items():
 #
 # ## 8. All together
 #
-# As in lesson 03: networks, `draw`, a line per loss, `generate`. New is `complete_with`: complete with
-# landmarks that *somebody else* chose.
+# As in lesson 03: networks, `forward_train`, a line per loss, `predict`. New is a **condition**:
+# `complete(image, mask, landmarks=...)` completes with landmarks that *somebody else* chose.
 
 
 # %%
@@ -755,7 +805,28 @@ HOLES = (  # half of them a block of half the side, half of them irregular, as i
     *("random_square",) * 6, *(f"irregular_{k}_{k + 10}" for k in range(10, 60, 10)), "irregular_20_30",
 )  # fmt: skip
 WEIGHTS = {"pixel": 1.0, "perceptual": 0.1, "style": 250.0, "tv": 0.1, "adversarial": 0.01}  # eq. 7
-DEPTHS = range(5)  # relu1_1 to relu5_1
+
+
+@dataclass(frozen=True, eq=False)
+class LaFInOutputs:
+    """What the losses of an inpainting step share.
+
+    Attributes:
+        map: ``[B, 1, S, S]``, the landmark map that generator and discriminator see.
+        raw: ``[B, 3, S, S]`` from -1 to 1, the generator's output.
+        composite: ``[B, 3, S, S]``, the raw output with the known pixels put back.
+        features, target_features: what the perceptual network sees in composite and truth, at five depths,
+            ``[B, C, H, W]`` each; empty if no loss asks for it.
+        hole_features, target_hole_features: the same, where everything but the hole is black.
+    """
+
+    map: Tensor
+    raw: Tensor
+    composite: Tensor
+    features: list[Tensor] = field(default_factory=list)
+    target_features: list[Tensor] = field(default_factory=list)
+    hole_features: list[Tensor] = field(default_factory=list)
+    target_hole_features: list[Tensor] = field(default_factory=list)
 
 
 class LaFIn(Method):
@@ -770,6 +841,7 @@ class LaFIn(Method):
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
         dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
+        legacy_attention: of :class:`LongShortAttention`.
 
     Raises:
         ValueError: a size, a perceptual network or a dot that does not exist.
@@ -786,11 +858,12 @@ class LaFIn(Method):
         perceptual: str | None = "best",
         predictor_width: float | None = None,
         dot: int = 1,
+        legacy_attention: bool = False,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width, dot=dot,
+            predictor_width=predictor_width, dot=dot, legacy_attention=legacy_attention,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
@@ -799,8 +872,8 @@ class LaFIn(Method):
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
-        self.generator = Generator(width, attention)
-        self.discriminator = Discriminator(width, attention)
+        self.generator = Generator(width, attention, legacy_attention=legacy_attention)
+        self.discriminator = Discriminator(width, attention, legacy_attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
@@ -816,222 +889,186 @@ class LaFIn(Method):
             short.append(replace(last, name="refine"))
         return short
 
-    def draw(self, sample: TrainBatch, stage: Stage) -> dict[str, Tensor]:
-        landmarks = self.true(sample)
-        wanted = {term for optimizer in stage.optimizers.values() for term in optimizer.losses}
-        given = self.given(sample.image, sample.mask)
-        drawn = {}
-        if "detect_augmented" in wanted:
-            with torch.no_grad():
-                raw = self.drawn(sample.image, sample.mask, landmarks)
-            drawn["completed"] = torch.where(sample.mask > 0.5, sample.image, raw)
-        if "pixel" in wanted:  # with true landmarks, unless the predictor learns beside the generator
-            points = self.found(given).detach() if "landmarks" in wanted else landmarks
-            drawn["map"] = self.map(points)
-            drawn["raw"] = self.generator(given, drawn["map"], sample.mask).float()
-            drawn["composite"] = torch.where(sample.mask > 0.5, 2 * sample.image - 1, drawn["raw"])
-        if wanted & {"perceptual", "style"}:
-            drawn |= self.features(sample, drawn["composite"], "style" in wanted)
-        return drawn
+    def forward_train(self, batch: TrainBatch, stage: Stage) -> LaFInOutputs | None:
+        terms, landmarks = loss_terms(stage), self.landmarks_of(batch)
+        if "pixel" not in terms:  # the predictor learns by itself
+            return None
+        x = self.network_input(batch.image, batch.mask)
+        if "landmarks" in terms:  # the predictor learns beside the generator, which sees what it says
+            landmarks = self.find_landmarks(x).detach()
+        points = self.draw_landmarks(landmarks)
+        raw = self.generator(x, points, batch.mask).float()
+        composite = torch.where(batch.mask > 0.5, 2 * batch.image - 1, raw)
+        features = []
+        if terms & {"perceptual", "style"}:
+            features = self.perceptual_features(batch, composite, "style" in terms)
+        return LaFInOutputs(points, raw, composite, *features)
 
-    def true(self, sample: TrainBatch) -> Tensor:
-        """The landmarks of a sample, or a sentence if it has none."""
-        if sample.faces.landmarks is None:
+    def landmarks_of(self, batch: TrainBatch) -> Tensor:
+        """The true landmarks ``[B, 68, 2]``, or a sentence if the faces have none."""
+        if batch.faces.landmarks is None:
             raise ValueError("These faces have no landmarks: prepare them with a detector first.")
-        return sample.faces.landmarks
+        return batch.faces.landmarks
 
-    def found(self, seen: Tensor) -> Tensor:
-        """What the predictor says of faces from -1 to 1: ``[B, 68, 2]`` px."""
-        return self.size * self.predictor(seen)
-
-    def given(self, image: Tensor, mask: Tensor) -> Tensor:
+    def network_input(self, image: Tensor, mask: Tensor) -> Tensor:
         """What both networks see: from -1 to 1, and 0 where missing."""
         return (2 * image - 1) * mask
 
-    def map(self, landmarks: Tensor) -> Tensor:
+    def find_landmarks(self, x: Tensor) -> Tensor:
+        """What the predictor says of faces from -1 to 1: ``[B, 68, 2]`` px."""
+        return self.size * self.predictor(x)
+
+    def draw_landmarks(self, landmarks: Tensor) -> Tensor:
         """The landmark map that generator and discriminator see, black if they are to do without."""
         dot = self.config["dot"]
-        drawn = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
-        return drawn if self.config["landmarks"] else torch.zeros_like(drawn)
+        points = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
+        return points if self.config["landmarks"] else torch.zeros_like(points)
 
-    def features(self, sample: TrainBatch, composite: Tensor, style: bool) -> dict[str, Tensor]:
-        """What the perceptual network sees in completion and truth; for style, also in the hole alone."""
-        network, hole = self.config["perceptual"], 1 - sample.mask
-        ours, theirs = [(composite + 1) / 2], [sample.image]
+    def perceptual_features(self, batch: TrainBatch, composite: Tensor, style: bool) -> list[list[Tensor]]:
+        """Features at five depths of composite and truth; for style, also of both in the hole alone.
+
+        Returns:
+            lists as the fields of :class:`LaFInOutputs` that begin with ``features``.
+        """
+        network, hole = self.config["perceptual"], 1 - batch.mask
+        ours, theirs = [(composite + 1) / 2], [batch.image]
         if style:
             ours, theirs = [*ours, ours[0] * hole], [*theirs, theirs[0] * hole]
         both = vgg_features(torch.cat(ours), network)
         with torch.no_grad():
-            wanted = vgg_features(torch.cat(theirs), network)
-        found = {}
-        for depth in DEPTHS:
-            for name, features in (("drawn", both[depth]), ("true", wanted[depth])):
-                found[f"{name} {depth}"], *rest = features.float().split(len(composite))
-                found |= {f"{name} hole {depth}": part for part in rest}
-        return found
+            targets = vgg_features(torch.cat(theirs), network)
+        halves = [
+            [depth.float().split(len(composite)) for depth in features] for features in (both, targets)
+        ]  # [ours or theirs][depth][whole or hole]
+        return [[depth[k] for depth in half] for k in range(len(ours)) for half in halves]
 
-    def loss_landmarks(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Eq. 1: squared distance in px, sum over the points."""
-        return self.distance(self.given(sample.image, sample.mask), sample)
+    def loss_landmarks(self, batch: TrainBatch, outputs: object) -> Tensor:
+        """Eq. 1: squared distance in px, sum over the points; every other face is undamaged, by chance."""
+        damaged = batch.uniform((1, 1, 1), "damaged") < 0.5  # [B, 1, 1, 1]
+        x = self.network_input(batch.image, torch.where(damaged, batch.mask, 1.0))
+        return self.landmark_loss(x, batch)
 
-    def loss_detect(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_detect(self, batch: TrainBatch, outputs: object) -> Tensor:
         """Eq. 1 for undamaged faces: a landmark detector."""
-        return self.distance(2 * sample.image - 1, sample)
+        return self.landmark_loss(2 * batch.image - 1, batch)
 
-    def loss_detect_augmented(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        """The same, in one batch with the faces that the generator completed with their true landmarks."""
-        return self.distance(2 * torch.cat([sample.image, drawn["completed"]]) - 1, sample)
+    def loss_detect_augmented(self, batch: TrainBatch, outputs: object) -> Tensor:
+        """The same, in one batch with the faces that the generator completes with their true landmarks."""
+        with torch.no_grad():
+            raw = self.inpaint(batch.image, batch.mask, self.landmarks_of(batch))
+        completed = torch.where(batch.mask > 0.5, batch.image, raw)
+        return self.landmark_loss(2 * torch.cat([batch.image, completed]) - 1, batch)
 
-    def distance(self, seen: Tensor, sample: TrainBatch) -> Tensor:
+    def landmark_loss(self, x: Tensor, batch: TrainBatch) -> Tensor:
         """Mean over faces of eq. 1, for what the predictor sees of them, once or several times."""
-        found, true = self.found(seen), self.true(sample)
-        return (found.unflatten(0, (-1, len(true))) - true).square().sum((2, 3)).mean()
+        target = self.landmarks_of(batch)
+        prediction = self.find_landmarks(x).unflatten(0, (-1, len(target)))  # [times, B, 68, 2]
+        return (prediction - target).square().sum((2, 3)).mean()
 
-    def loss_pixel(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return pixel_loss(drawn["raw"], 2 * sample.image - 1, sample.mask)
+    def loss_pixel(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
+        return pixel_loss(outputs.raw, 2 * batch.image - 1, batch.mask)
 
-    def loss_perceptual(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_perceptual(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
         """Eq. 3: L1 distance of features, completion against truth."""
-        return perceptual_loss(*([drawn[f"{name} {k}"] for k in DEPTHS] for name in ("drawn", "true")))
+        return perceptual_loss(outputs.features, outputs.target_features)
 
-    def loss_style(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_style(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
         """Eq. 4: L1 distance of Gram matrices, of the holes alone."""
-        return style_loss(*([drawn[f"{name} hole {k}"] for k in DEPTHS] for name in ("drawn", "true")))
+        return style_loss(outputs.hole_features, outputs.target_hole_features)
 
-    def loss_tv(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
-        return total_variation(drawn["composite"])
+    def loss_tv(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
+        return total_variation(outputs.composite)
 
-    def loss_adversarial(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_adversarial(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
         """Eq. 6, the generator's side of least squares."""
-        return (self.discriminator(drawn["composite"], drawn["map"]) - 1).square().mean()
+        return generator_loss(self.discriminator(outputs.composite, outputs.map), "lsgan")
 
-    def loss_discriminator(self, sample: TrainBatch, drawn: Mapping[str, Tensor]) -> Tensor:
+    def loss_discriminator(self, batch: TrainBatch, outputs: LaFInOutputs) -> Tensor:
         """Eq. 6, the discriminator's side."""
-        real = self.discriminator(2 * sample.image - 1, drawn["map"])
-        fake = self.discriminator(drawn["composite"].detach(), drawn["map"])
-        return (real - 1).square().mean() + fake.square().mean()
+        real = self.discriminator(2 * batch.image - 1, outputs.map)
+        return discriminator_loss(real, self.discriminator(outputs.composite.detach(), outputs.map), "lsgan")
 
-    def drawn(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Tensor:
+    def inpaint(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Tensor:
         """The generator's output ``[B, 3, S, S]`` in [0, 1] for landmarks ``[B, 68, 2]`` in px."""
-        return (self.generator(self.given(image, mask), self.map(landmarks), mask).float() + 1) / 2
+        x, points = self.network_input(image, mask), self.draw_landmarks(landmarks)
+        return (self.generator(x, points.to(x.dtype), mask).float() + 1) / 2
 
-    def generate(self, image: Tensor, mask: Tensor, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
-        landmarks = self.found(self.given(image, mask))
-        return self.drawn(image, mask, landmarks), {"landmarks": landmarks}
-
-    @torch.no_grad()
-    def locate(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Landmarks of damaged faces, in eval mode.
+    def predict(
+        self, image: Tensor, mask: Tensor, *, seed: int = 0, landmarks: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As every method, with a condition.
 
         Args:
-            image, mask: as for :meth:`complete`.
-
-        Returns:
-            ``[B, 68, 2]``, (x, y) in px; also of points under the hole.
-        """
-        damaged, mask = self.damaged(image, mask)
-        with self.evaluating():
-            return self.found(self.given(damaged, mask))
-
-    @torch.no_grad()
-    def complete_with(self, image: Tensor, mask: Tensor, landmarks: Tensor) -> Completion:
-        """Complete damaged faces whose landmarks are given, edited ones for instance.
-
-        Args:
-            image, mask: as for :meth:`complete`.
-            landmarks: ``[B, 68, 2]``, (x, y) in px.
+            landmarks: ``[B, 68, 2]``, (x, y) in px, edited ones for instance; the predictor's by default.
 
         Raises:
-            ValueError: as for :meth:`complete`, or landmarks of another shape.
+            ValueError: landmarks of another shape.
         """
-        damaged, mask = self.damaged(image, mask)
-        landmarks = self.taken(landmarks, len(image))
-        with self.evaluating():
-            raw = self.drawn(damaged, mask, landmarks)
-        composite = torch.where(mask > 0.5, image.to(self.device), raw)
-        return Completion(composite, raw, {"landmarks": landmarks})
-
-    def taken(self, landmarks: Tensor, count: int) -> Tensor:
-        """Landmarks of ``count`` faces, where the networks want them.
-
-        Raises:
-            ValueError: they are not ``[count, 68, 2]``.
-        """
-        if tuple(landmarks.shape) != (count, 68, 2):
-            raise ValueError(f"landmarks must be [{count}, 68, 2], not {list(landmarks.shape)}.")
-        return landmarks.to(self.device).float()
+        if landmarks is None:
+            landmarks = self.find_landmarks(self.network_input(image, mask))
+        elif tuple(landmarks.shape) != (len(image), 68, 2):
+            raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
+        landmarks = landmarks.to(image.device).float()
+        return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 
     @torch.no_grad()
-    def looks(self, image: Tensor, mask: Tensor, landmarks: Tensor | None = None) -> dict[str, Tensor]:
+    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Any) -> dict[str, Tensor]:
         """Where each position of the generator's attention layer looks: the weights that its pass used.
 
         Args:
-            image, mask: as for :meth:`complete`.
-            landmarks: ``[B, 68, 2]`` px; the predicted ones by default.
+            image, mask, conditions: as for :meth:`complete`.
 
         Returns:
             ``short`` and ``long`` (term), each ``[B, N, N]``, N = (S / 4)²; rows are who looks.
             In the long term, known positions look at themselves only.
 
         Raises:
-            ValueError: as for :meth:`complete_with`, or a model without attention.
+            ValueError: as for :meth:`complete`, or a model without attention.
         """
         layer = self.generator.attention
         if layer is None:
             raise ValueError("This lafin was built with attention=False: it looks nowhere.")
-        damaged, mask = self.damaged(image, mask)
         queries = []
         hook = layer.register_forward_hook(
             lambda layer, given, out: queries.append((layer.query(given[0]), given[2]))
         )
         try:
-            with self.evaluating():
-                if landmarks is None:
-                    self.generate(damaged, mask, 0)
-                else:
-                    self.drawn(damaged, mask, self.taken(landmarks, len(image)))
+            self.complete(image, mask, **conditions)
         finally:
             hook.remove()
         query, known = queries[0]
-        short = attention_matrix(query)
+        short = attention_matrix(query)  # [B, N, N]
         itself = torch.eye(short.shape[1], device=short.device)
         return {"short": short, "long": torch.where(known.flatten(1)[..., None] > 0.5, itself, short)}
 
 
 def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
-    """The landmark predictor learns from damaged faces."""
+    """The landmark predictor learns from damaged faces, and as many undamaged ones."""
     learner = OptimizerConfig(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
 def inpainting(
-    steps: int,
-    perceptual: bool = True,
-    batch_size: int = 4,
-    lr: float = 1e-4,
-    discriminator_lr: float = 1e-5,
-    ema: float | None = 0.999,
-) -> Stage:
+    steps: int, perceptual: bool = True, batch_size: int = 4, lr: float = 1e-4, discriminator_lr: float = 1e-5,
+    ema: float | None = 0.999, joint: bool = False,
+) -> Stage:  # fmt: skip
     """The generator learns, with true landmarks, and the discriminator against it.
 
     Args:
         perceptual: with the perceptual and the style loss.
+        joint: the predictor learns beside the generator, which sees what it predicts at that moment.
     """
     terms = {term: w for term, w in WEIGHTS.items() if perceptual or term not in ("perceptual", "style")}
+    networks: tuple[str, ...] = ("generator",)
+    if joint:
+        terms, networks = {**terms, "landmarks": 1.0}, ("predictor", "generator")
     optimizers = {
         "discriminator": OptimizerConfig(
             ("discriminator",), {"discriminator": 1.0}, lr=discriminator_lr, betas=(0.0, 0.9)
         ),
-        "generator": OptimizerConfig(("generator",), terms, lr=lr, betas=(0.0, 0.9)),
+        "generator": OptimizerConfig(networks, terms, lr=lr, betas=(0.0, 0.9)),
     }
     return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
-
-
-def jointly(stage: Stage) -> Stage:
-    """An inpainting stage in which the predictor learns as well, and the generator sees what it predicts."""
-    artist = stage.optimizers["generator"]
-    both = replace(artist, networks=("predictor", "generator"), losses={**artist.losses, "landmarks": 1.0})
-    return replace(stage, name="jointly", optimizers={**stage.optimizers, "generator": both})
 
 
 def detecting(
@@ -1047,12 +1084,15 @@ def detecting(
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
+LaFIn.STAGES = {"landmarks": locating, "inpaint": inpainting, "detect": detecting}
+
+
 # %% [markdown]
-# A **joint** training is there, too: the predictor learns beside the generator; generator and discriminator
-# see what it predicts *now*. And `detecting` asks whether completed faces help those who train a landmark
-# detector. The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are what the
-# authors draw, in training of another length; the checkpoint of section 10, with some thousand steps, draws
-# wider ones.
+# A **joint** training is there, too (`joint=True`): the predictor learns beside the generator; generator and
+# discriminator see what it predicts *now*. And `detecting` asks whether completed faces help those who train
+# a landmark detector. The option `dot` is ours: a landmark on the map is so many px wide. Single pixels are
+# what the authors draw, in training of another length; the checkpoint of section 10, with some thousand
+# steps, draws wider ones.
 #
 # ## 9. Training, live
 #
@@ -1098,7 +1138,7 @@ run = fc.training.fit(
 look = test.batch(np.linspace(0, len(test) - 1, 5).astype(int))
 hole = fc.masks.make("center", size=size).expand(len(look), -1, -1, -1)
 found = method.complete(look.image, hole, seed)
-with_true = method.complete_with(look.image, hole, look.landmarks)
+with_true = method.complete(look.image, hole, landmarks=look.landmarks)
 columns = {
     "the question": list(fc.show.masked(look.image, hole)),
     "its landmarks": fc.show.lines_on(
@@ -1124,7 +1164,7 @@ hole = fc.masks.make("center", size=size).expand(limit, -1, -1, -1)
 mean_face = train.moved(AUGMENT, seed).batch(range(limit)).landmarks.mean(0, keepdim=True)
 guesses = {
     f"the mean face of {limit}": mean_face.expand(limit, -1, -1),
-    "the predictor": method.locate(many.image, hole).cpu(),
+    "the predictor": method.complete(many.image, hole).extras["landmarks"].cpu(),
 }
 for name, points in guesses.items():
     share = fc.evaluation.nme(points, many.landmarks).mean()
@@ -1155,12 +1195,9 @@ shown = faces.batch([36, 121, 200])
 images = {f"face {k}": [] for k in (36, 121, 200)}
 for kind in kinds:
     mask = fc.masks.make(kind, 128, n=3, seed=seed + 2)
-    seen = fc.show.masked(shown.image, mask)
-    for cells, image in zip(
-        images.values(),
-        fc.show.lines_on(seen, shipped.locate(shown.image, mask), shown.landmarks),
-        strict=True,
-    ):
+    seen, out = fc.show.masked(shown.image, mask), shipped.complete(shown.image, mask)
+    drawn = fc.show.lines_on(seen, out.extras["landmarks"], shown.landmarks)
+    for cells, image in zip(images.values(), drawn, strict=True):
         cells.append(image)
 fc.show.rows(
     images,
@@ -1194,7 +1231,7 @@ def row(name, found, hidden):
 for kind in kinds:
     mask = fc.masks.make(kind, 128, n=limit, seed=seed)
     hidden = mask[torch.arange(limit)[:, None], 0, y, x] < 0.5
-    row(kind, shipped.locate(many.image, mask), hidden)
+    row(kind, shipped.complete(many.image, mask).extras["landmarks"], hidden)
 average = torch.from_numpy(fc.faces.embedded("train").column("landmarks")).float().mean(0)
 row("the mean face", average.expand(limit, -1, -1), hidden)
 
@@ -1210,15 +1247,14 @@ row("the mean face", average.expand(limit, -1, -1), hidden)
 # %%
 face = faces.batch([36])
 left_eye = fc.masks.make("gfc_o3", 128, landmarks=face.landmarks)
-fc.show.AttentionExplorer(
-    face.image, {name: map_[0] for name, map_ in shipped.looks(face.image, left_eye).items()}, left_eye
-)
+looks = shipped.attention_maps(face.image, left_eye)
+fc.show.AttentionExplorer(face.image, {name: one[0] for name, one in looks.items()}, left_eye)
 
 # %% [markdown]
 # How sharp are these looks, over all positions of the layer?
 
 # %%
-most, place_looked_at = shipped.looks(face.image, left_eye)["short"][0].max(1)
+most, place_looked_at = looks["short"][0].max(1)
 same_place = (place_looked_at == place_looked_at.mode().values).float().mean()
 print(f"{(most > 0.9).float().mean():.0%} of the positions put more than 0.9 of their weight at one place")
 print(f"{same_place:.0%} look most at the same one")
@@ -1290,8 +1326,8 @@ other = faces.batch([121, 3, 36, 80])
 columns = {
     "the question": fc.show.masked(few.image, mask),
     "predicted": shipped.complete(few.image, mask, seed).composite,
-    "true": shipped.complete_with(few.image, mask, few.landmarks).composite,
-    "somebody else's": shipped.complete_with(few.image, mask, other.landmarks).composite,
+    "true": shipped.complete(few.image, mask, landmarks=few.landmarks).composite,
+    "somebody else's": shipped.complete(few.image, mask, landmarks=other.landmarks).composite,
     "that one": other.image,
 }
 fc.show.rows(
@@ -1314,18 +1350,19 @@ fc.show.rows(
 persons = (3, 36, 121)
 people = faces.batch(persons)
 lower = fc.masks.make("gfc_o6", 128, n=len(people), landmarks=people.landmarks)
-start = shipped.locate(people.image, lower)
+start = shipped.complete(people.image, lower).extras["landmarks"]
 template = faces.batch([80]).landmarks.expand_as(start)
 expressions = {
     "as predicted": start,
-    "smile": fc.show.edit_landmarks(start, smile=1),
-    "corners down": fc.show.edit_landmarks(start, smile=-1),
-    "mouth open": fc.show.edit_landmarks(start, mouth_open=0.6),
-    "like face 80": fc.show.expression_from(start, template),
+    "smile": fc.faces.edit_landmarks(start, smile=1),
+    "corners down": fc.faces.edit_landmarks(start, smile=-1),
+    "mouth open": fc.faces.edit_landmarks(start, mouth_open=0.6),
+    "like face 80": fc.faces.expression_from(start, template),
 }
 columns = {"the question": fc.show.masked(people.image, lower)}
 columns |= {
-    name: shipped.complete_with(people.image, lower, points).composite for name, points in expressions.items()
+    name: shipped.complete(people.image, lower, landmarks=points).composite
+    for name, points in expressions.items()
 }
 columns |= {"truth": people.image}
 fc.show.rows(
@@ -1345,8 +1382,8 @@ face = faces.batch([121])
 lower = fc.masks.make("gfc_o6", 128, landmarks=face.landmarks)
 editor = fc.show.LandmarkEditor(
     face.image,
-    shipped.locate(face.image, lower),
-    lambda points: shipped.complete_with(face.image, lower, points),
+    shipped.complete(face.image, lower).extras["landmarks"],
+    lambda points: shipped.complete(face.image, lower, landmarks=points),
     others={f"face {k}": faces.batch([k]).landmarks for k in (3, 36, 80)},
 )
 editor.expression = [0.8, 0.0, 0.0]  # what the sliders say: it begins with a smile
@@ -1556,7 +1593,7 @@ images = [
     fc.show.masked(photo.image, mouth)[0],
     fc.show.lines_on(fc.show.masked(photo.image, mouth), out.extras["landmarks"], photo.landmarks)[0],
     out.composite[0],
-    shipped.complete_with(photo.image, mouth, photo.landmarks).composite[0],
+    shipped.complete(photo.image, mouth, landmarks=photo.landmarks).composite[0],
     photo.image[0],
 ]
 fc.show.contact_sheet(
@@ -1605,7 +1642,7 @@ def disc(place, radius):
 
 
 some_points = faces.batch([3, 36]).landmarks
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     disc_map(some_points, 128, 2.0),
     lambda value: {
@@ -1657,7 +1694,7 @@ def largest(rows):
     return watch.most
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     attend_in_parts(query, values, 30),
     lambda value: {
@@ -1682,7 +1719,7 @@ def scrambled(features, seed):
 
 
 deep = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(4))
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     scrambled(deep, 0),
     lambda value: {
@@ -1713,7 +1750,7 @@ staying = [k for k in range(68) if k not in moving]
 
 
 def told(points):
-    return shipped.complete_with(two.image, hole, points).composite
+    return shipped.complete(two.image, hole, landmarks=points).composite
 
 
 def downwards(points):
@@ -1722,7 +1759,7 @@ def downwards(points):
     return ((points - two.landmarks)[:, 8] * down).sum(1)
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     open_mouth(two.landmarks, 4.0),
     lambda value: {

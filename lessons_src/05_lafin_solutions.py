@@ -23,8 +23,8 @@ seed = 0
 # %%
 import torch
 
-from facecomp_lib.nn import perceptual_loss, style_loss
-from facecomp_lib.papers.lafin import attend, landmark_map
+from facecomp_lib.nn import attend, perceptual_loss, style_loss
+from facecomp_lib.papers.lafin import landmark_map
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("lafin")
@@ -49,7 +49,7 @@ def disc(place, radius):
 
 
 some_points = faces.batch([3, 36]).landmarks
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "1",
     disc_map(some_points, 128, 2.0),
     lambda value: {
@@ -102,7 +102,7 @@ def largest(rows):
     return watch.most
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "2",
     attend_in_parts(query, values, 30),
     lambda value: {
@@ -129,7 +129,7 @@ def scrambled(features, seed):
 
 
 deep = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(4))
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "3",
     scrambled(deep, 0),
     lambda value: {
@@ -165,7 +165,7 @@ staying = [k for k in range(68) if k not in moving]
 
 
 def told(points):
-    return shipped.complete_with(two.image, hole, points).composite
+    return shipped.complete(two.image, hole, landmarks=points).composite
 
 
 def downwards(points):
@@ -174,7 +174,7 @@ def downwards(points):
     return ((points - two.landmarks)[:, 8] * down).sum(1)
 
 
-right = fc.show.verdict(
+right = fc.exercises.verdict(
     "4",
     open_mouth(two.landmarks, 4.0),
     lambda value: {

@@ -13,7 +13,6 @@ from PIL import Image
 import facecomp_lib as fc
 from data_scripts import gfc_models, lafin_detectors, lafin_models, lafin_photos, locating, train_lafin
 from facecomp_lib import evaluation
-from facecomp_lib.methods import checkpoints
 from facecomp_lib.papers import lafin
 from facecomp_lib.training.feed import Feed
 
@@ -98,7 +97,7 @@ def test_a_checkpoint_is_trained_measured_and_loads_again(few_fills, monkeypatch
     def train(folder, steps, *more):
         words = [tmp_path / folder, *ONE, "--steps", steps, "--limit", 4, "--out", tmp_path]
         assert run(train_lafin, monkeypatch, *words, "--results", tmp_path, *more) == 0
-        return checkpoints.load(tmp_path / "lafin-32.safetensors")
+        return fc.methods.load(tmp_path / "lafin-32.safetensors")
 
     train("first", 2)
     before = tmp_path / "first" / "generator" / "weights-inpaint.safetensors"
@@ -227,9 +226,9 @@ def test_true_landmarks_are_what_the_generator_gets_as_true_landmarks(tiny):
     method = fc.methods.build("lafin", size=32, width=1 / 8, perceptual=None).eval()
     batch = faces.batch(evaluation.protocol.drawn_faces(len(faces), 4, 0))
     scores = lafin_models.with_true_landmarks(method, faces, 4)
-    monkey = method.locate
+    find = locating.locator(method)
     method.predictor.forward = lambda x: batch.landmarks / 32  # an oracle
-    assert torch.allclose(monkey(batch.image, torch.ones(4, 1, 32, 32)), batch.landmarks, atol=1e-4)
+    assert torch.allclose(find(batch.image, torch.ones(4, 1, 32, 32)), batch.landmarks, atol=1e-4)
     same = evaluation.evaluate({"oracle": method}, faces, ["center"], ["psnr"], 4)
     assert scores.values("psnr", lafin_models.TRUE, "center") == pytest.approx(
         same.values("psnr", "oracle", "center"), rel=1e-4

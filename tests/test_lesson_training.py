@@ -39,9 +39,9 @@ def test_the_collagan_lesson_trains_under_papermill_with_the_given_parameters(tm
     assert list(stage["optimizers"]) == ["image_discriminator", "labels_discriminator", "generator"]
     assert stage["optimizers"]["generator"]["losses"] == {
         "image": 100,
-        "fool_image": 0.8,
+        "adversarial_image": 0.8,
         "labels": 200,
-        "fool_labels": 0.2,
+        "adversarial_labels": 0.2,
     }
     assert stage["masks"] == ["noise"] and card["config"]["concentrated"] is False
     (row,) = fc.training.collect(tmp_path).rows

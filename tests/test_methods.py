@@ -1,22 +1,28 @@
 """The method interface: registry, keyed random numbers, stages, completing, checkpoints."""
 
+import inspect
 import json
 
 import pytest
 import torch
 from torch import nn
 
-from facecomp_lib import masks, methods
+from facecomp_lib import faces, masks, methods
 from facecomp_lib.methods import (
     Method,
     OptimizerConfig,
     Stage,
     TrainBatch,
     base,
-    checkpoints,
+    loss_terms,
+    registry,
     sample_keys,
+    shipped,
     uniform,
 )
+
+for paper in methods.NAMES:
+    registry.find(paper)  # imported once: an import in a test would register in that test's classes only
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +46,13 @@ def define(name="dots", module=__name__):
         def stages(self, preset):
             return [Stage("paint", 1, {"painter": OptimizerConfig(("painter",), {"paint": 1.0})})]
 
-        def draw(self, sample, stage):
-            return {"raw": self.painter(sample.image)}
+        def forward_train(self, batch, stage):
+            return {"raw": self.painter(batch.image)}
 
-        def loss_paint(self, sample, drawn):
-            return (drawn["raw"] - sample.image).square().mean()
+        def loss_paint(self, batch, outputs):
+            return (outputs["raw"] - batch.image).square().mean()
 
-        def generate(self, image, mask, seed):
+        def predict(self, image, mask, *, seed=0, grey: float = 0.0):
             self.was_training = self.training
             self.saw = image
             noise = uniform(torch.tensor([seed]), image.shape[1:])
@@ -90,7 +96,7 @@ def test_seed_step_sample_and_salt_each_change_the_numbers():
 
 def test_known_values_of_the_generator_do_not_change_with_machine_or_version():
     # by hand: lowbias32(0) = 0, lowbias32(1) = 1753845952 (published with the mixer)
-    from facecomp_lib.methods.random import _mix
+    from facecomp_lib.utils.random import _mix
 
     assert _mix(torch.tensor([0, 1])).tolist() == [0, 1753845952]
 
@@ -175,11 +181,13 @@ def test_losses_are_found_by_name():
     method = build()
     from facecomp_lib.faces import FaceBatch
 
-    sample = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
-    drawn = method.draw(sample, method.stages("lesson")[0])
-    assert set(method.losses(sample, drawn, ["paint"])) == {"paint"}
+    batch = TrainBatch(FaceBatch(torch.rand(2, 3, 16, 16)), torch.ones(2, 1, 16, 16), torch.arange(2))
+    (stage,) = method.stages("lesson")
+    assert loss_terms(stage) == {"paint"}
+    outputs = method.forward_train(batch, stage)
+    assert set(method.losses(batch, outputs, ["paint"])) == {"paint"}
     with pytest.raises(ValueError, match="no loss 'pain'; it has paint"):
-        method.losses(sample, drawn, ["pain"])
+        method.losses(batch, outputs, ["pain"])
 
 
 def test_completing_runs_in_eval_mode_without_gradients_and_leaves_the_modes_as_they_were():
@@ -247,7 +255,7 @@ def test_a_checkpoint_comes_back_with_its_card(tmp_path):
     method = build(grey=0.25)
     method.discriminator.running_mean.fill_(2.0)
     path = methods.save(method, tmp_path / "dots-16", ["painter"], data="made up", steps=3)
-    again = checkpoints.load(path)
+    again = methods.load(path)
     assert again.config == method.config and not again.training
     assert torch.equal(again.painter.weight, method.painter.weight.half().float())
     assert again.discriminator.running_mean.eq(0).all()  # stayed at home
@@ -265,20 +273,72 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
 
     path.write_bytes(good_weights[:-5])
     with pytest.raises(ValueError, match="damaged"):
-        checkpoints.load(path)
+        methods.load(path)
     path.write_bytes(good_weights)
     card.write_text("{}")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text("[1")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
-        checkpoints.load(path)
+        methods.load(path)
     card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
     with pytest.raises(ValueError, match="does not fit.*discriminator"):
-        checkpoints.load(path)
+        methods.load(path)
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
-        checkpoints.load(path)
+        methods.load(path)
+
+
+def a_run(folder, *finished, stages=("first", "second")):
+    """What fit leaves: a config, and the weights after the finished stages."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    names = [{"name": stage} for stage in stages]
+    config = {"method": "dots", "config": {"size": 16, "grey": 0.5}, "stages": names}
+    (folder / "config.json").write_text(json.dumps(config))
+    for number, stage in enumerate(finished):
+        weights = {key: torch.full_like(v, number) for key, v in build().state_dict().items()}
+        save_file(weights, folder / f"weights-{stage}.safetensors")
+    return folder
+
+
+def test_of_a_run_the_last_finished_stage_counts_in_the_order_of_its_stages(tmp_path):
+    assert methods.load(a_run(tmp_path / "one", "first")).painter.weight.eq(0).all()
+    both = a_run(tmp_path / "both", "first", "second")
+    assert methods.load(both).painter.weight.eq(1).all()
+    assert methods.load(both / "weights-first.safetensors").painter.weight.eq(0).all()
+    swapped = a_run(tmp_path / "swapped", "a", "b", stages=("b", "a"))
+    assert methods.load(swapped).painter.weight.eq(0).all()
+
+
+def test_what_is_no_checkpoint_and_no_run_is_refused_in_a_sentence(tmp_path):
+    define()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty is no run: .* has a config.json"):
+        methods.load(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors is missing"):
+        methods.load(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="finished no stage yet"):
+        methods.load(a_run(tmp_path / "young"))
+    run = a_run(tmp_path / "run", "first")
+    (run / "weights-first.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="weights-first.safetensors is damaged"):
+        methods.load(run)
+    (run / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is damaged"):
+        methods.load(run)
+    (run / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="config.json is not the config of a run"):
+        methods.load(run)
+
+
+def test_photographs_and_checkpoints_agree_on_the_size():
+    sizes = [
+        inspect.signature(function).parameters["size"].default
+        for function in (methods.pretrained, faces.from_photo, faces.astronaut, masks.make)
+    ]
+    assert len(set(sizes)) == 1 and all(methods.pretrained(name).size == sizes[0] for name in methods.NAMES)
 
 
 def test_only_existing_networks_are_saved(tmp_path):
@@ -294,3 +354,31 @@ def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
         methods.pretrained("dots", "wide", 64)
     methods.save(methods.build("dots"), tmp_path / "dots-16", ["painter"])
     assert methods.pretrained("dots", size=16).card["method"] == "dots"
+
+
+# --------------------------------------------------------------------------------------------- stages by name
+
+
+def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
+    method = methods.build("collagan", size=32, width=0.125, tasks="is", regime="noise")
+    (stage,) = method.make_stages("together", steps=3, lr=0.01)
+    assert (stage.steps, stage.masks) == (3, ("noise",)) and "labels" in stage.optimizers["generator"].losses
+    (alone,) = method.make_stages("together", steps=3, adversarial=False)
+    assert {name: set(optimizer.losses) for name, optimizer in alone.optimizers.items()} == {
+        "generator": {"image", "labels"}
+    }
+    gfc = methods.build("gfc", size=32, width=0.125)
+    assert [stage.steps for stage in gfc.make_stages("curriculum", steps=(1, 2, 3))] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("nothing", {}, "no stage 'nothing': choose one of together"),
+        ("together", {"speed": 1}, "no option speed; it has tasks, steps"),
+        ("together", {}, "needs steps"),
+    ],
+)
+def test_a_stage_that_cannot_be_built_says_why(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        methods.build("collagan", size=32, width=0.125).make_stages(name, **options)

@@ -7,7 +7,15 @@ import torch
 from measure_help import need
 
 from facecomp_lib import weights
-from facecomp_lib.nn import best_vgg, full_precision, gram, perceptual_loss, style_loss, vgg, vgg_features
+from facecomp_lib.nn import (
+    best_vgg,
+    full_precision,
+    gram,
+    perceptual,
+    perceptual_loss,
+    style_loss,
+    vgg_features,
+)
 from facecomp_lib.weights.vgg import vgg_layers
 
 DEPTHS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions of each block
@@ -38,11 +46,11 @@ def networks():
 @pytest.fixture(params=["vgg16", "vgg19"])
 def name(request, networks, monkeypatch):
     """The name of a network, which has random weights as long as the test runs."""
-    vgg._layers.cache_clear()
+    perceptual._layers.cache_clear()
     for key, network in networks.items():
         monkeypatch.setattr(weights, f"{key}_features", lambda network=network: network)
     yield request.param
-    vgg._layers.cache_clear()
+    perceptual._layers.cache_clear()
 
 
 def by_hand(image, network, depths):
@@ -77,13 +85,13 @@ def test_layers_are_relu1_1_to_relu5_1(name, networks):
 
 def test_layers_are_relu1_1_to_relu5_1_with_the_weights_themselves():
     need("vgg16" if weights.available("vgg16") else "lpips_vgg")
-    vgg._layers.cache_clear()
+    perceptual._layers.cache_clear()
     check_layers("vgg16", weights.vgg16_features())
 
 
 def test_vgg19_with_the_weights_themselves():
     need("vgg19")
-    vgg._layers.cache_clear()
+    perceptual._layers.cache_clear()
     check_layers("vgg19", weights.vgg19_features())
 
 
@@ -93,7 +101,7 @@ def test_gradients_reach_the_image_and_no_weight(name):
     for one in features:
         (gradient,) = torch.autograd.grad(one.square().sum(), image, retain_graph=True)
         assert gradient.isfinite().all() and gradient.abs().sum() > 0
-    layers = vgg._layers(name, "cpu")
+    layers = perceptual._layers(name, "cpu")
     assert not any(weight.requires_grad for weight in layers.parameters())
     assert not any(module.training for module in layers.modules())
     with torch.no_grad():
@@ -142,7 +150,7 @@ def test_other_networks_are_refused(wrong):
 def test_missing_weights_are_named_with_what_to_do(wanted, tmp_path, monkeypatch):
     monkeypatch.setenv("FACECOMP_CACHE", str(tmp_path))
     monkeypatch.setenv("FACECOMP_OFFLINE", "1")
-    vgg._layers.cache_clear()
+    perceptual._layers.cache_clear()
     with pytest.raises(FileNotFoundError, match="vgg.*course.py setup|vgg.*put"):
         vgg_features(noise(1, 3, 16, 16), wanted)
 

@@ -249,11 +249,6 @@ def test_parsing_colours_differ_for_all_eyes(sight: str) -> None:
     assert distance.min() > 0.13
 
 
-def test_the_identity_flow_carries_the_mirror_image_as_it_is(faces: FaceBatch) -> None:
-    warped = show.mirror_warp(faces.image, faces.mirror_flow)
-    assert torch.allclose(warped, faces.image.flip(-1), atol=1e-4)
-
-
 def test_the_mirror_figure_is_grey_where_the_mirror_point_is_hidden(faces: FaceBatch) -> None:
     valid = faces.mirror_valid[:1].clone()
     valid[:, :, : SIZE // 2] = False
@@ -367,25 +362,6 @@ def test_turning_left_and_right_brings_other_sides_into_view() -> None:
         face = show.turntable(0, light, 0.55)[:, 50:110]
         other = slice(128 - side.stop, 128 - side.start)
         assert face[:, :, side].mean() > face[:, :, other].mean() + 0.05
-
-
-@pytest.mark.parametrize(
-    ("answer", "printed", "right"),
-    [
-        (None, ["exercise 1: not done yet"], False),
-        (4, ["[OK] exercise 1: it is even", "[OK] exercise 1: it is small"], True),
-        (104, ["[OK] exercise 1: it is even", "[--] exercise 1: it is small"], False),
-    ],
-)
-def test_a_verdict_names_what_holds(answer: int | None, printed: list[str], right: bool, capsys) -> None:
-    result = show.verdict("1", answer, lambda n: {"it is even": n % 2 == 0, "it is small": n < 100})
-    assert capsys.readouterr().out.splitlines() == printed
-    assert result is right
-
-
-def test_a_verdict_survives_an_answer_of_another_kind(capsys) -> None:
-    assert not show.verdict("2", "text", lambda tensor: {"it is large": tensor.sum() > 3})
-    assert capsys.readouterr().out.startswith("[--] exercise 2: the answer can be checked (AttributeError")
 
 
 def texts(sheet: show.Sheet) -> list[str]:

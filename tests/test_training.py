@@ -190,9 +190,9 @@ def test_a_stage_without_holes_shows_whole_faces(train, faces):
     class Looks(tiny_method.Tiny):
         name = ""
 
-        def draw(self, sample, stage):
+        def forward_train(self, sample, stage):
             masks.append(sample.mask)
-            return super().draw(sample, stage)
+            return super().forward_train(sample, stage)
 
     method = Looks()
     train(method, stages=[replace(method.stages("smoke")[0], steps=1, masks=())])
@@ -208,9 +208,9 @@ def test_what_a_sample_is_given_depends_on_seed_step_and_number_alone(train, tmp
     class Looks(tiny_method.Tiny):
         name = ""
 
-        def draw(self, sample, stage):
+        def forward_train(self, sample, stage):
             seen.setdefault(len(seen), sample.keys)
-            return super().draw(sample, stage)
+            return super().forward_train(sample, stage)
 
     method = Looks()
     first, second = method.stages("smoke")

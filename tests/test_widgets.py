@@ -16,7 +16,7 @@ import torch
 import traitlets
 from PIL import Image
 
-from facecomp_lib import classical, faces, masks, show
+from facecomp_lib import classical, faces, masks, nn, show
 from facecomp_lib.show.widgets import attention, flow, mask_painter
 from facecomp_lib.show.widgets.base import FOLDER, Explorer, levels, lossless
 
@@ -339,9 +339,9 @@ def test_colours_are_grey_where_the_flow_means_nothing() -> None:
 def test_the_way_begins_at_the_flipped_face_and_ends_at_the_warped_one(face: torch.Tensor) -> None:
     moved, valid = shifted(SIZE, SIZE, 1.5, 0.5), torch.ones(1, SIZE, SIZE, dtype=torch.bool)
     assert np.array_equal(levels(flow.carried(face, moved, valid, 0)), levels(face[0].flip(-1)))
-    whole = show.mirror_warp(face, moved)[0].permute(1, 2, 0).numpy()
+    whole = nn.mirror_warp(face, moved)[0].permute(1, 2, 0).numpy()
     assert np.allclose(flow.carried(face, moved, valid, 1), whole, atol=1e-5)
-    half = show.mirror_warp(face, shifted(SIZE, SIZE, 0.75, 0.25))[0].permute(1, 2, 0).numpy()
+    half = nn.mirror_warp(face, shifted(SIZE, SIZE, 0.75, 0.25))[0].permute(1, 2, 0).numpy()
     assert np.allclose(flow.carried(face, moved, valid, 0.5), half, atol=1e-5)
     hidden = flow.carried(face, moved, torch.zeros_like(valid), 1)
     assert np.allclose(hidden, 0.74)
@@ -422,114 +422,10 @@ def test_the_flow_figure_has_a_row_for_each_face() -> None:
     assert len(sheet.axes) == 2 * 6 and words(sheet).count("the face") == 1
 
 
-# ---- expressions -------------------------------------------------------------------------------------------
-
-AMOUNTS = ({"smile": 0.7}, {"smile": -1}, {"mouth_open": 0.5}, {"mouth_open": -0.5}, {"brow_raise": 1})
-CONCERNED = {
-    "smile": {*range(48, 68)},
-    "mouth_open": {*range(4, 13), *range(48, 68)},
-    "brow_raise": {*range(17, 27)},
-}
-
-
 @pytest.fixture(scope="module")
 def people() -> faces.FaceBatch:
     """A frontal, a turned and another frontal face."""
     return faces.embedded("test").batch([0, 3, 5])
-
-
-def turned(points: torch.Tensor, degrees: float, scale: float, shift: tuple[float, float]) -> torch.Tensor:
-    """Points [..., 2] after a similarity."""
-    angle = torch.deg2rad(torch.tensor(degrees, dtype=points.dtype))
-    matrix = torch.stack([torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])])
-    return scale * points @ matrix + torch.tensor(shift, dtype=points.dtype)
-
-
-def mirrored(points: torch.Tensor) -> torch.Tensor:
-    """The landmarks of the mirrored face, 128 px wide."""
-    return points[..., faces.LANDMARK_MIRROR.copy(), :] * torch.tensor([-1.0, 1]) + torch.tensor([127.0, 0])
-
-
-def test_no_edit_is_the_identity_bit_for_bit(people: faces.FaceBatch) -> None:
-    assert torch.equal(show.edit_landmarks(people.landmarks), people.landmarks)
-
-
-@pytest.mark.parametrize("amounts", AMOUNTS, ids=str)
-def test_only_the_parts_concerned_move(amounts: dict[str, float], people: faces.FaceBatch) -> None:
-    (name,) = amounts
-    talking = show.edit_landmarks(people.landmarks[:1], mouth_open=0.3)  # a closed mouth cannot be closed
-    moved = (show.edit_landmarks(talking, **amounts) != talking).any(-1)[0]
-    points = set(moved.nonzero().flatten().tolist())
-    assert points and points <= CONCERNED[name]
-
-
-@pytest.mark.parametrize("amounts", AMOUNTS, ids=str)
-def test_edits_turn_scale_and_mirror_with_the_face(
-    amounts: dict[str, float], people: faces.FaceBatch
-) -> None:
-    points = people.landmarks.double()
-    edited = show.edit_landmarks(points, **amounts)
-    assert torch.allclose(mirrored(edited), show.edit_landmarks(mirrored(points), **amounts), atol=1e-9)
-    way = (25.0, 3.0, (40.0, -7.0))
-    assert torch.allclose(
-        turned(edited, *way), show.edit_landmarks(turned(points, *way), **amounts), atol=1e-9
-    )
-
-
-def test_a_smile_goes_the_way_the_rendered_people_smile() -> None:
-    every = faces.embedded("train")
-    points = torch.from_numpy(every.column("landmarks")).double().reshape(-1, 68, 2)
-    right, left = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
-    size = (left - right).norm(dim=-1)[:, None, None]
-    upright = (points - ((left + right) / 2)[:, None]) / size  # aligned faces hardly tilt
-    frontal = torch.from_numpy(np.abs(every.column("pose")[:, 0]) < 10)
-    closed = upright[:, 66, 1] - upright[:, 62, 1] < 0.1
-    smiling = torch.from_numpy(every.column("smiling").astype(bool))
-    serious, happy = (upright[frontal & closed & who].mean(0) for who in (~smiling, smiling))
-    error = (show.edit_landmarks(serious, smile=0.75) - happy)[48:].norm(dim=-1)
-    assert error.mean() < 0.35 * (serious - happy)[48:].norm(dim=-1).mean()
-
-
-def test_a_mouth_opens_by_a_share_of_the_face_and_closes_completely(people: faces.FaceBatch) -> None:
-    def gap(points: torch.Tensor) -> float:
-        return float((points[0, 66] - points[0, 62]).norm())
-
-    face = people.landmarks[:1]
-    eyes = float((face[0, 36:42].mean(0) - face[0, 42:48].mean(0)).norm())
-    wide = show.edit_landmarks(face, mouth_open=1)
-    assert 0.3 * eyes < gap(wide) - gap(face) < 0.5 * eyes
-    assert gap(show.edit_landmarks(wide, mouth_open=-1)) < 0.02 * eyes
-    assert 0 < wide[0, 8, 1] - face[0, 8, 1] < wide[0, 66, 1] - face[0, 66, 1]  # the chin follows the lip
-
-
-@pytest.mark.parametrize("name", CONCERNED)
-def test_amounts_out_of_range_and_what_is_no_landmarks_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} goes from -1 to 1"):
-        show.edit_landmarks(torch.rand(68, 2), **{name: 1.5})
-    for wrong in (torch.rand(5, 2), torch.full((68, 2), torch.nan), torch.ones(68, 2).long(), [[0, 0]] * 68):
-        with pytest.raises(ValueError, match="Landmarks"):
-            show.edit_landmarks(wrong, **{name: 1})
-        with pytest.raises(ValueError, match="Landmarks"):
-            show.expression_from(torch.rand(68, 2), wrong)
-
-
-def test_a_faces_own_expression_changes_nothing_however_it_lies(people: faces.FaceBatch) -> None:
-    points = people.landmarks.double()
-    again = show.expression_from(points, turned(points, -30, 0.4, (5, 9)))
-    assert torch.allclose(again, points, atol=1e-9)
-
-
-def test_an_expression_is_carried_over_and_the_rest_of_the_face_stays(people: faces.FaceBatch) -> None:
-    mine, yours = people.landmarks[:1].double(), people.landmarks[2:].double()
-    happy = show.edit_landmarks(yours, smile=0.8, brow_raise=0.6)
-    neutral, copied = show.expression_from(mine, yours), show.expression_from(mine, happy)
-    wanted = show.edit_landmarks(neutral, smile=0.8, brow_raise=0.6)
-    brows_and_mouth = [*range(17, 27), *range(48, 68)]
-    error, change = (copied - wanted)[0, brows_and_mouth], (copied - neutral)[0, brows_and_mouth]
-    assert error.norm(dim=-1).mean() < 0.25 * change.norm(dim=-1).mean()
-    stays = [*range(17), *range(27, 36)]
-    assert torch.allclose(copied[0, stays], neutral[0, stays], atol=0.2)
-    assert torch.equal(copied[0, 27:36], mine[0, 27:36])
 
 
 # ---- landmarks under the hand ------------------------------------------------------------------------------
@@ -600,7 +496,7 @@ def test_a_slider_draws_only_when_it_rests_and_dragged_points_stay_dragged(peopl
     assert len(calls) == 2
     orders(widget, {"do": "edit", "expression": [0.5, 0, 0], "rest": True})
     assert len(calls) == 3 and widget.expression == [0.5, 0, 0]
-    wanted = show.edit_landmarks(people.landmarks[:1], smile=0.5)
+    wanted = faces.edit_landmarks(people.landmarks[:1], smile=0.5)
     wanted[0, 48, 0] -= 5
     assert torch.allclose(widget.landmarks, wanted, atol=1e-5) and torch.equal(calls[-1], widget.landmarks)
     orders(widget, {"do": "undo"})
@@ -617,7 +513,7 @@ def test_orders_that_come_again_are_carried_out_once(people: faces.FaceBatch) ->
 def test_the_expression_of_another_face_is_copied(people: faces.FaceBatch) -> None:
     widget = editor(people, others={"the other": people.landmarks[2]})
     orders(widget, {"do": "edit", "expression": [1, 0, 0], "rest": True}, {"do": "copy", "name": "the other"})
-    wanted = show.expression_from(people.landmarks[:1], people.landmarks[2:])
+    wanted = faces.expression_from(people.landmarks[:1], people.landmarks[2:])
     assert torch.allclose(widget.landmarks, wanted) and widget.expression == [0, 0, 0]
 
 
@@ -659,7 +555,7 @@ def test_landmarks_from_python_are_shown_and_others_refused(people: faces.FaceBa
 def test_an_expression_from_python_moves_the_sliders_and_the_points(people: faces.FaceBatch) -> None:
     widget = editor(people)
     widget.expression = [0.0, 1.0, 0.5]
-    wanted = show.edit_landmarks(people.landmarks[:1], mouth_open=1, brow_raise=0.5)
+    wanted = faces.edit_landmarks(people.landmarks[:1], mouth_open=1, brow_raise=0.5)
     assert torch.equal(widget.landmarks, wanted) and widget.undoable and "points moved" in widget.note
     for wrong in ([0.0, 2.0, 0.0], [0.0]):
         with pytest.raises(traitlets.TraitError):

@@ -271,13 +271,13 @@ def test_sliders_and_other_faces_change_the_expression(page: Any) -> None:
     editor.box.get_by_role("slider", name="mouth open").press("End")
     editor.says("points moved")
     same = "torch.allclose(editor.landmarks, {}, atol=1e-3)"
-    opened = same.format("show.edit_landmarks(people.landmarks[:1], mouth_open=1)")
+    opened = same.format("faces.edit_landmarks(people.landmarks[:1], mouth_open=1)")
     assert editor.python(opened) == "True"
     editor.box.get_by_role("button", name="Undo").click()
     editor.says("drawn in")
     editor.box.get_by_label("copy an expression").select_option("another")
     editor.says("points moved")
-    copied = same.format("show.expression_from(people.landmarks[:1], people.landmarks[1:])")
+    copied = same.format("faces.expression_from(people.landmarks[:1], people.landmarks[1:])")
     assert editor.python(copied) == "True"
     assert editor.box.locator("output").first.inner_text() == "0.00"
 

@@ -45,27 +45,27 @@ class Tiny(methods.Method):
             ),
         ]
 
-    def draw(self, sample, stage):
-        noise = sample.uniform(sample.image.shape[1:])
-        return {"raw": self.painter(torch.where(sample.mask > 0.5, sample.image, noise))}
+    def forward_train(self, batch, stage):
+        noise = batch.uniform(batch.image.shape[1:])
+        return {"raw": self.painter(torch.where(batch.mask > 0.5, batch.image, noise))}
 
-    def loss_reconstruction(self, sample, drawn):
-        return (drawn["raw"].float() - sample.image).square().mean()
+    def loss_reconstruction(self, batch, outputs):
+        return (outputs["raw"].float() - batch.image).square().mean()
 
-    def loss_gap(self, sample, drawn):
-        return (self.discriminator(drawn["raw"].detach()) - self.discriminator(sample.image)).float().mean()
+    def loss_gap(self, batch, outputs):
+        return (self.discriminator(outputs["raw"].detach()) - self.discriminator(batch.image)).float().mean()
 
-    def loss_penalty(self, sample, drawn):
-        share = sample.uniform((1, 1, 1), "between")
-        between = torch.lerp(sample.image, drawn["raw"].detach().float(), share)
+    def loss_penalty(self, batch, outputs):
+        share = batch.uniform((1, 1, 1), "between")
+        between = torch.lerp(batch.image, outputs["raw"].detach().float(), share)
         between.requires_grad_(True)
         (slope,) = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
-    def loss_adversarial(self, sample, drawn):
-        return -self.discriminator(drawn["raw"]).float().mean()
+    def loss_adversarial(self, batch, outputs):
+        return -self.discriminator(outputs["raw"]).float().mean()
 
-    def generate(self, image, mask, seed):
+    def predict(self, image, mask, *, seed=0):
         return self.painter(image), {}
 
 

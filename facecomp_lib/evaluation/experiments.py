@@ -27,7 +27,7 @@ from facecomp_lib.evaluation.protocol import (
 )
 from facecomp_lib.evaluation.recognition import face_embedding, recognition
 from facecomp_lib.masks.face import average
-from facecomp_lib.methods.random import sample_keys, uniform
+from facecomp_lib.utils.random import sample_keys, uniform
 
 __all__ = ["hole_sizes", "recognise"]
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from facecomp_lib.faces.dataset import FaceDataset as FaceDataset
     from facecomp_lib.faces.dataset import embedded as embedded
     from facecomp_lib.faces.dataset import folder as folder
+    from facecomp_lib.faces.expressions import edit_landmarks as edit_landmarks
+    from facecomp_lib.faces.expressions import expression_from as expression_from
     from facecomp_lib.faces.photo import Face as Face
     from facecomp_lib.faces.photo import astronaut as astronaut
     from facecomp_lib.faces.photo import from_photo as from_photo
@@ -33,6 +35,8 @@ _HOMES = {
     "folder": "dataset",
     "Augment": "augment",
     "Writer": "store",
+    "edit_landmarks": "expressions",
+    "expression_from": "expressions",
     "split_of": "splits",
     "Face": "photo",
     "from_photo": "photo",

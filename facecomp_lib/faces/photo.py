@@ -87,12 +87,12 @@ class Face:
         return _paste(self.photo, self.matrix, crop.clamp(0, 1).numpy(), hole, feather)
 
 
-def from_photo(source: Source, size: int = 256, landmarks: ArrayLike | None = None) -> Face:
+def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = None) -> Face:
     """Find the largest face of a photograph and align it like the course's faces.
 
     Args:
         source: a file name, a file's bytes, a PIL image or an array (see `read_image`).
-        size: side of the aligned image in pixels.
+        size: side of the aligned image in pixels; by default that of the checkpoints of the course.
         landmarks: ``[68, 2]`` in pixels of the upright photograph, iBUG order, if they are known; no detector
             is needed then.
 
@@ -151,7 +151,7 @@ def align(
     )
 
 
-def astronaut(size: int = 256) -> Face:
+def astronaut(size: int = 128) -> Face:
     """Eileen Collins' portrait (NASA, public domain; inside scikit-image), aligned by landmarks that we ship.
 
     Needs neither network nor detector.

@@ -1,4 +1,8 @@
-"""Checkpoints that travel with the course: float16 or 8-bit weights in safetensors, and a JSON card."""
+"""Trained methods on disk: float16 or 8-bit weights in safetensors, and a JSON card beside them.
+
+``save`` writes such a checkpoint; ``load`` reads one, or what ``fc.training.fit`` wrote; ``pretrained`` reads
+one that travels with the course.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from facecomp_lib.methods.base import Method
 from facecomp_lib.methods.eight_bit import pack, unpack
 from facecomp_lib.methods.registry import build, find
@@ -17,6 +23,7 @@ from facecomp_lib.utils.files import atomic_write, expand
 __all__ = ["load", "pretrained", "save"]
 
 FOLDER = Path(__file__).parent.parent / "pretrained"
+_ENDINGS = (".safetensors", ".json")
 
 
 def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method:
@@ -25,7 +32,7 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
     Args:
         name: one of ``fc.methods.NAMES``.
         variant: by default the paper's full model.
-        size: of its images in px.
+        size: side of its images, px; by default the one to which ``fc.faces.from_photo`` brings a photograph.
 
     Raises:
         ValueError: an unknown method, or a damaged or foreign checkpoint.
@@ -42,85 +49,142 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
 def save(
     method: Method,
     path: str | os.PathLike[str],
-    networks: Iterable[str],
+    networks: Iterable[str] | None = None,
     *,
     eight_bit: bool = False,
     **card: Any,
 ) -> Path:
-    """Write a checkpoint, ``PATH.safetensors`` and ``PATH.json``: equal runs give equal bytes of weights.
+    """Write a checkpoint, ``PATH.safetensors`` and ``PATH.json``: equal weights give equal bytes.
 
     Args:
         method: what to save.
         path: of the weights; the card lies beside them.
-        networks: names of those that ``complete`` needs; discriminators can stay at home.
-        eight_bit: store large weights in half the bytes of float16 (`eight_bit.pack`); for what travels
-            with the course.
+        networks: names of those to save, all by default; ``complete`` needs no discriminators.
+        eight_bit: store large weights in half the bytes of float16 (`eight_bit.pack`): for checkpoints that
+            travel with the course.
         card: what a reader should know: data, steps, seed, hardware, metrics.
+
+    Returns:
+        The path of the weights.
 
     Raises:
         ValueError: the method has no such network.
+        OSError: no room or no permission.
     """
     from safetensors.torch import save as to_bytes
 
-    path = expand(path).with_suffix(".safetensors")
-    wanted = tuple(networks)
-    if unknown := [network for network in wanted if network not in method.networks]:
+    path = _weights_file(expand(path))
+    chosen = tuple(method.networks if networks is None else networks)
+    if unknown := [network for network in chosen if network not in method.networks]:
         raise ValueError(f"{method.name} has no network {unknown}; it has {', '.join(method.networks)}.")
     weights = {
         key: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in method.state_dict().items()
-        if key.split(".")[0] in wanted
+        if key.split(".")[0] in chosen
     }
     data = to_bytes(pack(weights) if eight_bit else weights)
     content = {
         "method": method.name,
         "config": method.config,
-        "networks": wanted,
+        "networks": chosen,
         "sha256": hashlib.sha256(data).hexdigest(),
         **card,
     }
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     atomic_write(path, data)
-    atomic_write(path.with_suffix(".json"), json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(path.with_suffix(".json"), text)
     return path
 
 
 def load(path: str | os.PathLike[str]) -> Method:
-    """A method from a checkpoint that :func:`save` wrote.
+    """A method in eval mode, with the weights that :func:`save` or ``fc.training.fit`` wrote.
+
+    Args:
+        path: of a checkpoint (its weights or its card); or the folder of a run, for the weights after its
+            last finished stage; or ``RUN_DIR/weights-STAGE.safetensors``, for those after another one.
 
     Raises:
-        FileNotFoundError: no weights or no card there.
-        ValueError: the two do not belong together, or not to the method as it is defined now.
+        FileNotFoundError: no weights or no card there, or a run without a finished stage.
+        ValueError: damaged files, or weights that do not fit the method as it is defined now.
     """
-    from safetensors.torch import load as from_bytes
-
     path = expand(path)
-    card_path = path.with_suffix(".json")
-    for needed in (path, card_path):
+    if path.is_dir():
+        return _load_run(path)
+    weights, card = _weights_file(path), _weights_file(path).with_suffix(".json")
+    if weights.is_file() and not card.exists() and (weights.parent / "config.json").is_file():
+        return _load_run(weights.parent, weights)
+    for needed in (weights, card):
         if not needed.is_file():
             raise FileNotFoundError(
-                f"{needed} is missing: a checkpoint is a .safetensors file and its .json card."
+                f"{needed} is missing: a checkpoint is a .safetensors file and a .json card beside it."
             )
-    data = path.read_bytes()
+    content = _read_json(card, "not a checkpoint's card: fetch it again")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        name, config, networks, digest = (card[key] for key in ("method", "config", "networks", "sha256"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{card_path} is not a checkpoint's card: fetch it again.") from error
+        name, config, networks, digest = (content[key] for key in ("method", "config", "networks", "sha256"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{card} is not a checkpoint's card: fetch it again.") from error
+    data = weights.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError(f"{path} is damaged or not the file that its card describes: fetch it again.")
+        raise ValueError(f"{weights} is damaged or not the file that its card describes: fetch it again.")
     method = build(name, **config)
-    weights = {
-        key: value.float() if value.is_floating_point() else value
-        for key, value in unpack(from_bytes(data)).items()
+    _take(method, data, networks, weights)
+    method.card = content
+    return method.eval()
+
+
+def _load_run(folder: Path, weights: Path | None = None) -> Method:
+    """The method of a run, with the weights of its last finished stage or the given ones."""
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} is no run: the folder that fc.training.fit writes has a config.json."
+        )
+    config = _read_json(folder / "config.json", "damaged: train again in a fresh run_dir")
+    try:
+        files = [folder / f"weights-{stage['name']}.safetensors" for stage in config["stages"]]
+        name, options = config["method"], config["config"]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'config.json'} is not the config of a run.") from error
+    finished = [file for file in files if file.is_file()] if weights is None else [weights]
+    if not finished:
+        raise FileNotFoundError(f"The run in {folder} has finished no stage yet: go on with its training.")
+    method = build(name, **options)
+    _take(method, finished[-1].read_bytes(), method.networks, finished[-1])
+    if (folder / "card.json").is_file():
+        method.card = _read_json(folder / "card.json", "damaged: train again in a fresh run_dir")
+    return method.eval()
+
+
+def _take(method: Method, data: bytes, networks: Iterable[str], path: Path) -> None:
+    """Give some networks of a method their weights, all or none of them."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    try:
+        tensors = unpack(from_bytes(data))
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): fetch it again, or train again.") from error
+    weights: dict[str, Tensor] = {
+        key: value.float() if value.is_floating_point() else value for key, value in tensors.items()
     }
     own = method.state_dict()
-    wanted = {key: value.shape for key, value in own.items() if key.split(".")[0] in networks}
-    if wanted != {key: value.shape for key, value in weights.items()}:
-        odd = sorted(set(wanted) ^ set(weights)) or [k for k in wanted if wanted[k] != weights[k].shape]
+    needed = {key: value.shape for key, value in own.items() if key.split(".")[0] in set(networks)}
+    if needed != {key: value.shape for key, value in weights.items()}:
+        odd = sorted(set(needed) ^ set(weights)) or [k for k in needed if needed[k] != weights[k].shape]
         raise ValueError(
-            f"{path} does not fit the method {name!r} as it is defined now (first difference: {odd[0]}): "
-            "train it again, or restore the definition."
+            f"{path} does not fit the method {method.name!r} as it is defined now (first difference: "
+            f"{odd[0]}): train it again, or restore the definition."
         )
     method.load_state_dict({**own, **weights})
-    method.card = card
-    return method.eval()
+
+
+def _weights_file(path: Path) -> Path:
+    """``PATH.safetensors`` for a path with or without an ending."""
+    stem = path.name.removesuffix(path.suffix) if path.suffix in _ENDINGS else path.name
+    return path.with_name(f"{stem}.safetensors")
+
+
+def _read_json(path: Path, otherwise: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is {otherwise}.") from error

@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import Any
 
 from facecomp_lib.show.canvas import Sheet
-from facecomp_lib.show.exercises import verdict
 from facecomp_lib.show.figures import (
     balance,
     completion,
@@ -22,7 +21,6 @@ from facecomp_lib.show.labels import (
     labels,
     lines_on,
     mirror_flow,
-    mirror_warp,
     overlay_landmarks,
     overlay_parsing,
     points_on,
@@ -52,9 +50,8 @@ _LATER = {  # loaded when used: figures need no Jupyter
             "MaskPainter",
             "MethodSwitch",
         ),
-        "widgets",
+        "explore",
     ),
-    **dict.fromkeys(("edit_landmarks", "expression_from"), "widgets.expressions"),
 }
 
 __all__ = [
@@ -73,8 +70,6 @@ __all__ = [
     "contact_sheet",
     "curves",
     "duel",
-    "edit_landmarks",
-    "expression_from",
     "face_view",
     "gaussians",
     "gfc_plan",
@@ -86,7 +81,6 @@ __all__ = [
     "masked",
     "matrices",
     "mirror_flow",
-    "mirror_warp",
     "model_steps",
     "overlay_landmarks",
     "overlay_parsing",
@@ -101,7 +95,6 @@ __all__ = [
     "sweep",
     "training_figure",
     "turntable",
-    "verdict",
     "windows",
 ]
 

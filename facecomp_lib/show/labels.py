@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from facecomp_lib.faces.schema import PARSING, FaceBatch
+from facecomp_lib.nn.warping import mirror_warp
 from facecomp_lib.show.canvas import (
     INK,
     QUIET,
@@ -219,11 +220,6 @@ def _pixels(side: int) -> torch.Tensor:
     """(x, y) of each pixel, [side, side, 2]."""
     line = torch.arange(side, dtype=torch.float32)
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
-
-
-def mirror_warp(image: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """The flipped image [B, 3, H, W] carried onto the face by the flow [B, H, W, 2] (symmfc, Eq. 3-5)."""
-    return F.grid_sample(image.flip(-1), flow, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def mirror_flow(

@@ -67,16 +67,16 @@ class Turns:
         Raises:
             ValueError: a loss that is no scalar, or an optimizer whose losses have nothing to do with it.
         """
-        drawn = self._draw(sample)
+        outputs = self._forward(sample)
         found: dict[str, Tensor] = {}
-        for name, config in self.stage.optimizers.items():
+        for name, optimizer in self.stage.optimizers.items():
             self._free(name)
             with self.fabric.autocast():
-                terms = self.method.losses(sample, drawn, config.losses)
+                terms = self.method.losses(sample, outputs, optimizer.losses)
             found |= {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
-            objective = self._objective(name, config, terms)
-            if not self._sits_out(config, objective):
-                found[f"{name}.gradient"] = self._learn(name, config, objective)
+            objective = self._objective(name, optimizer, terms)
+            if not self._sits_out(optimizer, objective):
+                found[f"{name}.gradient"] = self._learn(name, optimizer, objective)
         if self.average is not None:
             self.average.update_parameters(self.drawers)
         together = self._mean(torch.stack(list(found.values())))
@@ -126,10 +126,10 @@ class Turns:
             kept = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
             self.average.load_state_dict(kept)
 
-    def _draw(self, sample: TrainBatch) -> dict[str, Tensor]:
+    def _forward(self, sample: TrainBatch) -> Any:
         self._free(self.last)
         with self.fabric.autocast():
-            return self.method.draw(sample, self.stage)
+            return self.method.forward_train(sample, self.stage)
 
     def _free(self, whose: str) -> None:
         """Let gradients reach this optimizer's networks alone."""

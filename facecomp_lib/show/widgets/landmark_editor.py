@@ -14,10 +14,10 @@ from ipywidgets.widgets.trait_types import CByteMemoryView
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
+from facecomp_lib.faces.expressions import edit_landmarks, expression_from
 from facecomp_lib.show.canvas import ImageLike, Sheet, cell_size, grid, put
 from facecomp_lib.show.labels import LANDMARK_GROUPS, LANDMARK_LINES, draw_landmarks
 from facecomp_lib.show.widgets.base import CELL, Explorer, lossless, one_face, script, sentence, shown_of
-from facecomp_lib.show.widgets.expressions import edit_landmarks, expression_from
 
 SLIDERS = ("smile", "mouth open", "brow raise")
 # first, last + 1: what is moved as a whole

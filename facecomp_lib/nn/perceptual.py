@@ -1,6 +1,6 @@
 """Features of a network that has seen ImageNet, and the two losses that compare images by them.
 
-Lesson 05 builds both losses; symmfc uses the first one, too. The networks come from ``fc.weights``.
+Lesson 05 builds both losses; oracle and symmfc use the first one, too. The networks come from ``fc.weights``.
 """
 
 from __future__ import annotations
