@@ -33,9 +33,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 ROOT = Path(__file__).resolve().parent
 LOG = ROOT / "runs" / "setup.log"
+LOCK = "requirements.lock"  # one version of everything; made by tools/lock.py
 NEEDED = 4e9  # bytes: with PyTorch's CPU build and all extras 2.8 GB, and pip needs room beside that
 EXTRAS = ("render", "test")
 EXTRAS_OF = {"test": ("render", "test")}
@@ -109,7 +112,9 @@ class Environment:
             python = shutil.which(named) or named
             prefix = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"], text=True)
         except (OSError, subprocess.CalledProcessError):
-            raise Trouble("FACECOMP_PYTHON is %r, which is no Python that runs." % named) from None
+            prefix = ""
+        if not prefix.strip():
+            raise Trouble("FACECOMP_PYTHON is %r, which is no Python that runs." % named)
         return cls(prefix.strip(), python, False)
 
     def version(self):
@@ -119,13 +124,29 @@ class Environment:
             answer = subprocess.run([str(self.python), "-c", probe], capture_output=True, text=True)
         except OSError:
             return None
-        return tuple(int(part) for part in answer.stdout.split()) if answer.returncode == 0 else None
+        numbers = answer.stdout.split()
+        if answer.returncode or len(numbers) != 2 or not all(number.isdigit() for number in numbers):
+            return None
+        return tuple(map(int, numbers))
+
+    def clone(self):
+        """The folder of the clone that is installed in it in editable form, or None."""
+        ask = "import importlib.metadata as m; print(m.distribution('facecomp').read_text('direct_url.json'))"
+        answer = subprocess.run(
+            [str(self.python), "-E", "-c", ask], capture_output=True, text=True, cwd=os.sep
+        )
+        try:
+            origin = json.loads(answer.stdout)
+            return Path(url2pathname(urlsplit(origin["url"]).path)) if "dir_info" in origin else None
+        except (ValueError, KeyError, TypeError):
+            return None
 
     def installed(self):
         """What the last completed set-up put in: {"pyproject": hash, "extras": [...]}, or {}."""
         try:
-            return json.loads(self.stamp.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            done = json.loads(self.stamp.read_text(encoding="utf-8"))
+            return done if set(done["extras"]) <= set(EXTRAS) else {}
+        except (OSError, ValueError, KeyError, TypeError):
             return {}
 
     def has(self, extras):
@@ -136,11 +157,15 @@ class Environment:
 
 def fingerprint():
     """What an installation depends on: the requirements, and where this clone lies (it is not copied)."""
-    return hashlib.sha256(str(ROOT).encode() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    files = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", LOCK))
+    return hashlib.sha256(str(ROOT).encode() + files).hexdigest()
 
 
 def prepare(environment, extras=()):
     """Bring the environment to what pyproject.toml says, with these extras; nothing to do if it is there.
+
+    Our own .venv gets the versions of requirements.lock; an environment that somebody else made keeps its own
+    as far as pyproject.toml allows them. One that belongs to another clone is refused.
 
     A stamp is written only after every step has succeeded: what failed or was interrupted is repaired by the
     next call. Callers at the same time wait for each other.
@@ -164,6 +189,8 @@ def _install(environment, extras):
         run_step("making %s with Python %d.%d" % (environment.folder.name, *sys.version_info[:2]), make)
     pip = [environment.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     pip += ["--progress-bar", "off"]
+    if environment.ours:
+        pip += ["-c", LOCK]
     course = "." + ("[%s]" % ",".join(extras) if extras else "")
     run_step("installing packages", [*pip, "-e", course], " (minutes the first time)" if fresh else "")
     names = json.loads(declared(r"^without-dependencies = (\[.*\])$")[0])
@@ -185,7 +212,18 @@ def needs_making(environment):
     if version is None:
         raise Trouble("FACECOMP_PYTHON is %s, which has no pip." % environment.python)
     check_python(version)
+    check_clone(environment)
     return False
+
+
+def check_clone(environment):
+    """Raise Trouble if the environment runs another clone's code: that clone would run ours afterwards."""
+    other = None if environment.ours else environment.clone()
+    if other and other.exists() and other.resolve() != ROOT:
+        raise Trouble(
+            "The environment of %s belongs to another clone of the course, %s. Unset FACECOMP_PYTHON to use "
+            "a fresh .venv here, or name the Python of another environment." % (environment.python, other)
+        )
 
 
 def check_space(free):

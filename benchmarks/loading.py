@@ -90,6 +90,7 @@ def main() -> None:
         loader = DataLoader(ordinary, batch_size=wish.batch, sampler=indices.tolist())
         image, landmarks, parsing = next(iter(loader))
         batch = cold.batch(indices)
+        assert batch.parsing is not None and batch.landmarks is not None
         assert torch.equal(parsing, batch.parsing) and torch.equal(landmarks, batch.landmarks)
         assert (image - batch.image).abs().max() <= 1 / 255, "the two do not load the same images"
         figures = {

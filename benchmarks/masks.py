@@ -57,11 +57,11 @@ def part(numbers: list[int]) -> Draw:
 def strokes(low: float, high: float) -> Draw:
     """Strokes are added until enough is missing, and all is begun anew if that is too much."""
 
-    def draw(random: np.random.Generator, size: int, _: np.ndarray) -> Image.Image:
+    def draw(random: np.random.Generator, size: int, landmarks: np.ndarray) -> Image.Image:
         image = Image.new("L", (size, size), 255)
         brush = ImageDraw.Draw(image)
         while (missing := np.mean(np.asarray(image) == 0)) <= low:
-            points = [tuple(random.random(2) * size)]
+            points: list[tuple[float, float]] = [tuple(random.random(2) * size)]
             width = int(random.integers(size // 20, size // 7))
             for _ in range(random.integers(1, 8)):
                 angle, length = random.random() * 2 * math.pi, random.random() * size / 4
@@ -70,7 +70,7 @@ def strokes(low: float, high: float) -> Draw:
             brush.line(points, fill=0, width=width)
             for x, y in points:
                 brush.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=0)
-        return image if missing < high else draw(random, size, _)
+        return image if missing < high else draw(random, size, landmarks)
 
     return draw
 
@@ -125,6 +125,7 @@ def main() -> None:
 
     pack = faces.embedded("test")
     landmarks = pack.batch(np.arange(wish.n) % len(pack)).landmarks
+    assert landmarks is not None
     landmarks = (landmarks + 0.5) * (wish.size / pack.size) - 0.5
     points = landmarks.numpy()
     print(f"{wish.n} masks of {wish.size} px; microseconds per mask")

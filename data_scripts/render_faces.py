@@ -52,7 +52,7 @@ def plan(counts, per_person):
     Args:
         counts: {split: number of images}. per_person: images of each person.
     """
-    wanted, people = dict(counts), {split: [] for split in SPLITS}
+    wanted, people = dict(counts), {split: list[tuple]() for split in SPLITS}
     shares = {split: counts[split] / max(sum(counts.values()), 1) for split in SPLITS}
     identity = 0
     while any(wanted.values()):
@@ -194,6 +194,7 @@ class _pool:
         return map if self.pool is None else self._map
 
     def _map(self, function, jobs):
+        assert self.pool is not None
         return self.pool.imap(function, jobs, chunksize=4)
 
     def __exit__(self, *_):

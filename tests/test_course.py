@@ -27,7 +27,8 @@ def clone(tmp_path, monkeypatch):
     `clone.steps` lists the steps that were run; `clone.fails` maps the beginning of a step's title to what it
     raises, or to the exception to raise.
     """
-    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    for name in ("pyproject.toml", course.LOCK):
+        (tmp_path / name).write_text((ROOT / name).read_text())
     monkeypatch.setattr(course, "ROOT", tmp_path)
     monkeypatch.setattr(course, "LOG", tmp_path / "runs" / "setup.log")
     monkeypatch.delenv("FACECOMP_PYTHON", raising=False)
@@ -36,9 +37,10 @@ def clone(tmp_path, monkeypatch):
 
 class Clone:
     def __init__(self, folder, monkeypatch):
-        self.folder, self.steps, self.fails, self.version = folder, [], {}, None
+        self.folder, self.steps, self.fails, self.version, self.other = folder, [], {}, None, None
         monkeypatch.setattr(course, "run_step", self.run_step)
         monkeypatch.setattr(course.Environment, "version", lambda _: self.version)
+        monkeypatch.setattr(course.Environment, "clone", lambda _: self.other)
 
     def run_step(self, title, command, remark=""):
         self.steps.append(" ".join([title, *map(str, command)]))
@@ -128,7 +130,7 @@ def test_help_names_every_command(capsys, arguments, code):
     assert all(f"course.py {command}" in shown for command in COMMANDS)
 
 
-@pytest.mark.parametrize("named", ["nowhere/python", "git"])
+@pytest.mark.parametrize("named", ["nowhere/python", "git", "true"])
 def test_a_named_python_that_is_none_is_refused(clone, monkeypatch, named):
     monkeypatch.setenv("FACECOMP_PYTHON", named)
     with pytest.raises(Trouble, match=f"FACECOMP_PYTHON is '{named}', which is no Python"):
@@ -144,6 +146,50 @@ def test_a_named_python_is_used_where_it_is(monkeypatch):
 def test_an_environments_python_is_asked_for_its_version(tmp_path):
     assert course.Environment(tmp_path, PYTHON, True).version() == sys.version_info[:2]
     assert course.Environment(tmp_path, tmp_path / "python", True).version() is None
+    assert course.Environment(tmp_path, "true", True).version() is None
+
+
+def test_an_environment_knows_the_clone_that_is_installed_in_it(tmp_path):
+    assert course.Environment(tmp_path, PYTHON, False).clone().joinpath("course.py").exists()
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "empty"], check=True)
+    python = tmp_path / "empty" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    assert course.Environment(tmp_path, python, False).clone() is None
+
+
+@pytest.fixture
+def shared(clone, tmp_path_factory, monkeypatch):
+    """A clone that is told to use an environment which somebody made elsewhere."""
+    folder = tmp_path_factory.mktemp("shared")
+    python = folder / "bin" / "python"
+    monkeypatch.setattr(course.Environment, "find", lambda: course.Environment(folder, python, False))
+    python.parent.mkdir()
+    python.touch()
+    clone.version = (3, 12)
+    return clone
+
+
+def test_an_environment_of_another_clone_is_refused_and_left_as_it_is(shared, tmp_path_factory):
+    shared.other = tmp_path_factory.mktemp("other")
+    with pytest.raises(Trouble, match=f"belongs to another clone of the course, {shared.other}. Unset"):
+        shared.prepare()
+    assert shared.steps == [] and course.Environment.find().installed() == {}
+
+
+def test_an_environment_of_this_clone_or_of_one_that_is_gone_is_used(shared):
+    shared.other = shared.folder
+    assert shared.prepare() == 2
+    shared.other = shared.folder / "gone"
+    assert shared.prepare("test") == 2
+
+
+def test_only_our_own_environment_is_held_to_the_lock(clone, shared):
+    shared.prepare()
+    assert "requirements.lock" not in " ".join(shared.steps)
+
+
+def test_our_own_environment_gets_the_locked_versions(clone):
+    clone.prepare()
+    assert all("-c requirements.lock" in step for step in clone.steps[1:]) and len(clone.steps) == 3
 
 
 # ---- what fails on the way ---------------------------------------------------------------------------------
@@ -203,11 +249,12 @@ def test_a_second_call_installs_nothing(clone):
     assert clone.prepare() == 0
 
 
-def test_another_pyproject_is_installed_into_the_same_environment(clone):
+def test_another_pyproject_or_lock_is_installed_into_the_same_environment(clone):
     clone.prepare()
-    with (clone.folder / "pyproject.toml").open("a") as file:
-        file.write("# another pin\n")
-    assert clone.prepare() == 2 and not any(step.startswith("making") for step in clone.steps)
+    for name in ("pyproject.toml", "requirements.lock"):
+        with (clone.folder / name).open("a") as file:
+            file.write("# another pin\n")
+        assert clone.prepare() == 2 and not any(step.startswith("making") for step in clone.steps)
 
 
 def test_a_clone_that_was_moved_is_installed_from_where_it_is_now(clone, monkeypatch):
@@ -245,9 +292,10 @@ def test_a_repair_that_fails_leaves_no_stamp_of_the_time_before(clone):
     assert course.Environment.find().installed() == {}
 
 
-def test_a_torn_stamp_counts_as_none(clone):
+@pytest.mark.parametrize("content", ['{"pyproj', "[]", "{}", '{"extras": null}', '{"extras": ["gpu"]}', "3"])
+def test_a_damaged_stamp_counts_as_none(clone, content):
     clone.prepare()
-    course.Environment.find().stamp.write_text('{"pyproj')
+    course.Environment.find().stamp.write_text(content)
     assert clone.prepare() == 2
 
 

@@ -13,11 +13,15 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tools import lock
+from tools.notebooks import Trouble
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 CONDA_NAMES = {"matplotlib-base": "matplotlib"}
+LOCKED = lock.read()
 FROM_PIP = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
 FROM_CONDA = dict((entry.split() + [""])[:2] for entry in CONDA["dependencies"] if isinstance(entry, str))
 
@@ -37,10 +41,12 @@ def test_every_conda_package_has_the_bounds_of_pyproject():
     assert shared == {name: wanted().get(name) for name in shared}
 
 
-def test_every_pin_is_repeated_for_conda():
-    pins = {name: bounds for name, bounds in wanted().items() if bounds.startswith("==")}
-    repeated = [Requirement(line) for line in FROM_PIP if not line.startswith("-")]
-    assert {canonicalize_name(each.name): str(each.specifier) for each in repeated} == pins
+def test_conda_gets_the_locked_torch_and_torchvision():
+    pins = [Requirement(line) for line in FROM_PIP if not line.startswith("-")]
+    assert {each.name for each in pins} == {"torch", "torchvision", "lpips"}
+    assert {each.name: str(each.specifier) for each in pins} == {
+        each.name: f"=={LOCKED[each.name]}" for each in pins
+    }
 
 
 def test_conda_takes_the_rest_from_pyproject():
@@ -49,8 +55,29 @@ def test_conda_takes_the_rest_from_pyproject():
     assert set(editable[0][1].split(",")) <= set(PROJECT["optional-dependencies"])
 
 
-def test_torch_and_torchvision_are_pinned_exactly():
-    assert {"torch", "torchvision", "lpips"} <= {name for name, bounds in wanted().items() if "==" in bounds}
+def test_the_lock_holds_every_dependency_in_a_version_that_pyproject_allows():
+    asked, alone = lock.requirements()
+    assert len(asked) > 30 and len(alone) == 1
+    outside = [
+        str(each) for each in asked + alone if LOCKED.get(canonicalize_name(each.name)) not in each.specifier
+    ]
+    assert outside == []
+
+
+def test_the_lock_is_sorted_names_each_package_once_and_leaves_one_systems_packages_out():
+    lines = [line for line in lock.LOCK.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    names = [line.split("==")[0] for line in lines]
+    assert names == sorted(set(names)) and names == list(map(canonicalize_name, names))
+    assert not any(name.startswith(lock.ONE_SYSTEM_ONLY) for name in names)
+    assert lock.text(LOCKED) == lock.LOCK.read_text(encoding="utf-8"), "write it with tools/lock.py"
+
+
+def test_the_lock_follows_what_packages_need():
+    found = lock.installed([Requirement("lpips")])
+    assert {"lpips", "torch", "torchvision", "numpy", "scipy", "tqdm", "sympy"} <= found.keys()
+    assert "pytest" not in found
+    with pytest.raises(Trouble, match="no-such-package is not installed here"):
+        lock.installed([Requirement("no-such-package")])
 
 
 def test_the_readme_tells_pip_users_what_is_installed_without_dependencies():

@@ -38,7 +38,7 @@ def part_of(module):
         return "tools"
     if names[0] != "facecomp_lib" or len(names) == 1:
         return None
-    return "weights" if names[1].startswith("_") else names[1]  # _fetch and the like are for weights alone
+    return names[1]
 
 
 def imported(source, module):

@@ -93,6 +93,16 @@ def test_notebooks_get_drawings_as_png_and_faces_as_jpeg_when_that_is_smaller() 
     assert metadata["image/jpeg"]["width"] == faces.css_size[0]
 
 
+def test_a_sheet_of_many_faces_is_stored_no_larger_than_it_is_shown() -> None:
+    faces = embedded("test", 128).batch(range(8)).image
+    sheet = show.contact_sheet(list(faces))
+    data, metadata = sheet._repr_mimebundle_()
+    assert list(metadata) == ["image/jpeg"]
+    shown = pixels(base64.b64decode(data["image/jpeg"]))
+    assert shown.shape[:2] == sheet.css_size[::-1]
+    assert np.abs(shown.astype(int) - pixels(sheet.png())[::2, ::2]).mean() < 3
+
+
 def test_a_drawing_in_few_colours_is_light_and_keeps_every_pixel() -> None:
     drawing = show.matrices({"M": torch.eye(4)})
     plain = drawing._bytes("png", canvas.CSS * canvas.DENSITY)
@@ -185,11 +195,11 @@ def test_each_face_has_its_own_points_and_those_outside_are_not_drawn(images: to
 
 def test_landmarks_as_lines_have_the_colour_of_their_part_and_lie_over_the_white_truth() -> None:
     real = embedded("test", 64).batch([36, 80])
-    images, points, side = real.image, real.landmarks, 16 * 64
+    images, points, side = real.image, real.landmarks, 256
     plain = F.interpolate(images[:2], size=(side, side), mode="bilinear").permute(0, 2, 3, 1)
     drawn = show.lines_on(images[:2], points, side=side)
     assert len(drawn) == 2 and drawn[0].shape == (side, side, 3) and drawn[0].dtype == np.uint8
-    place = (16 * points + 7.5).numpy()  # pixel x of the face has its centre at 16 x + 7.5
+    place = (4 * points + 1.5).numpy()  # pixel x of the face has its centre at 4 x + 1.5
     colours = np.array([to_rgb(colour) for *_, colour in LANDMARK_GROUPS])
     for face in range(2):
         part = (np.abs(drawn[face][..., None, :] / 255 - colours) < 0.01).all(-1)  # [side, side, group]
@@ -312,8 +322,11 @@ def test_the_explorer_offers_only_what_is_known(images: torch.Tensor) -> None:
 def test_a_widget_brings_its_static_twin(faces: FaceBatch) -> None:
     data, metadata = show.FaceExplorer(faces, twin_rows=1)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert base64.b64decode(data["image/png"]) == show.labels(faces[:1]).small_png()
-    assert metadata["image/png"]["width"] == show.labels(faces[:1]).css_size[0]
+    (kind,) = metadata
+    shown = pixels(base64.b64decode(data[kind]))
+    assert shown.shape[:2] == show.labels(faces[:1]).css_size[::-1], "no larger than it is shown"
+    assert np.abs(shown.astype(int) - pixels(show.labels(faces[:1]).png())[::2, ::2]).mean() < 10
+    assert metadata[kind]["width"] == show.labels(faces[:1]).css_size[0]
     assert (
         data["text/plain"]
         == "FaceExplorer(face, landmarks, parsing, mirror): run this cell to move the controls"

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 __all__ = ["MAX_MEGAPIXELS", "Source", "read_image"]
 
 MAX_MEGAPIXELS = 50
+# Pillow goes by content, and would start other programs for some kinds of file (Ghostscript for EPS).
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]"
 _Picture: TypeAlias = NDArray[np.uint8]
@@ -24,9 +26,9 @@ _Picture: TypeAlias = NDArray[np.uint8]
 def read_image(source: Source) -> _Picture:
     """Any image as uint8 RGB ``[H, W, 3]``, upright.
 
-    Files: whatever Pillow reads (grey, palette, CMYK, 16 bit, EXIF rotation), the first frame of several;
-    transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1]; ``[H, W]``, ``[H, W, 1]``,
-    ``[H, W, 3]`` or ``[H, W, 4]``.
+    Files: JPEG, PNG, WebP, TIFF and the other `FORMATS` (grey, palette, CMYK, 16 bit, EXIF rotation), the
+    first frame of several; transparency is laid over white. Arrays: uint8, uint16 or float in [0, 1];
+    ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]``.
 
     Raises:
         FileNotFoundError: no such file.
@@ -37,7 +39,7 @@ def read_image(source: Source) -> _Picture:
     if isinstance(source, Image.Image):
         return _decode(lambda: source.copy(), "The image")
     if isinstance(source, bytes):
-        return _decode(lambda: Image.open(io.BytesIO(source)), "The image")
+        return _decode(lambda: _open(io.BytesIO(source)), "The image")
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
             f"A photo is a file name, bytes, a PIL image or an array, not {type(source).__name__}."
@@ -47,7 +49,17 @@ def read_image(source: Source) -> _Picture:
         raise ValueError(f"{file} is a folder: name one image in it.")
     if not file.exists():
         raise FileNotFoundError(f"There is no file {file}: check the name and the folder.")
-    return _decode(lambda: Image.open(file), str(file))
+    return _decode(lambda: _open(file), str(file))
+
+
+def _open(source: Path | IO[bytes]) -> Image.Image:
+    """Recognise a file as one of FORMATS, as far as this Pillow was built with them."""
+    Image.init()
+    return Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+
+
+class _Refused(ValueError):
+    """Readable, but not what we take; the message is a sentence already."""
 
 
 def _decode(open_image: Callable[[], Image.Image], name: str) -> _Picture:
@@ -59,16 +71,18 @@ def _decode(open_image: Callable[[], Image.Image], name: str) -> _Picture:
             image = open_image()
         with image:
             if image.width * image.height > MAX_MEGAPIXELS * 1e6:
-                raise ValueError(f"{name} has {image.width} x {image.height} pixels; {limit}.")
+                raise _Refused(f"{name} has {image.width} x {image.height} pixels; {limit}.")
             image.load()
             return _rgb(ImageOps.exif_transpose(image), name)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is far too large; {limit}.") from error
     except UnidentifiedImageError as error:
         raise ValueError(
-            f"{name} is not an image that Pillow can read (JPEG, PNG, WebP, TIFF ...)."
+            f"{name} is not an image of a kind that is accepted (JPEG, PNG, WebP, TIFF ...)."
         ) from error
-    except (OSError, SyntaxError, EOFError) as error:  # SyntaxError is how Pillow reports a broken PNG
+    except _Refused:
+        raise
+    except Exception as error:  # damaged files leave Pillow's decoders by errors of any type
         raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
 
 
@@ -77,7 +91,7 @@ def _rgb(image: Image.Image, name: str) -> _Picture:
         numbers = np.asarray(image)
         if image.mode != "F":
             if numbers.min() < 0 or numbers.max() > 65535:
-                raise ValueError(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
+                raise _Refused(f"{name} holds integers beyond 16 bits: scale it to 8 or 16 bits first.")
             numbers = numbers.astype(np.uint16)
         return _from_array(numbers, name)
     image = _in_srgb(image)
@@ -110,17 +124,17 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
     layout = f"{array.dtype} {list(array.shape)}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
-        raise ValueError(f"{name} must be an image [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
+        raise _Refused(f"{name} must be an image [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
     if array.shape[0] * array.shape[1] > MAX_MEGAPIXELS * 1e6:
-        raise ValueError(f"{name} is larger than {MAX_MEGAPIXELS} megapixels ({layout}): shrink it first.")
+        raise _Refused(f"{name} is larger than {MAX_MEGAPIXELS} megapixels ({layout}): shrink it first.")
     if array.dtype == np.uint16:
         array = (array / 257.0).round().astype(np.uint8)
     elif np.issubdtype(array.dtype, np.floating):
         if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise ValueError(f"{name} holds floats that are not all in [0, 1]: scale it first.")
+            raise _Refused(f"{name} holds floats that are not all in [0, 1]: scale it first.")
         array = (array * 255.0).round().astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise ValueError(f"{name} must hold uint8, uint16, or floats in [0, 1], not {layout}.")
+        raise _Refused(f"{name} must hold uint8, uint16, or floats in [0, 1], not {layout}.")
     array = array[..., None] if array.ndim == 2 else array
     if array.shape[2] == 4:
         alpha = array[..., 3:] / 255.0

@@ -60,8 +60,8 @@ def save(
         method: what to save.
         path: of the weights; the card lies beside them.
         networks: names of those to save, all by default; ``complete`` needs no discriminators.
-        eight_bit: store large weights in half the bytes of float16 (`eight_bit.pack`); for what travels with
-            the course.
+        eight_bit: store large weights in half the bytes of float16 (`eight_bit.pack`): for checkpoints that
+            travel with the course.
         card: what a reader should know: data, steps, seed, hardware, metrics.
 
     Returns:
@@ -161,7 +161,7 @@ def _take(method: Method, data: bytes, networks: Iterable[str], path: Path) -> N
 
     try:
         tensors = unpack(from_bytes(data))
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): fetch it again, or train again.") from error
     weights: dict[str, Tensor] = {
         _current_name(key): value.float() if value.is_floating_point() else value

@@ -21,7 +21,8 @@ from PIL import Image
 
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
-HEAVY, COARSER = 50_000, 1.5  # a JPEG of so many bytes has fewer device pixels per CSS pixel
+HEAVY = 30_000  # bytes; a heavier JPEG has one device pixel per CSS pixel: no larger than it is shown
+QUALITY = 85
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
@@ -58,7 +59,7 @@ class Sheet(Figure):
         """The sheet as JPEG bytes: a third of the PNG's where it shows faces, more where it is a drawing.
 
         Colour at half resolution loses nothing of images that are enlarged by two. A sheet of so many faces
-        that it is heavy all the same has fewer pixels.
+        that it is heavy all the same has one device pixel per CSS pixel.
         """
         return _jpeg(_opened(self._bytes("tiff", CSS * DENSITY)))
 
@@ -88,18 +89,16 @@ def _opened(file: bytes) -> Image.Image:
 
 
 def _jpeg(full: Image.Image) -> bytes:
-    """A sheet drawn with DENSITY as JPEG bytes, scaled down where it is heavy."""
+    """Encode a sheet drawn with DENSITY as JPEG; a heavy one at the size at which it is shown."""
+    fine = _encoded(full, DENSITY)
+    return fine if len(fine) < HEAVY else _encoded(full.reduce(DENSITY), 1)
 
-    def encoded(image: Image.Image, density: float, quality: int) -> bytes:
-        buffer = io.BytesIO()
-        image.save(buffer, "jpeg", quality=quality, subsampling=2, dpi=(CSS * density, CSS * density))
-        return buffer.getvalue()
 
-    fine = encoded(full, DENSITY, quality=83)
-    if len(fine) < HEAVY:
-        return fine
-    width, height = (round(side * COARSER / DENSITY) for side in full.size)
-    return encoded(full.resize((width, height), Image.Resampling.BOX), COARSER, quality=77)
+def _encoded(pixels: Image.Image, density: float) -> bytes:
+    """JPEG bytes of a sheet that was drawn with so many device pixels per CSS pixel."""
+    buffer, dots = io.BytesIO(), (CSS * density, CSS * density)
+    pixels.save(buffer, "jpeg", quality=QUALITY, subsampling=2, dpi=dots, optimize=True, progressive=True)
+    return buffer.getvalue()
 
 
 def _light(png: bytes, most: int = 256) -> bytes:
@@ -121,6 +120,13 @@ def _light(png: bytes, most: int = 256) -> bytes:
     buffer = io.BytesIO()
     small.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
+
+
+def light_output(sheet: Sheet) -> tuple[dict, dict]:
+    """A sheet as notebook output at the size at which it is shown: PNG in 256 colours, or JPEG if smaller."""
+    png, jpeg = sheet.small_png(), _encoded(_opened(sheet._bytes("tiff", CSS)), 1)
+    kind, pixels = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
+    return output(sheet, kind, pixels)
 
 
 def output(sheet: Sheet, kind: str, image: bytes) -> tuple[dict, dict]:

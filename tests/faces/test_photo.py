@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -422,3 +423,36 @@ def test_the_largest_face_is_taken_and_the_detector_is_named(monkeypatch, portra
     face = fc.faces.from_photo(both, 128)
     assert face.detector == "dlib"
     assert colour_off(face.image, fc.faces.astronaut(128).image) < 0.01
+
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 8 8
+%%EndComments
+showpage
+%%EOF
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the stand-in for Ghostscript is a shell script")
+def test_no_other_program_is_started_for_a_image(tmp_path, monkeypatch):
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\nexit 1\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "holiday.jpg").write_bytes(POSTSCRIPT)
+    with pytest.raises(ValueError, match="holiday.jpg is not an image of a kind that is accepted"):
+        read_image(tmp_path / "holiday.jpg")
+    assert not (tmp_path / "started").exists()
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(["PNG", "TIFF", "GIF", "BMP", "WEBP", "JPEG", "PPM"]), st.data())
+def test_damaged_images_are_read_or_refused_in_a_sentence_that_names_them(kind, data):
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(768, dtype=np.uint32).astype(np.uint8).reshape(16, 16, 3)).save(buffer, kind)
+    content = bytearray(buffer.getvalue())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    try:
+        assert read_image(bytes(content)).dtype == np.uint8
+    except ValueError as error:
+        assert str(error).startswith("The image ")

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from facecomp_lib.completion import Completion
-from facecomp_lib.show.canvas import CSS, ImageLike, Sheet, cell_size, output, to_array
+from facecomp_lib.show.canvas import CSS, ImageLike, Sheet, cell_size, light_output, output, to_array
 from facecomp_lib.utils.checks import check_image
 
 FOLDER = Path(__file__).parent
@@ -77,9 +77,9 @@ class Explorer(anywidget.AnyWidget):
 
 
 def still(sheet: Sheet, shades: bool = False) -> tuple[dict, dict]:
-    """A twin as light notebook output: 256 colours, or JPEG for more `shades` than that."""
+    """A twin as light notebook output; JPEG in full colour for more `shades` than 256."""
     if not shades:
-        return output(sheet, "image/png", sheet.small_png())
+        return light_output(sheet)
     jpeg = sheet._bytes("jpeg", CSS, pil_kwargs={"quality": 88, "subsampling": 0})
     return output(sheet, "image/jpeg", jpeg)
 

@@ -13,7 +13,7 @@ import anywidget
 import traitlets
 
 from facecomp_lib.faces.schema import FaceBatch
-from facecomp_lib.show.canvas import ImageLike, Sheet, output
+from facecomp_lib.show.canvas import ImageLike, Sheet, light_output
 from facecomp_lib.show.figures import contact_sheet, sweep
 from facecomp_lib.show.labels import VIEWS, face_view, labels
 
@@ -129,7 +129,7 @@ class Panel(anywidget.AnyWidget):
         view = super()._repr_mimebundle_(**kwargs)
         data, metadata = view if isinstance(view, tuple) else (view or {}, {})
         sheet = self._static() if self._static else self._draw(self.positions)
-        twin, twin_metadata = output(sheet, "image/png", sheet.small_png())
+        twin, twin_metadata = light_output(sheet)
         return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
 
 
