@@ -149,7 +149,7 @@ def check_shape(
     """
     known = dict(lengths or {})
     right = Tensor if tensor else (Tensor, np.ndarray)
-    if isinstance(value, right) and _fits(list(value.shape), list(shape), lengths):
+    if isinstance(value, right) and _fits(value.shape, shape, {} if lengths is None else lengths):
         return
     expected = "[" + ", ".join(str(known.get(str(axis), axis)) for axis in shape) + "]"
     if not isinstance(value, right):
@@ -207,16 +207,17 @@ def shown(value: Any) -> str:
     return describe(value)
 
 
-def _fits(sides: list[int], axes: list[int | str], lengths: dict[str, int] | None) -> bool:
+def _fits(sides: Sequence[int], axes: Sequence[int | str], lengths: dict[str, int]) -> bool:
     """Whether these lengths are those of the axes; letters that are new get their length."""
-    lengths = {} if lengths is None else lengths
-    if axes[:1] == ["..."]:
+    if axes[0] == "...":
         axes = axes[1:]
         sides = sides[-len(axes) :]
-    return len(sides) == len(axes) and all(
-        side == (axis if isinstance(axis, int) else lengths.setdefault(axis, side))
-        for axis, side in zip(axes, sides, strict=True)
-    )
+    if len(sides) != len(axes):
+        return False
+    for axis, side in zip(axes, sides, strict=True):
+        if side != (lengths.setdefault(axis, side) if isinstance(axis, str) else axis):
+            return False
+    return True
 
 
 def _check_device(one_name: str, one: Tensor, other_name: str, other: Tensor) -> None:
