@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_finite",
     "check_image",
     "check_images_match",
+    "check_indices",
     "check_landmarks",
     "check_mask",
     "check_path",
@@ -169,6 +171,24 @@ def check_count(value: Any, least: int, name: str, most: float = math.inf) -> No
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= int(value) <= most:
         span = f"{least} or more" if most == math.inf else f"{least} ... {most}"
         raise ValueError(f"{name} must be a whole number, {span}, not {shown(value)}.")
+
+
+def check_indices(indices: Iterable[int] | Tensor, count: int) -> NDArray[np.int64]:
+    """Numbers of faces among ``count``, int64 ``[B]`` from 0 up; negative ones count from the end.
+
+    Raises:
+        ValueError: no flat list of whole numbers. IndexError: a number out of range.
+    """
+    if not isinstance(indices, (Tensor, np.ndarray)):
+        indices = list(indices)
+    chosen = np.asarray(indices)
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        raise ValueError("indices must be a flat list of whole numbers.")
+    chosen = chosen.astype(np.int64)
+    outside = chosen[(chosen < -count) | (chosen >= count)]
+    if outside.size:
+        raise IndexError(f"Face {outside[0]} of {count}: count from 0 to {count - 1}.")
+    return chosen % max(count, 1)
 
 
 def check_choice(value: Any, choices: Iterable[str], name: str) -> None:
