@@ -183,7 +183,7 @@ def test_the_script_prints_the_tables_that_it_saves(monkeypatch, capsys, tmp_pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--split", "nope"], "no split 'nope'"),
+        (["--split", "nope"], "Unknown split 'nope'"),
         (["--fills", "nope"], "Unknown fill 'nope'"),
         (["--holes", "nope"], "Unknown mask kinds"),
         (["--faces", "/nowhere"], "No prepared data set at /nowhere"),
