@@ -81,7 +81,7 @@ def main() -> None:
     cold = FaceDataset(store, wish.split, keep_bytes=0)
     warm = FaceDataset(store, wish.split)
     warm.batch(indices)
-    augment = Augment()
+    augment, photographic = Augment(), Augment.photographic()
     fields = [name for name, value in vars(warm[0]).items() if value is not None]
     print(f"{warm}; a batch of {wish.batch} holds {', '.join(fields)}")
 
@@ -98,6 +98,12 @@ def main() -> None:
             "cold: every image decoded": milliseconds(lambda: cold.batch(indices), wish.repeats),
             "warm: decoded before": milliseconds(lambda: warm.batch(indices), wish.repeats),
             "warm and augmented": milliseconds(lambda: warm.batch(indices, augment=augment), wish.repeats),
+            "the same, all of it by PyTorch": milliseconds(
+                lambda: augment(warm.batch(indices), index=indices), wish.repeats
+            ),
+            "warm and Augment.photographic()": milliseconds(
+                lambda: warm.batch(indices, augment=photographic), wish.repeats
+            ),
         }
     reference = next(iter(figures.values()))
     for name, figure in figures.items():

@@ -146,7 +146,7 @@ def test_what_is_no_size_or_width_is_refused_by_every_method(name, option, value
     [
         ({"steps": 0}, "at least 1 step"),
         ({"optimizers": {}}, "an optimizer"),
-        ({"masks": ("square",)}, "Unknown mask kinds"),
+        ({"masks": ("square",)}, "Unknown mask kind"),
         ({"ema": 1.0}, "ema"),
         ({"name": "a/b"}, "file names"),
         (

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facecomp_lib.faces.schema import PARSING
+from facecomp_lib.utils.checks import check_choice, check_count
 
 __all__ = ["IMAGE_FORMATS", "decode_flow", "decode_image", "decode_light", "decode_parsing", "encode_record"]
 
@@ -43,12 +44,7 @@ def encode_record(record: Mapping[str, Any], image_format: str = "webp", quality
     Raises:
         ValueError: a field has another shape or kind.
     """
-    if image_format not in IMAGE_FORMATS:
-        raise ValueError(
-            f"image_format {image_format!r} is unknown: choose one of {', '.join(IMAGE_FORMATS)}."
-        )
-    if not 1 <= quality <= 100:
-        raise ValueError(f"quality must lie in 1 ... 100, not {quality}.")
+    check_encoding(image_format, quality)
     image = np.asarray(record["image"])
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != image.shape[1] or image.shape[2] != 3:
         raise ValueError(f"image must be uint8 [S, S, 3] RGB, not {image.dtype} {list(image.shape)}.")
@@ -62,6 +58,12 @@ def encode_record(record: Mapping[str, Any], image_format: str = "webp", quality
     )
     encoded["light_ratio"] = None if light is None else _encode_light(np.asarray(light), size)
     return encoded
+
+
+def check_encoding(image_format: str, quality: int) -> None:
+    """Refuse a format or quality that images cannot be stored with."""
+    check_choice(image_format, IMAGE_FORMATS, "image_format")
+    check_count(quality, 1, "quality", 100)
 
 
 def decode_image(data: memoryview, stored: int, size: int) -> Pixels:

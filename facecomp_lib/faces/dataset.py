@@ -18,7 +18,7 @@ from facecomp_lib.faces.decoded import MAPS, DecodedBatch, DecodedFace, FaceCach
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.faces.splits import SPLITS
 from facecomp_lib.faces.store import Store
-from facecomp_lib.utils.checks import check_choice, check_count
+from facecomp_lib.utils.checks import check_choice, check_count, check_indices
 from facecomp_lib.utils.random import keyed_generator
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class FaceDataset:
             check_count(faces, 1, "the number of faces", len(self))
             chosen = np.sort(keyed_generator(seed, len(self)).permutation(len(self))[:faces])
         else:
-            chosen = _check_indices(faces, len(self))
+            chosen = check_indices(faces, len(self))
             check_count(len(chosen), 1, "the number of faces")
         own = None if self._own is None else (*self._own[:2], self._own[2][chosen])
         return self._copy(self._rows[chosen], own, subset=True)
@@ -230,7 +230,7 @@ class FaceDataset:
             ValueError: an image that cannot be decoded; the sentence names file and row. Or faces that have
                 an augmentation already (:meth:`with_augmentation`).
         """
-        numbers = keys = _check_indices(indices, len(self))
+        numbers = keys = check_indices(indices, len(self))
         if self._own is not None:
             if augment is not None:
                 raise ValueError("These faces are augmented once and for all: augment those of the data set.")
@@ -248,11 +248,8 @@ class FaceDataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process opens the files itself: memory maps do not travel.
-        limit = self._kept.limit
-        return _reopen, (
-            (self._store.folder, self.split, self.size, limit),
-            (self._rows, self._own, self._subset),
-        )
+        opened = (self._store.folder, self.split, self.size, self._kept.limit)
+        return _reopen, (opened, (self._rows, self._own, self._subset))
 
     def _known(self, name: str) -> bool:
         if name == "attributes" and not self.attribute_names:
@@ -284,20 +281,6 @@ def _rows_of(store: Store, split: str | None) -> NDArray[np.int64]:
     if not len(rows):
         raise ValueError(f"{store.folder} has no faces in the split {split!r}.")
     return rows
-
-
-def _check_indices(indices: Iterable[int] | Tensor, count: int) -> NDArray[np.int64]:
-    """Numbers of faces from 0 on, ``[B]``; negative ones count from the end."""
-    if not isinstance(indices, (Tensor, np.ndarray)):
-        indices = list(indices)
-    numbers = np.asarray(indices)
-    if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-        raise ValueError("indices must be a flat list of whole numbers.")
-    numbers = numbers.astype(np.int64)
-    outside = numbers[(numbers < -count) | (numbers >= count)]
-    if outside.size:
-        raise IndexError(f"Face {outside[0]} of {count}: count from 0 to {count - 1}.")
-    return numbers % max(count, 1)
 
 
 def _reopen(

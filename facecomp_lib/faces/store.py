@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from facecomp_lib.faces import codec
 from facecomp_lib.faces.splits import SPLITS
+from facecomp_lib.utils.checks import check_count, check_path
 from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Store", "Writer"]
@@ -92,7 +93,7 @@ class Writer:
             ``FaceDataset.version``.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: the folder holds something else, or a size, format or quality that cannot be.
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class Writer:
         quality: int = 88,
         **meta: object,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = check_path(folder, "folder")
+        check_count(size, 8, "size", 8192)
+        codec.check_encoding(image_format, quality)
         self.schema = arrow_schema(attribute_names, scalars)
         self._head: dict[str, Any] = {
             "format": FORMAT,
@@ -237,7 +240,7 @@ class Store:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = check_path(folder, "folder")
         if not (self.folder / META).is_file():
             raise FileNotFoundError(
                 f"No prepared data set at {self.folder} (no {META}): make one with "

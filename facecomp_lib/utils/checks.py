@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "check_finite",
     "check_image",
     "check_images_match",
+    "check_indices",
     "check_landmarks",
     "check_mask",
     "check_path",
@@ -149,7 +151,7 @@ def check_shape(
     """
     known = dict(lengths or {})
     right = Tensor if tensor else (Tensor, np.ndarray)
-    if isinstance(value, right) and _fits(list(value.shape), list(shape), lengths):
+    if isinstance(value, right) and _fits(value.shape, shape, {} if lengths is None else lengths):
         return
     expected = "[" + ", ".join(str(known.get(str(axis), axis)) for axis in shape) + "]"
     if not isinstance(value, right):
@@ -169,6 +171,24 @@ def check_count(value: Any, least: int, name: str, most: float = math.inf) -> No
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= int(value) <= most:
         span = f"{least} or more" if most == math.inf else f"{least} ... {most}"
         raise ValueError(f"{name} must be a whole number, {span}, not {shown(value)}.")
+
+
+def check_indices(indices: Iterable[int] | Tensor, count: int) -> NDArray[np.int64]:
+    """Numbers of faces among ``count``, int64 ``[B]`` from 0 up; negative ones count from the end.
+
+    Raises:
+        ValueError: no flat list of whole numbers. IndexError: a number out of range.
+    """
+    if not isinstance(indices, (Tensor, np.ndarray)):
+        indices = list(indices)
+    chosen = np.asarray(indices)
+    if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
+        raise ValueError("indices must be a flat list of whole numbers.")
+    chosen = chosen.astype(np.int64)
+    outside = chosen[(chosen < -count) | (chosen >= count)]
+    if outside.size:
+        raise IndexError(f"Face {outside[0]} of {count}: count from 0 to {count - 1}.")
+    return chosen % max(count, 1)
 
 
 def check_choice(value: Any, choices: Iterable[str], name: str) -> None:
@@ -207,16 +227,17 @@ def shown(value: Any) -> str:
     return describe(value)
 
 
-def _fits(sides: list[int], axes: list[int | str], lengths: dict[str, int] | None) -> bool:
+def _fits(sides: Sequence[int], axes: Sequence[int | str], lengths: dict[str, int]) -> bool:
     """Whether these lengths are those of the axes; letters that are new get their length."""
-    lengths = {} if lengths is None else lengths
-    if axes[:1] == ["..."]:
+    if axes[0] == "...":
         axes = axes[1:]
         sides = sides[-len(axes) :]
-    return len(sides) == len(axes) and all(
-        side == (axis if isinstance(axis, int) else lengths.setdefault(axis, side))
-        for axis, side in zip(axes, sides, strict=True)
-    )
+    if len(sides) != len(axes):
+        return False
+    for axis, side in zip(axes, sides, strict=True):
+        if side != (lengths.setdefault(axis, side) if isinstance(axis, str) else axis):
+            return False
+    return True
 
 
 def _check_device(one_name: str, one: Tensor, other_name: str, other: Tensor) -> None:

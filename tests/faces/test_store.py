@@ -281,3 +281,25 @@ def test_a_split_is_a_matter_of_the_person_alone():
     assert split_of(17) == split_of("17")
     with pytest.raises(ValueError, match="shares"):
         split_of("x", val=0.9, test=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"size": "a"}, "size must be a whole number, 8 ... 8192, not 'a'"),
+        ({"size": -1}, "size must be a whole number, 8 ... 8192, not -1"),
+        ({"image_format": "gif"}, "Unknown image_format 'gif': choose one of webp, jpeg, png"),
+        ({"quality": 0}, "quality must be a whole number, 1 ... 100, not 0"),
+    ],
+)
+def test_what_no_data_set_can_have_is_refused_before_anything_is_written(tmp_path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Writer(tmp_path / "set", "faces", **{"size": SIZE} | options)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_tilde_is_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    written = write(tmp_path / "set")
+    assert Store("~/set").folder == written
