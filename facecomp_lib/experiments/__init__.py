@@ -1,5 +1,4 @@
-"""Experiments: what the papers print, what was run here, what came out, and which claims of the papers
-hold."""
+"""Experiments: what the papers print, what was run here, what came out, and which claims hold."""
 
 from facecomp_lib.experiments.claims import Claim, claim
 from facecomp_lib.experiments.published import load_published, published
