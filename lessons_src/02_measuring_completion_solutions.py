@@ -162,17 +162,22 @@ for k in range(3):
 fc.show.rows(rows, ("input", *methods, "truth"))
 
 # %%
+import pandas as pd
+from IPython.display import display
+
 perceptual = ("lpips",) if fc.weights.available("lpips_alex") else ()
-comparison = fc.evaluation.Comparison(seed=seed)
+parts = []
 for name, images in fills.items():
-    wanted = ("psnr_hole", "ssim", *perceptual)
-    scores = fc.evaluation.score(images, many.image, middle, wanted)
+    found = fc.evaluation.score(images, many.image, middle, ("psnr_hole", "ssim", *perceptual))
     if fc.weights.available("dlib_embedding"):
         own = (images[:12], many.image[:12], many.landmarks[:12])
-        scores["identity"] = torch.full((len(many),), torch.nan)
-        scores["identity"][:12] = fc.evaluation.identity_distance(*own)
-    comparison.add(name, "center", scores)
-comparison
+        found["identity"] = torch.full((len(many),), torch.nan)
+        found["identity"][:12] = fc.evaluation.identity_distance(*own)
+    table = pd.DataFrame({key: values.double() for key, values in found.items()}).rename_axis("index")
+    parts.append(table.reset_index().melt("index", var_name="metric").assign(method=name, mask="center"))
+scores = pd.concat(parts).dropna()
+for metric in scores["metric"].unique():
+    display(fc.show.score_table(scores, metric, by="index"))
 
 # %% [markdown]
 # PSNR and SSIM prefer the average, which is blurred; LPIPS prefers the nearest face, which is sharp: section

@@ -62,7 +62,6 @@ from facecomp_lib.nn import discriminator_loss, generator_loss
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 faces = fc.faces.embedded("test")
 shipped = fc.methods.pretrained("gfc")  # trained for hours before you came; section 12 opens its card
@@ -1451,24 +1450,16 @@ ablation = fc.experiments.load("gfc/ablation")
 scores, how = ablation.scores, ablation.card
 print(f"{scores['seed'].nunique()} seeds, {how['steps']:,} steps each: {how['stages']}")
 print(f"{how['data']['faces']:,} faces of {how['data']['size']} px, {how['precision']}, {how['hardware'][0]}")
-paper = {
-    "ssim": """.798 .753 .782 .804 .824  .805 .763 .787 .808 .826  .723 .675 .708 .731 .759
-               .747 .701 .741 .759 .789  .751 .706 .732 .755 .784  .807 .764 .808 .824 .841""",
-    "psnr": """18.9 17.8 18.9 19.4 20.0  18.7 17.9 18.7 19.3 19.8  17.9 17.2 17.7 18.3 18.8
-               18.6 17.7 18.5 19.1 19.7  18.7 17.6 18.4 18.9 19.5  18.8 17.3 19.0 19.7 20.2""",
-    "identity": """.763 .775 .694 .602 .534  1.05 1.02 .894 .838 .752  .781 .693 .674 .571 .549
-                   .310 .307 .265 .238 .212  .344 .321 .297 .256 .231  .732 .714 .593 .576 .541""",
-}
 models = tuple(f"M{k}" for k in range(1, 6))
-printed = {key: np.array(text.split(), float).reshape(6, 5) for key, text in paper.items()}  # [hole, model]
-tables = {key: pd.DataFrame(table, occlusions, models) for key, table in printed.items()}
-theirs = pd.concat(
-    table.melt(ignore_index=False, var_name="method").rename_axis("mask").reset_index().assign(metric=key)
-    for key, table in tables.items()
-)
+theirs = fc.experiments.published("gfc").rename(columns={"row": "method", "column": "mask"})  # all its tables
+theirs = theirs[theirs["table"].isin(["1", "2", "3"])]
+theirs = theirs.assign(mask="gfc_" + theirs["mask"].str.lower())  # its O1 is our gfc_o1
+printed = theirs.pivot(index=["metric", "mask"], columns="method", values="value")
+printed.loc["psnr"]
 
 # %% [markdown]
-# The paper's tables 1 to 3 (19,962 photographs, 128 px) and ours (rendered faces, 64 px). Do not compare
+# The paper's tables 1 to 3 (19,962 photographs, 128 px; CE is the context encoder) and ours (rendered faces,
+# 64 px). Do not compare
 # decimals (lesson 02, section 12): compare the order within a row.
 
 # %%
@@ -1495,9 +1486,10 @@ beside("identity")
 # %%
 gains = {
     measure: [fc.experiments.claim("", scores, measure, name, "M1", occlusions) for name in models[1:]]
-    for measure in printed
+    for measure in ("ssim", "psnr", "identity")
 }
-fc.show.model_steps({key: (t.mean(0) - t.mean(0)[0]).tolist() for key, t in printed.items()}, gains, models)
+means = {measure: printed.loc[measure].mean()[list(models)] for measure in gains}
+fc.show.model_steps({key: (of[list(models)] - of["M1"]).tolist() for key, of in means.items()}, gains, models)
 
 # %% [markdown]
 # And claim by claim. An interval counts chance in the faces *and* in the seeds; a claim holds if zero lies
@@ -1507,10 +1499,10 @@ fc.show.model_steps({key: (t.mean(0) - t.mean(0)[0]).tolist() for key, t in prin
 # %%
 def mean_difference(measure, better, worse, rows=range(6)):
     """The paper's own difference, mean over some of the holes O1 to O6; None if it has none."""
-    if measure not in printed:
+    if measure not in printed.index.levels[0]:
         return None
-    table = printed[measure][list(rows)].mean(0)
-    return table[models.index(better)] - table[models.index(worse)]
+    table = printed.loc[measure].loc[[occlusions[k] for k in rows]].mean()
+    return table[better] - table[worse]
 
 
 eyes = (2, 3, 4)  # O3, O4, O5

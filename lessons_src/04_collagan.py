@@ -1109,23 +1109,10 @@ for hole, others in {"pattern": ("", " pattern"), "noise": ("", " noise")}.items
 print(f"{scores['seed'].nunique()} seeds, {how['steps']:,} steps each, data {how['data']}")
 models = ("gfc", "M_i", "M_id", "M_is", "M_isd", "M*_isd")
 occlusions = tuple(f"collagan_o{k}" for k in range(1, 7))
-paper = {
-    "ssim": """.906 .909 .940 .963 .963 .900  .908 .911 .940 .960 .961 .901  .917 .916 .945 .964 .965 .907
-               .914 .915 .943 .964 .964 .907  .917 .918 .945 .965 .966 .908  .924 .926 .952 .972 .972 .917""",
-    "psnr": """27.10 27.34 28.68 31.18 31.11 27.13  27.23 27.42 28.53 30.94 31.06 27.15
-               27.57 27.81 28.76 31.33 31.36 27.37  27.59 27.65 28.66 31.22 31.28 27.55
-               27.66 27.87 28.77 31.31 31.39 27.57  27.76 27.96 28.79 31.44 31.50 27.81""",
-}
-printed = {key: np.array(text.split(), float).reshape(6, 6) for key, text in paper.items()}  # [model, hole]
-
-
-def long_form(table, names, columns, metric):
-    """Printed numbers [method, column] as rows: method, mask, metric, value."""
-    frame = pd.DataFrame(table, names, columns).rename_axis("method").reset_index()
-    return frame.melt("method", var_name="mask").assign(metric=metric)
-
-
-theirs = pd.concat(long_form(table, models, occlusions, key) for key, table in printed.items())
+published = fc.experiments.published("collagan").rename(columns={"row": "method", "column": "mask"})
+theirs = published[published["table"] == "1"].replace({"method": {"GFC": "gfc"}})
+theirs = theirs.assign(mask="collagan_" + theirs["mask"].str.lower())  # its O1 is our collagan_o1
+printed = theirs.pivot(index=["metric", "method"], columns="mask", values="value")
 
 
 # %%
@@ -1155,17 +1142,13 @@ six_blocks = scores[scores["mask"] == "six blocks"]
 segmenters, locators = ("M_s", "M_is", "M_isd", "M*_isd"), ("M_d", "M_id", "M_isd", "M*_isd")
 
 
-table_2 = """93.7 94.1 94.2 94.1  74.2 74.6 75.0 75.2  72.3 72.8 73.8 73.5
-             70.7 71.9 72.2 72.7  70.0 70.3 71.2 71.2  90.5 90.9 90.9 91.0
-             68.1 67.2 68.3 67.9  64.2 66.5 66.8 66.7  81.4 82.1 82.8 82.4"""
-table_3 = """2.12 1.73 1.61 1.60  2.29 1.71 1.59 1.62  2.53 2.15 1.92 1.93
-             2.39 1.80 1.74 1.73  2.57 1.86 1.77 1.72"""
-for text, names, parts, key, scale in (
-    (table_2, segmenters, PARSING[1:10], "dice", 100),
-    (table_3, locators, POINTS, "landmark_error", 1),
+for number, names, parts, key in (
+    ("2", segmenters, PARSING[1:10], "dice"),
+    ("3", locators, POINTS, "landmark_error"),
 ):
-    numbers = np.array(text.split(), float).reshape(len(parts), 4).T / scale  # [model, part]
-    display(fc.show.score_table(long_form(numbers, names, parts, key), key, title="The paper"))
+    paper = published[published["table"] == number]
+    words = dict(zip(paper["mask"].unique(), parts, strict=False))  # its word for a part -> ours
+    display(fc.show.score_table(paper.replace({"mask": words}), key, title="The paper"))
     own = six_blocks[six_blocks["metric"].str.startswith(f"{key}_")]  # dice_nose and so on: a row per part
     part = own["metric"].str.removeprefix(f"{key}_").str.replace("_", " ")
     table = fc.show.score_table(
@@ -1178,29 +1161,33 @@ for text, names, parts, key, scale in (
 
 
 # %%
+averages = published[published["mask"] == "Average"]  # of tables 2 and 3
+paper = pd.concat([printed.mean(axis=1), averages.set_index(["metric", "method"])["value"]])
+
+
 def said(measure, better, worse):
-    """The paper's own difference, mean over the six holes."""
-    table = dict(zip(models, printed[measure].mean(1), strict=True))
-    return table[better] - table[worse]
+    """The paper's own difference, mean over the six holes; None if it has none."""
+    known = measure in paper.index.levels[0]
+    return paper[measure, better] - paper[measure, worse] if known else None
 
 
 statements = [
-    ("A second task helps: M_id over M_i", "psnr", "M_id", "M_i", said("psnr", "M_id", "M_i")),
-    ("... and M_is over M_i", "psnr", "M_is", "M_i", said("psnr", "M_is", "M_i")),
-    ("Three help more: M_isd over M_i", "psnr", "M_isd", "M_i", said("psnr", "M_isd", "M_i")),
-    ("The same by SSIM", "ssim", "M_isd", "M_i", said("ssim", "M_isd", "M_i")),
-    ("The same by LPIPS, which the paper did not know", "lpips", "M_isd", "M_i", None),
-    ("Concentrating helps: M*_isd over M_isd", "psnr", "M*_isd", "M_isd", said("psnr", "M*_isd", "M_isd")),
-    ("The same by SSIM", "ssim", "M*_isd", "M_isd", said("ssim", "M*_isd", "M_isd")),
-    ("The same by LPIPS, which the paper did not know", "lpips", "M*_isd", "M_isd", None),
-    ("All of it beats gfc", "psnr", "M*_isd", "gfc", said("psnr", "M*_isd", "gfc")),
-    ("Completing helps to segment: M_is over M_s", "dice", "M_is", "M_s", 0.006),
-    ("Completing helps to locate: M_id over M_d", "landmark_error", "M_id", "M_d", 1.85 - 2.38),
-    ("Three tasks locate better than two", "landmark_error", "M_isd", "M_id", 1.73 - 1.85),
+    ("A second task helps: M_id over M_i", "psnr", "M_id", "M_i"),
+    ("... and M_is over M_i", "psnr", "M_is", "M_i"),
+    ("Three help more: M_isd over M_i", "psnr", "M_isd", "M_i"),
+    ("The same by SSIM", "ssim", "M_isd", "M_i"),
+    ("The same by LPIPS, which the paper did not know", "lpips", "M_isd", "M_i"),
+    ("Concentrating helps: M*_isd over M_isd", "psnr", "M*_isd", "M_isd"),
+    ("The same by SSIM", "ssim", "M*_isd", "M_isd"),
+    ("The same by LPIPS, which the paper did not know", "lpips", "M*_isd", "M_isd"),
+    ("All of it beats gfc", "psnr", "M*_isd", "gfc"),
+    ("Completing helps to segment: M_is over M_s", "dice", "M_is", "M_s"),
+    ("Completing helps to locate: M_id over M_d", "landmark_error", "M_id", "M_d"),
+    ("Three tasks locate better than two", "landmark_error", "M_isd", "M_id"),
 ]
 claims = [
-    fc.experiments.claim(text, scores, measure, better, worse, occlusions, paper=difference)
-    for text, measure, better, worse, difference in statements
+    fc.experiments.claim(text, scores, measure, better, worse, occlusions, said(measure, better, worse))
+    for text, measure, better, worse in statements
 ]
 fc.show.claims_table(claims)
 
@@ -1211,7 +1198,8 @@ fc.show.forest_plot(claims)
 errors = scores[(scores["metric"] == "landmark_error") & scores["mask"].isin(occlusions)]
 error = errors.groupby(["variant", "seed"])["value"].mean().groupby("variant").mean()
 ratio = error["M_id"] / error["M_d"]
-print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {1.85 / 2.38:.2f}")
+theirs = paper["landmark_error", "M_id"] / paper["landmark_error", "M_d"]
+print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {theirs:.2f}")
 
 # %% [markdown]
 # What is left of the claims, at 3,000 steps and a quarter of the channels?
@@ -1231,7 +1219,7 @@ print(f"landmark error with inpainting, M_id / M_d: ours {ratio:.2f}, paper {1.8
 
 # %%
 places = ("left eye", "right eye", "upper face", "left half", "right half", "lower face")
-gained = printed["psnr"][models.index("M_isd")] - printed["psnr"][models.index("M_i")]
+gained = (printed.loc[("psnr", "M_isd")] - printed.loc[("psnr", "M_i")])[list(occlusions)]
 fc.show.claims_table(
     fc.experiments.claim(f"M_isd over M_i: {place}", scores, "psnr", "M_isd", "M_i", mask, paper=difference)
     for place, mask, difference in zip(places, occlusions, gained, strict=True)

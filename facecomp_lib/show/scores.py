@@ -114,11 +114,10 @@ def _claims(axes: Axes, panel: pd.DataFrame) -> None:
     axes.axvline(0, color=QUIET, linewidth=1)
     _plain(axes)
     axes.set_title(shown.label, loc="left", fontsize=TEXT + 1, color=INK, pad=5)
-    unit = f", {shown.unit}" if shown.unit else ""
-    words = "less, as claimed" if shown.sign < 0 else "more, as claimed"
-    axes.set_xlabel(
-        f"{words}{unit} →   bars: {INTERVAL}, open circle: the paper", fontsize=SMALL, color=QUIET, labelpad=3
-    )
+    unit = f"{shown.unit} " if shown.unit else ""
+    words = f"{unit}{'less' if shown.sign < 0 else 'more'}, as claimed →"
+    label = f"{words}   (bar: {INTERVAL}, circle: the paper)"
+    axes.set_xlabel(label, fontsize=SMALL, color=QUIET, labelpad=3)
 
 
 def _dot(
