@@ -578,7 +578,7 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """``[B, 3, size, size]`` in [0, 1] -> ``[B]``, the logit of 'real'."""
-        return self.layers(2 * image - 1).flatten().float()
+        return self.layers(2 * image - 1).flatten().float()  # [B]
 
 
 def discriminator_layer(inputs: int, outputs: int, kernel: int, stride: int, norm: bool) -> list[nn.Module]:
@@ -610,7 +610,7 @@ def hole_corner(mask: Tensor, side: int) -> Tensor:
         touched = missing.any(other).long()  # [B, length]
         first, last = touched.argmax(1), length - 1 - touched.flip(1).argmax(1)
         corners.append(((first + last + 1 - side) // 2).clamp(0, length - side))
-    return torch.stack(corners, 1)
+    return torch.stack(corners, 1)  # [B, 2]
 
 
 def crop(image: Tensor, corner: Tensor, side: int) -> Tensor:
@@ -618,8 +618,8 @@ def crop(image: Tensor, corner: Tensor, side: int) -> Tensor:
     steps = torch.arange(side, device=image.device)
     y = (corner[:, 0, None] + steps)[:, :, None]  # [B, side, 1]
     x = (corner[:, 1, None] + steps)[:, None, :]  # [B, 1, side]
-    one = torch.arange(len(image), device=image.device)[:, None, None]
-    return image.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)
+    one = torch.arange(len(image), device=image.device)[:, None, None]  # [B, 1, 1]
+    return image.permute(0, 2, 3, 1)[one, y, x].permute(0, 3, 1, 2)  # [B, C, side, side]
 
 
 # %%

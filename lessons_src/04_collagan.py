@@ -116,7 +116,7 @@ CHANNELS = {"i": 3, "s": len(PARSING), "d": len(POINTS)}  # of each task's outpu
 def five_points(landmarks: Tensor) -> Tensor:
     """CelebA's five of the 68 landmarks: ``[B, 68, 2]`` -> ``[B, 5, 2]``, (x, y) px, left as one sees it."""
     eyes = [landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)]
-    return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)
+    return torch.stack([*eyes, landmarks[:, 30], landmarks[:, 48], landmarks[:, 54]], 1)  # [B, 5, 2]
 
 
 def heat_maps(points: Tensor, size: int, sigma: float) -> Tensor:
@@ -124,7 +124,7 @@ def heat_maps(points: Tensor, size: int, sigma: float) -> Tensor:
     line = torch.arange(size, device=points.device)
     x = (line - points[..., 0, None]).square()  # [B, N, W]
     y = (line - points[..., 1, None]).square()  # [B, N, H]
-    return 2 * torch.exp(-(y[..., :, None] + x[..., None, :]) / (2 * sigma**2)) - 1
+    return 2 * torch.exp(-(y[..., :, None] + x[..., None, :]) / (2 * sigma**2)) - 1  # [B, N, H, W]
 
 
 def decode(heat: Tensor, sigma: float) -> Tensor:
@@ -138,20 +138,20 @@ def decode(heat: Tensor, sigma: float) -> Tensor:
     top, peak = warm.flatten(2).max(2)  # [B, N]
     reach = round(2.2 * sigma) + 1  # a Gaussian falls to a tenth at 2.15 sigma
     steps = torch.arange(-reach, reach + 1, device=heat.device)
-    row, column = (peak // width)[..., None], (peak % width)[..., None]
+    row, column = (peak // width)[..., None], (peak % width)[..., None]  # [B, N, 1]
     y, x = row + steps, column + steps  # [B, N, K]
     tall, wide = torch.minimum(row, height - 1 - row), torch.minimum(column, width - 1 - column)
-    there = (steps.abs() <= tall)[..., :, None] & (steps.abs() <= wide)[..., None, :]
+    there = (steps.abs() <= tall)[..., :, None] & (steps.abs() <= wide)[..., None, :]  # [B, N, K, K]
     place = y.clamp(0, height - 1)[..., :, None] * width + x.clamp(0, width - 1)[..., None, :]
     mass = warm.flatten(2).gather(2, place.flatten(2)).view(place.shape) - 0.1 * top[..., None, None]
     mass = mass.clamp(min=0) * there  # [B, N, K, K]
     total = mass.sum((2, 3)).clamp(min=1e-12)
-    return torch.stack([(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2)
+    return torch.stack([(mass.sum(2) * x).sum(2) / total, (mass.sum(3) * y).sum(2) / total], 2)  # [B, N, 2]
 
 
 def one_hot(labels: Tensor) -> Tensor:
     """Labels ``[B, H, W]`` -> ``[B, 11, H, W]``, 1 in the label's channel, -1 in the others."""
-    return 2 * F.one_hot(labels, len(PARSING)).movedim(3, 1).float() - 1
+    return 2 * F.one_hot(labels, len(PARSING)).movedim(3, 1).float() - 1  # [B, 11, H, W]
 
 
 # %% [markdown]
@@ -270,7 +270,7 @@ class Generator(nn.Module):
             kept.append(x)
         *skipped, x = kept
         for layer, skip in zip(self.decoder, reversed(skipped), strict=True):
-            x = torch.cat([layer(x), skip], 1)
+            x = torch.cat([layer(x), skip], 1)  # [B, 2 C, 2 H, 2 W]
         return x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -362,7 +362,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Damaged images ``[B, 3, S, S]``, outputs ``[B, C, S, S]`` -> logits ``[B, 1, S/32, S/32]``."""
-        return self.judge(self.layers(torch.cat([x, y], 1))).float()
+        return self.judge(self.layers(torch.cat([x, y], 1))).float()  # [B, 1, S / 32, S / 32]
 
 
 # %%

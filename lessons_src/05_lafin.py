@@ -51,12 +51,13 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 #| default_exp papers.lafin
 #| export
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from facecomp_lib.faces import Augment
 from facecomp_lib.methods import Method, OptimizerConfig, Stage, TrainBatch, loss_terms
@@ -218,7 +219,7 @@ class Predictor(nn.Module):
         ]
         with full_precision(x):  # bfloat16 has no digits for fractions of a pixel
             features = torch.cat(stages, 1).to(self.to_points.weight.dtype)  # [B, 320]
-            return self.to_points(features).unflatten(1, (68, 2))
+            return self.to_points(features).unflatten(1, (68, 2))  # [B, 68, 2]
 
 
 # %%
@@ -246,9 +247,12 @@ print(f"depthwise 3 x 3 in the trunk, if they were ordinary ones: {millions(squa
 #
 # L<sub>lmk</sub> = ‖L̂ − L‖²
 #
-# in pixels, summed over all points. Two depths are averaged: *where* is better known early, *what* late. (The
-# third stage sees what the second sees: nothing bends between them, so averaging first or last is the same.
-# The table prints it so, and we keep it.)
+# in pixels, summed over all points. Half of the faces that it learns from have no hole, as in the authors'
+# settings: it has to find landmarks that can be seen, too.
+#
+# Two depths are averaged: *where* is better known early, *what* late. (The third stage sees what the second
+# sees: nothing bends between them, so averaging first or last is the same. The table prints it so, and we
+# keep it.)
 #
 # ## 3. Points as an image
 #
@@ -404,14 +408,19 @@ for side in (64, 128, 256):
 # %%
 #| export
 class FusedResidual(nn.Module):
-    """A residual block with spectral norm that changes the number of channels."""
+    """A residual block with spectral norm that changes the number of channels.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    Args:
+        inputs, outputs: channels.
+        slope: of the leaky ReLUs.
+    """
+
+    def __init__(self, inputs: int, outputs: int, slope: float = 0.01) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(slope),
             spectral_norm(nn.Conv2d(inputs, outputs, 3, padding=1)),
-            nn.LeakyReLU(0.1),
+            nn.LeakyReLU(slope),
             spectral_norm(nn.Conv2d(outputs, outputs, 3, padding=1)),
         )
         self.shortcut = spectral_norm(nn.Conv2d(inputs, outputs, 1))
@@ -426,28 +435,31 @@ class LongShortAttention(nn.Module):
     Args:
         channels: of the features.
         long: also look at the encoder's features; the discriminator has no encoder.
+        legacy: as earlier checkpoints of this course were trained: spectral norm on the query, no bias, and a
+            slope of 0.1 where the features are fused.
     """
 
-    def __init__(self, channels: int, long: bool = True) -> None:
+    def __init__(self, channels: int, long: bool = True, legacy: bool = False) -> None:
         super().__init__()
-        self.to_query = spectral_norm(nn.Conv2d(channels, channels // 4, 1, bias=False))
+        to_query = nn.Conv2d(channels, channels // 4, 1, bias=not legacy)
+        self.to_query = spectral_norm(to_query) if legacy else to_query
         self.gamma = nn.Parameter(torch.zeros(1))
         if long:
             self.alpha = nn.Parameter(torch.zeros(1))
-            self.fuse = FusedResidual(2 * channels, channels)
+            self.fuse = FusedResidual(2 * channels, channels, 0.1 if legacy else 0.01)
 
     def query(self, x: Tensor) -> Tensor:
         """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
-        return self.to_query(x).flatten(2)
+        return self.to_query(x).flatten(2)  # [B, C / 4, H * W]
 
     def forward(self, x: Tensor, early: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         """Features ``[B, C, H, W]``, the encoder's of the same shape, and the mask ``[B, 1, H, W]`` of that
         size, 1 = known -> ``[B, C, H, W]``."""
         query = self.query(x)
         if early is None or mask is None:
-            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)
+            return x + self.gamma * attend(query, x.flatten(2)).view_as(x)  # [B, C, H, W]
         seen = attend(query, torch.cat([x, early], 1).flatten(2))  # one softmax, one product for both
-        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)
+        short, long = seen.unflatten(2, x.shape[2:]).chunk(2, 1)  # [B, C, H, W] each
         short = x + self.gamma * short
         long = (1 - mask) * self.alpha * long + mask * early
         return self.fuse(torch.cat([short, long], 1))
@@ -456,8 +468,26 @@ class LongShortAttention(nn.Module):
 # %% [markdown]
 # (`spectral_norm` divides a layer's weights, written as one matrix, by its largest singular value, found by a
 # step of power iteration per pass: a 1 x 1 convolution can then make no vector longer, larger ones not by
-# much. It keeps discriminators calm. That queries have it, too, is ours: their products go into a softmax as
-# they are.)
+# much. It keeps discriminators calm. The query has none, as in the authors' code: its products go into a
+# softmax, and the longer the queries, the sharper that is.)
+#
+# All these layers begin small, as in the authors' code, with weights from N(0, 0.02):
+
+
+# %%
+#| export
+def init_normal(module: nn.Module) -> None:
+    """Draw a convolution's weights from N(0, 0.02) and set its bias to 0; ``network.apply(init_normal)``.
+
+    Spectral norm divides by the size of the weights, so layers under it stay as they are.
+    """
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not is_parametrized(module):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+# %% [markdown]
 #
 # Written out with two products, as in the formulas, and compared:
 
@@ -534,23 +564,31 @@ class Generator(nn.Module):
         attention: with the long-short-term attention layer; without, the residual blocks' output goes on as
             it is.
         mask_skips: skip connections carry known places only, as in the authors' code.
+        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True, mask_skips: bool = True) -> None:
+    def __init__(
+        self,
+        width: float = 1.0,
+        attention: bool = True,
+        mask_skips: bool = True,
+        legacy_attention: bool = False,
+    ) -> None:
         super().__init__()
         a, b, c = (round(width * channels) for channels in (64, 128, 256))
         self.mask_skips = mask_skips
         self.e1, self.e2, self.e3 = conv(4, a, 7, border="reflect"), conv(a, b, 4, 2), conv(b, c, 4, 2)
         self.middle = nn.Sequential(*(Residual(c) for _ in range(7)))
-        self.attention = LongShortAttention(c) if attention else None
+        self.attention = LongShortAttention(c, legacy=legacy_attention) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
         self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
+        self.apply(init_normal)
 
     def forward(self, x: Tensor, points: Tensor, mask: Tensor) -> Tensor:
         """Image ``[B, 3, S, S]`` from -1 to 1, 0 where missing, landmark map and mask ``[B, 1, S, S]`` ->
         ``[B, 3, S, S]`` from -1 to 1; 4 divides S."""
-        first = self.e1(torch.cat([x, points], 1))
+        first = self.e1(torch.cat([x, points], 1))  # [B, 64, S, S]
         second = self.e2(first)
         early = self.e3(second)
         deep = self.middle(early)
@@ -559,8 +597,8 @@ class Generator(nn.Module):
             deep = self.attention(deep, early, quarter)
         if self.mask_skips:
             first, second = first * mask, second * half
-        y = self.join1(torch.cat([self.d1(deep), second], 1))
-        y = self.join2(torch.cat([self.d2(y), first], 1))
+        y = self.join1(torch.cat([self.d1(deep), second], 1))  # [B, 256, S / 2, S / 2]
+        y = self.join2(torch.cat([self.d2(y), first], 1))  # [B, 128, S, S]
         return torch.tanh(self.to_image(y))
 
 
@@ -615,9 +653,10 @@ class Discriminator(nn.Module):
     Args:
         width: multiplier of all channel numbers.
         attention: short-term attention after the second convolution.
+        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True, legacy_attention: bool = False) -> None:
         super().__init__()
         wide = [4, *(round(width * c) for c in (64, 128, 256, 512)), 1]
         layers: list[nn.Module] = []
@@ -627,8 +666,9 @@ class Discriminator(nn.Module):
             if k < 4:
                 layers.append(nn.LeakyReLU(0.2))
             if k == 1 and attention:
-                layers.append(LongShortAttention(outputs, long=False))
+                layers.append(LongShortAttention(outputs, long=False, legacy=legacy_attention))
         self.layers = nn.Sequential(*layers)
+        self.apply(init_normal)
 
     def forward(self, image: Tensor, points: Tensor) -> Tensor:
         """``[B, 3, S, S]`` from -1 to 1, landmark map ``[B, 1, S, S]`` -> from 0 to 1, 30 x 30 of 256 px."""
@@ -802,6 +842,7 @@ class LaFIn(Method):
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
         dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
+        legacy_attention: of :class:`LongShortAttention`.
 
     Raises:
         ValueError: a size, a perceptual network or a dot that does not exist.
@@ -818,11 +859,12 @@ class LaFIn(Method):
         perceptual: str | None = "best",
         predictor_width: float | None = None,
         dot: int = 1,
+        legacy_attention: bool = False,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width, dot=dot,
+            predictor_width=predictor_width, dot=dot, legacy_attention=legacy_attention,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
@@ -831,8 +873,8 @@ class LaFIn(Method):
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
-        self.generator = Generator(width, attention)
-        self.discriminator = Discriminator(width, attention)
+        self.generator = Generator(width, attention, legacy_attention=legacy_attention)
+        self.discriminator = Discriminator(width, attention, legacy_attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
@@ -902,8 +944,10 @@ class LaFIn(Method):
         return [[depth[k] for depth in half] for k in range(len(ours)) for half in halves]
 
     def loss_landmarks(self, batch: TrainBatch, outputs: object) -> Tensor:
-        """Eq. 1: squared distance in px, sum over the points."""
-        return self.landmark_loss(self.network_input(batch.image, batch.mask), batch)
+        """Eq. 1: squared distance in px, sum over the points; every other face is undamaged, by chance."""
+        damaged = batch.uniform((1, 1, 1), "damaged") < 0.5  # [B, 1, 1, 1]
+        x = self.network_input(batch.image, torch.where(damaged, batch.mask, 1.0))
+        return self.landmark_loss(x, batch)
 
     def loss_detect(self, batch: TrainBatch, outputs: object) -> Tensor:
         """Eq. 1 for undamaged faces: a landmark detector."""
@@ -969,7 +1013,7 @@ class LaFIn(Method):
         return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 
     @torch.no_grad()
-    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Tensor) -> dict[str, Tensor]:
+    def attention_maps(self, image: Tensor, mask: Tensor, **conditions: Any) -> dict[str, Tensor]:
         """Where each position of the generator's attention layer looks: the weights that its pass used.
 
         Args:
@@ -1000,7 +1044,7 @@ class LaFIn(Method):
 
 
 def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
-    """The landmark predictor learns from damaged faces."""
+    """The landmark predictor learns from damaged faces, and as many undamaged ones."""
     learner = OptimizerConfig(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 

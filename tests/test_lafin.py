@@ -246,6 +246,11 @@ def layer_and_features(long=True):
     return layer, deep, early, mask
 
 
+def by_hand_query(layer, deep):
+    """Of one face: features ``[C, H, W]`` -> ``[C / 4, H * W]``."""
+    return layer.to_query.weight.flatten(1) @ deep.flatten(1) + layer.to_query.bias[:, None]
+
+
 def test_in_the_beginning_nothing_is_looked_at():
     layer, deep, early, mask = layer_and_features()
     assert layer.gamma.item() == layer.alpha.item() == 0
@@ -259,9 +264,10 @@ def test_short_and_long_term_by_loop():
     with torch.no_grad():
         layer.gamma.fill_(0.5)
         layer.alpha.fill_(-2.0)
+        layer.to_query.bias.normal_(0, 0.1)
         found = layer(deep, early, mask)
         for face in range(2):
-            query = layer.to_query.weight.flatten(1) @ deep[face].flatten(1)  # one matrix, from the deep ones
+            query = by_hand_query(layer, deep[face])  # one matrix, from the deep ones
             short = 0.5 * by_loop(query, deep[face].flatten(1))[1].view(16, 5, 6) + deep[face]
             looked = by_loop(query, early[face].flatten(1))[1].view(16, 5, 6)
             long = torch.where(mask[face] > 0.5, early[face], -2 * looked)
@@ -274,8 +280,7 @@ def test_the_discriminators_attention_is_the_short_term_alone():
     assert [name for name, _ in layer.named_parameters() if "query" not in name] == ["gamma"]
     with torch.no_grad():
         layer.gamma.fill_(0.5)
-        query = layer.to_query.weight.flatten(1) @ deep.flatten(2)
-        seen = [by_loop(q, x)[1] for q, x in zip(query, deep.flatten(2), strict=True)]
+        seen = [by_loop(by_hand_query(layer, face), face.flatten(1))[1] for face in deep]
         wanted = deep + 0.5 * torch.stack(seen).view_as(deep)
         assert torch.allclose(layer(deep), wanted, atol=1e-5)
 
@@ -283,8 +288,8 @@ def test_the_discriminators_attention_is_the_short_term_alone():
 def test_the_fusing_block_by_hand():
     block, x = lafin.FusedResidual(8, 4).eval(), noise(2, 8, 5, 5)
     _, first, _, second = block.layers
-    y = F.conv2d(F.leaky_relu(x, 0.1), first.weight, first.bias, padding=1)
-    y = F.conv2d(F.leaky_relu(y, 0.1), second.weight, second.bias, padding=1)
+    y = F.conv2d(F.leaky_relu(x, 0.01), first.weight, first.bias, padding=1)
+    y = F.conv2d(F.leaky_relu(y, 0.01), second.weight, second.bias, padding=1)
     assert block.shortcut.kernel_size == (1, 1) and first.kernel_size == second.kernel_size == (3, 3)
     assert torch.allclose(block(x), y + F.conv2d(x, block.shortcut.weight, block.shortcut.bias), atol=1e-5)
 
@@ -293,10 +298,12 @@ def convolutions(network):
     return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
 
 
-def test_spectral_norm_is_on_the_discriminator_and_on_attention_alone():
+def test_spectral_norm_is_on_the_discriminator_and_on_what_fuses_but_on_no_query():
     method = build()
-    normed = convolutions(method.discriminator) + convolutions(method.generator.attention)
-    assert len(normed) == 5 + 1 + 1 + 3
+    queries = [method.generator.attention.to_query, method.discriminator.layers[4].to_query]
+    normed = [layer for layer in convolutions(method.discriminator) if layer is not queries[1]]
+    normed += convolutions(method.generator.attention.fuse)
+    assert len(normed) == 5 + 3 and all(query.bias is not None for query in queries)
     for layer in convolutions(method):
         assert parametrize.is_parametrized(layer, "weight") == any(layer is one for one in normed)
     with torch.no_grad():
@@ -305,6 +312,28 @@ def test_spectral_norm_is_on_the_discriminator_and_on_attention_alone():
             for _ in range(200):  # in training mode each use is a step of power iteration
                 weight = layer.weight
             assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_layers_without_spectral_norm_begin_with_small_normal_weights_and_no_bias():
+    torch.manual_seed(0)
+    for network in (lafin.Generator(0.5), lafin.Discriminator(0.5)):
+        plain = [layer for layer in convolutions(network) if not parametrize.is_parametrized(layer)]
+        assert plain
+        for layer in plain:
+            weights = layer.weight.detach().flatten()
+            assert abs(weights.mean().item()) < 4 * 0.02 / len(weights) ** 0.5
+            assert weights.std().item() == pytest.approx(0.02, rel=4 / len(weights) ** 0.5)
+            assert weights.abs().max() > 0.04  # a uniform draw of that spread ends at 0.035
+            assert layer.bias is None or not layer.bias.any()
+
+
+def test_earlier_checkpoints_had_spectral_norm_on_the_query_and_a_steeper_slope():
+    method = build(legacy_attention=True)
+    for layer in (method.generator.attention, method.discriminator.layers[4]):
+        assert parametrize.is_parametrized(layer.to_query, "weight") and layer.to_query.bias is None
+    slopes = [m.negative_slope for m in method.generator.modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes == [0.1, 0.1]
+    assert method.config["legacy_attention"] and not build().config["legacy_attention"]
 
 
 # The generator
@@ -317,10 +346,10 @@ def test_the_generator_has_the_size_that_follows_from_its_layers():
     middle = 7 * 2 * convolution(256, 256, 3)
     up = convolution(256, 128, 4) + convolution(256, 256, 1) + convolution(256, 64, 4)
     up += convolution(128, 128, 1) + convolution(128, 3, 7)
-    attention = convolution(256, 64, 1, bias=False) + 2
+    attention = convolution(256, 64, 1) + 2
     attention += convolution(512, 256, 3) + convolution(256, 256, 3) + convolution(512, 256, 1)
     assert count(plain) == down + middle + up
-    assert count(generator) == down + middle + attention + up == 11_734_917
+    assert count(generator) == down + middle + attention + up == 11_734_981
 
 
 def test_reflections_are_in_the_first_and_the_last_layer_alone():
@@ -394,7 +423,7 @@ def test_the_discriminator_has_the_size_that_follows_from_its_layers():
         answers = discriminator(torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256))
     pairs = [(4, 64), (64, 128), (128, 256), (256, 512), (512, 1)]
     assert count(plain) == sum(convolution(*pair, 4, bias=False) for pair in pairs)
-    assert count(discriminator) == count(plain) + 128 * 32 + 1 == 2_768_897
+    assert count(discriminator) == count(plain) + convolution(128, 32, 1) + 1 == 2_768_929
     assert answers.shape == (2, 1, 30, 30) and answers.dtype == torch.float32
 
 
@@ -546,8 +575,25 @@ def test_landmarks_cost_their_squared_distance_in_px_summed_over_points(term, sa
     truth = 2 * sample.image - 1
     completed = torch.where(sample.mask > 0.5, truth, truth.flip(3))
     both = torch.cat([truth, completed])  # in one batch, for batch norm's sake
-    wanted = {"landmarks": sample.mask * truth, "detect": truth, "detect_augmented": both}
+    damaged = (sample.uniform((1, 1, 1), "damaged") < 0.5).expand_as(truth)
+    wanted = {
+        "landmarks": torch.where(damaged, sample.mask * truth, truth),
+        "detect": truth,
+        "detect_augmented": both,
+    }
     assert torch.allclose(seen, wanted[term], atol=1e-6)
+
+
+def test_half_of_the_predictors_faces_are_undamaged():
+    method, count = build(), 400
+    batch = faces.FaceBatch(torch.ones(count, 3, 32, 32), landmarks=torch.zeros(count, 68, 2))
+    sample = TrainBatch(batch, masks.make("center", 32, count), sample_keys(0, 0, torch.arange(count)))
+    method.predictor = Points(batch.landmarks)
+    method.loss_landmarks(sample, None)
+    (seen,) = method.predictor.seen
+    undamaged = (seen == 1).flatten(1).all(1)
+    assert 160 < undamaged.sum() < 240  # five standard deviations would be 50
+    assert torch.equal(seen[~undamaged], sample.mask[~undamaged].expand(-1, 3, -1, -1))
 
 
 def test_the_pixel_loss_by_hand():

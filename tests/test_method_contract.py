@@ -67,7 +67,7 @@ def same(one, other):
 
 def alike(one, other, atol=1e-4):
     """Nearly all numbers equal up to rounding, which may also decide who wins a max-pooling or an argmax."""
-    return ((one - other).abs() <= atol).float().mean() > 0.99
+    return ((one - other).abs() <= atol).float().mean() > 0.95
 
 
 def check(method, image, mask):

@@ -1,12 +1,13 @@
 """The method interface: registry, keyed random numbers, stages, completing, checkpoints."""
 
+import inspect
 import json
 
 import pytest
 import torch
 from torch import nn
 
-from facecomp_lib import masks, methods
+from facecomp_lib import faces, masks, methods
 from facecomp_lib.methods import (
     Method,
     OptimizerConfig,
@@ -286,6 +287,58 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
         methods.load(path)
+
+
+def a_run(folder, *finished, stages=("first", "second")):
+    """What fit leaves: a config, and the weights after the finished stages."""
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    names = [{"name": stage} for stage in stages]
+    config = {"method": "dots", "config": {"size": 16, "grey": 0.5}, "stages": names}
+    (folder / "config.json").write_text(json.dumps(config))
+    for number, stage in enumerate(finished):
+        weights = {key: torch.full_like(v, number) for key, v in build().state_dict().items()}
+        save_file(weights, folder / f"weights-{stage}.safetensors")
+    return folder
+
+
+def test_of_a_run_the_last_finished_stage_counts_in_the_order_of_its_stages(tmp_path):
+    assert methods.load(a_run(tmp_path / "one", "first")).painter.weight.eq(0).all()
+    both = a_run(tmp_path / "both", "first", "second")
+    assert methods.load(both).painter.weight.eq(1).all()
+    assert methods.load(both / "weights-first.safetensors").painter.weight.eq(0).all()
+    swapped = a_run(tmp_path / "swapped", "a", "b", stages=("b", "a"))
+    assert methods.load(swapped).painter.weight.eq(0).all()
+
+
+def test_what_is_no_checkpoint_and_no_run_is_refused_in_a_sentence(tmp_path):
+    define()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty is no run: .* has a config.json"):
+        methods.load(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="nowhere.safetensors is missing"):
+        methods.load(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="finished no stage yet"):
+        methods.load(a_run(tmp_path / "young"))
+    run = a_run(tmp_path / "run", "first")
+    (run / "weights-first.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match="weights-first.safetensors is damaged"):
+        methods.load(run)
+    (run / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is damaged"):
+        methods.load(run)
+    (run / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="config.json is not the config of a run"):
+        methods.load(run)
+
+
+def test_photographs_and_checkpoints_agree_on_the_size():
+    sizes = [
+        inspect.signature(function).parameters["size"].default
+        for function in (methods.pretrained, faces.from_photo, faces.astronaut, masks.make)
+    ]
+    assert len(set(sizes)) == 1 and all(methods.pretrained(name).size == sizes[0] for name in methods.NAMES)
 
 
 def test_only_existing_networks_are_saved(tmp_path):

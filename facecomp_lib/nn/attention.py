@@ -40,9 +40,8 @@ def attend(query: Tensor, values: Tensor, key: Tensor | None = None, allowed: Te
         values: ``[B, V, M]``.
     """
     if query.is_cuda:
-        q, k, v = (
-            x.mT[:, None].contiguous() for x in (query, query if key is None else key, values)
-        )  # [B, 1, N or M, channels]
-        chosen = None if allowed is None else allowed[:, None, None]
+        q, v = query.mT[:, None].contiguous(), values.mT[:, None].contiguous()  # [B, 1, N, D], [B, 1, M, V]
+        k = q if key is None else key.mT[:, None].contiguous()  # [B, 1, M, D]
+        chosen = None if allowed is None else allowed[:, None, None]  # [B, 1, 1, M]
         return F.scaled_dot_product_attention(q, k, v, attn_mask=chosen, scale=1.0)[:, 0].mT
     return (attention_matrix(query, key, allowed) @ values.mT).mT
