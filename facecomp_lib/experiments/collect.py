@@ -93,8 +93,9 @@ def summarize_all(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_scores(job: Job) -> pd.DataFrame:
-    """The scores of a finished job."""
-    return pd.read_csv(job.scores, keep_default_na=False)
+    """The scores of a finished job; a name may look like a number."""
+    names = dict.fromkeys(("method", "dataset", "mask", "metric"), str)
+    return pd.read_csv(job.scores, keep_default_na=False, dtype=names)
 
 
 def print_means(scores: pd.DataFrame) -> None:

@@ -226,11 +226,11 @@ def test_a_training_whose_loss_is_no_number_any_more_is_a_result(tmp_path):
 
 def test_one_network_may_complete_in_several_ways(tmp_path):
     evaluate = EVALUATE | {"also": {"blended": {"blended": True, "metrics": ["psnr"]}}}
-    experiment = tiny_experiment.read(tmp_path, variants={"plain": {}}, seeds=[0], evaluate=evaluate)
+    experiment = tiny_experiment.read(tmp_path, variants={"0.10": {}}, seeds=[0], evaluate=evaluate)
     table = experiments.run(experiment, threads=1, out=tmp_path / "runs").scores
     assert set(table.query("variant == 'blended'")["metric"]) == {"psnr"}
     psnr = table.query("metric == 'psnr'").pivot(index="index", columns="variant", values="value")
-    assert (psnr["plain"] != psnr["blended"]).all()
+    assert (psnr["0.10"] != psnr["blended"]).all()
 
 
 def test_some_metrics_may_be_kept_as_means_over_masks(tmp_path):
