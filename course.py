@@ -8,9 +8,8 @@
                                            execute one lesson with other parameters, into runs/train/
     python3 course.py sweep NAME -o KEY V1,V2 [-o ...] [-p KEY VALUE ...] [-f FILE.yaml] [--jobs N]
                                            execute one lesson for all combinations, and tabulate them
-    python3 course.py experiment NAME [--jobs N] [--set KEY=VALUE ...] [--record] | --list
-                                           run an experiment of experiments/<paper>/*.yaml, into
-                                           runs/experiments/
+    python3 course.py experiment [NAME] [--jobs N] [--set KEY=VALUE ...] [--record]
+                                           run experiments/NAME.yaml, into runs/experiments/; name them all
     python3 course.py test [PYTEST ARGS]   run every check
     python3 course.py sync [--execute [NAME ...]]
                                            rebuild notebooks and exported modules from lessons_src/

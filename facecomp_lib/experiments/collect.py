@@ -51,8 +51,8 @@ def collect(
         images[path.stem] = path
         card.setdefault("figures", {})[path.name] = draw(experiment, sheet, done, path)
     for export in experiment.export:
-        job = next(job for job in done if job.variant == export.variant)
-        write_checkpoint(job, scores, stem.with_name(export.name), export.networks)
+        for job in [job for job in done if job.variant == export.variant][:1]:
+            write_checkpoint(job, scores, stem.with_name(export.name), export.networks)
     if experiment.evaluate.keep == "means":
         scores = summarize_all(scores)
     results = Results(name, scores, card, images)
@@ -93,8 +93,9 @@ def summarize_all(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_scores(job: Job) -> pd.DataFrame:
-    """The scores of a finished job."""
-    return pd.read_csv(job.scores, keep_default_na=False)
+    """The scores of a finished job; a name may look like a number."""
+    names = dict.fromkeys(("method", "dataset", "mask", "metric"), str)
+    return pd.read_csv(job.scores, keep_default_na=False, dtype=names)
 
 
 def print_means(scores: pd.DataFrame) -> None:
@@ -110,10 +111,12 @@ def print_means(scores: pd.DataFrame) -> None:
 
 def draw(experiment: Experiment, sheet: Sheet, jobs: Sequence[Job], path: Path) -> list[str]:
     """Save a figure of what the first seed's jobs make of some faces; what its columns show, in words."""
-    columns = sheet.columns or default_columns(jobs)
+    homes = first_jobs(jobs)
+    wanted = sheet.columns or [Column(of=name) for name in ("input", *homes, "target")]
+    columns = [column for column in wanted if column.of in ("input", "target", *homes)]  # others have failed
     names = list(experiment.data.test)
     chosen = names if sheet.data == "each" else [sheet.data or names[0]]
-    find, drawn = finder(jobs), []
+    find, drawn = finder(homes), []
     for name in chosen:
         drawn += draw_sheet(sheet, test_faces(experiment, name), columns, find)
     save_sheet(drawn, path)
@@ -122,12 +125,17 @@ def draw(experiment: Experiment, sheet: Sheet, jobs: Sequence[Job], path: Path) 
     ]
 
 
-def finder(jobs: Sequence[Job]) -> Callable[[str, str | None], Completer]:
-    """What gives the completer of a name of the first seed, as it was after a stage."""
+def first_jobs(jobs: Sequence[Job]) -> dict[str, Job]:
+    """Name of a completion -> the first job that gives it."""
     homes: dict[str, Job] = {}
     for job in jobs:
         for name in (job.variant, *job.plan.evaluate.also):
             homes.setdefault(name, job)
+    return homes
+
+
+def finder(homes: Mapping[str, Job]) -> Callable[[str, str | None], Completer]:
+    """What gives the completer of a name, as it was after a stage."""
     load = lru_cache(maxsize=None)(restore)
 
     def find(name: str, stage: str | None) -> Completer:
@@ -135,12 +143,6 @@ def finder(jobs: Sequence[Job]) -> Callable[[str, str | None], Completer]:
         return of_plan(job.variant, job.plan, load(job, stage))[name][0]
 
     return find
-
-
-def default_columns(jobs: Sequence[Job]) -> list[Column]:
-    """Input, every completion of the first seed, target."""
-    names = [name for job in jobs for name in (job.variant, *job.plan.evaluate.also)]
-    return [Column(of=name) for name in ("input", *dict.fromkeys(names), "target")]
 
 
 def label(column: Column) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from facecomp_lib import classical
 from facecomp_lib.completion import Completion
 from facecomp_lib.evaluation import METRICS, average_face, nearest_face
+from facecomp_lib.evaluation.protocol import completion_of
 from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.schema import Plan
 from facecomp_lib.faces import FaceDataset
@@ -55,7 +56,7 @@ def of_method(method: Method, blended: bool, conditions: Sequence[str] = ()) -> 
         conditions: names of labels that it is given, such as ``landmarks``.
     """
 
-    def complete(image: Tensor, mask: Tensor, **labels: Tensor) -> Any:
+    def complete(image: Tensor, mask: Tensor, **labels: Any) -> Any:
         out = method.complete(image, mask, **labels)
         if not method.completes:
             return out.extras
@@ -68,7 +69,8 @@ def of_method(method: Method, blended: bool, conditions: Sequence[str] = ()) -> 
 def of_plan(variant: str, plan: Plan, method: Method) -> dict[str, tuple[Completer, Sequence[str]]]:
     """The completions of a variant: name -> completer, and the metrics that are wanted of it."""
     evaluate = plan.evaluate
-    found = {variant: (of_method(method, evaluate.blended), evaluate.metrics)}
+    found: dict[str, tuple[Completer, Sequence[str]]] = {}
+    found[variant] = (of_method(method, evaluate.blended), evaluate.metrics)
     for name, way in evaluate.also.items():
         blended = evaluate.blended if way.blended is None else way.blended
         if way.baseline is None:
@@ -86,7 +88,5 @@ def measurable(complete: Completer, faces: FaceDataset, metrics: Sequence[str]) 
     face = faces.batch([0])
     mask = torch.ones_like(face.image[:, :1])
     mask[..., : faces.size // 2, :] = 0
-    labels = {name: getattr(face, name) for name in getattr(complete, "conditions", ())}
-    out = complete(face.image * mask, mask, **labels)
-    extras = out if isinstance(out, Mapping) else out.extras
+    extras = completion_of("a completion", complete, face, mask).extras
     return [name for name in metrics if METRICS[name].needs in ("", *extras)]

@@ -32,8 +32,8 @@ def open_faces(spec: Faces, role: str, size: int | None, seed: int = 0) -> FaceD
     Raises:
         ValueError, FileNotFoundError: no such faces, or fewer than the subset.
     """
-    split = spec.split or role
-    split = None if split == "all" else split
+    named = spec.split or role
+    split = None if named == "all" else named
     if spec.source != "embedded":
         data = open_folder(spec.source, split, size)
     elif split is None:

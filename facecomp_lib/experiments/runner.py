@@ -17,10 +17,14 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from facecomp_lib import methods
+from facecomp_lib.evaluation import METRICS, evaluate
 from facecomp_lib.experiments.collect import collect
+from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.jobs import Job, do, evaluate_baselines
 from facecomp_lib.experiments.results import Results
 from facecomp_lib.experiments.schema import Experiment
+from facecomp_lib.experiments.weights import PRETRAINED
 
 __all__ = ["RUNS", "run"]
 
@@ -31,7 +35,7 @@ def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: 
     """Carry out what is not done, and write results.
 
     Args:
-        experiment: of :func:`load`.
+        experiment: of :func:`read_experiment`.
         jobs: number of processes.
         threads: of each; by default the cores, shared by the jobs. Results are equal for equal threads.
         out: folder of all experiments' runs.
@@ -45,6 +49,7 @@ def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: 
     if jobs < 1 or (threads is not None and threads < 1):
         raise ValueError(f"jobs and threads must be 1 or more, not {jobs} and {threads}.")
     threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    check_inputs(experiment)
     beforehand, own = shared_jobs(experiment, out), variant_jobs(experiment, out)
     for todo in (beforehand, own):
         for job, sentence in carry_out(partial(do, threads=threads), todo, jobs):
@@ -54,6 +59,22 @@ def run(experiment: Experiment, jobs: int = 1, threads: int | None = None, out: 
         baselines = Job(experiment, "", experiment.seeds[0], out)
         evaluate_baselines(baselines)
     return collect(experiment, beforehand, own, baselines, out)
+
+
+def check_inputs(experiment: Experiment) -> None:
+    """Find what is missing before hours of training: faces, first weights, weights of metrics."""
+    size = experiment.options.get("size")
+    for plan in [experiment, *experiment.plans.values()]:
+        tests = {name: open_faces(spec, "test", size) for name, spec in plan.data.test.items()}
+        if plan.stages or plan.shared:
+            open_faces(plan.data.train, "train", size)
+        for source in {*plan.init.values()} - {PRETRAINED}:
+            methods.load(source)
+    plain = [
+        name for name in experiment.evaluate.metrics if METRICS[name].compute and not METRICS[name].needs
+    ]
+    if plain:
+        evaluate("mean", next(iter(tests.values())), "center", plain, limit=1, progress=False)
 
 
 def variant_jobs(experiment: Experiment, out: Path) -> list[Job]:
@@ -71,11 +92,11 @@ def shared_jobs(experiment: Experiment, out: Path) -> list[Job]:
 
 def carry_out(do: Callable[[Job], str], jobs: Sequence[Job], at_once: int) -> Iterator[tuple[Job, str]]:
     """Do the jobs, several at once, and give each with what ``do`` returns when it is done."""
-    if at_once == 1:
+    if at_once == 1 or len(jobs) < 2:
         yield from ((job, do(job)) for job in jobs)
         return
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
-    with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(at_once, len(jobs)), mp_context=get_context("spawn")) as pool:
         futures = {pool.submit(do, job): job for job in jobs}
         try:
             for future in as_completed(futures):

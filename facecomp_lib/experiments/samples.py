@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from facecomp_lib import masks, show
+from facecomp_lib.evaluation.protocol import completion_of
 from facecomp_lib.experiments.completions import Completer
 from facecomp_lib.experiments.schema import Column, Sheet
-from facecomp_lib.faces import FaceBatch, FaceDataset
+from facecomp_lib.faces import FaceDataset
 
 __all__ = ["draw_sheet", "save_sheet"]
 
@@ -31,27 +32,21 @@ def draw_sheet(sheet: Sheet, data: FaceDataset, columns: Sequence[Column], find:
     mask = torch.ones_like(faces.image[:, :1])
     if sheet.mask != "none":
         mask = masks.make(sheet.mask, data.size, len(faces), sheet.seed, faces.landmarks)
+    target = {} if faces.parsing is None else {"parsing": faces.parsing}
     drawn = []
     for column in columns:
         if column.of in ("input", "target"):
-            image, known = (faces.image * mask if column.of == "input" else faces.image), labels_of(faces)
+            image, extras = (faces.image * mask if column.of == "input" else faces.image), target
         else:
-            complete = find(column.of, column.after)
-            labels = {name: getattr(faces, name) for name in getattr(complete, "conditions", ())}
-            out = complete(faces.image * mask, mask, **labels)
-            image, known = (None, out) if isinstance(out, Mapping) else (out.composite, out.extras)
-        value = image if column.show is None else known.get(column.show)
-        if value is None:
-            raise ValueError(
-                f"samples: {column.of} has no {column.show or 'completion'}, only {', '.join(known)}."
-            )
+            completion = completion_of(column.of, find(column.of, column.after), faces, mask)
+            image, extras = completion.composite, completion.extras
+        if column.show is not None and column.show not in extras:
+            raise ValueError(f"samples: {column.of} has no {column.show!r}, only {', '.join(extras)}.")
+        value = image if column.show is None else extras[column.show]
+        if not value.numel():
+            raise ValueError(f"samples: {column.of} completes nothing; show one of {', '.join(extras)}.")
         drawn.append(value if value.ndim == 4 else coloured(value))
     return drawn
-
-
-def labels_of(faces: FaceBatch) -> dict[str, Tensor]:
-    """Label maps of the true faces."""
-    return {} if faces.parsing is None else {"parsing": faces.parsing}
 
 
 def coloured(labels: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from facecomp_lib import methods
 from facecomp_lib.methods import Method
 from facecomp_lib.utils.files import expand
 
-__all__ = ["ORIGIN", "load_networks"]
+__all__ = ["ORIGIN", "PRETRAINED", "load_networks"]
 
 PRETRAINED = "pretrained"
 ORIGIN = "init_from.json"  # in a run's folder: what its networks began with

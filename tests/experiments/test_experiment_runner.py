@@ -211,15 +211,16 @@ def test_networks_may_come_from_another_run_and_the_card_tells(finished, tmp_pat
     theirs = results.scores.query("variant == 'plain' and seed == 0 and metric == 'psnr'")["value"].to_numpy()
     assert np.allclose(ours, theirs, atol=1e-3)
     assert table.card["runs"][0]["init_from"]["painter"]["steps"] == 4
-    missing = tiny_experiment.read(tmp_path, init={"painter": str(tmp_path / "nowhere")}, seeds=[0])
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        experiments.run(missing, threads=1, out=tmp_path / "other")
 
 
 def test_a_training_whose_loss_is_no_number_any_more_is_a_result(tmp_path):
     variants = {"steady": {}, "wild": {"stages": {"lr": 1e30}}}
-    experiment = tiny_experiment.read(tmp_path, variants=variants, seeds=[0], evaluate=EVALUATE)
+    sheet = {"faces": [0], "mask": "center", "columns": ["input", "wild", "steady"]}
+    experiment = tiny_experiment.read(
+        tmp_path, variants=variants, seeds=[0], evaluate=EVALUATE, samples=[sheet]
+    )
     results = experiments.run(experiment, threads=1, out=tmp_path / "runs")
+    assert results.card["figures"]["first.webp"] == ["input", "steady"]
     steady, wild = results.card["runs"]
     assert "stopped" not in steady and wild["stopped"].startswith("painter.reconstruction is inf at step 1")
     assert set(results.scores["variant"]) == {"steady"}
@@ -227,11 +228,11 @@ def test_a_training_whose_loss_is_no_number_any_more_is_a_result(tmp_path):
 
 def test_one_network_may_complete_in_several_ways(tmp_path):
     evaluate = EVALUATE | {"also": {"blended": {"blended": True, "metrics": ["psnr"]}}}
-    experiment = tiny_experiment.read(tmp_path, variants={"plain": {}}, seeds=[0], evaluate=evaluate)
+    experiment = tiny_experiment.read(tmp_path, variants={"0.10": {}}, seeds=[0], evaluate=evaluate)
     table = experiments.run(experiment, threads=1, out=tmp_path / "runs").scores
     assert set(table.query("variant == 'blended'")["metric"]) == {"psnr"}
     psnr = table.query("metric == 'psnr'").pivot(index="index", columns="variant", values="value")
-    assert (psnr["plain"] != psnr["blended"]).all()
+    assert (psnr["0.10"] != psnr["blended"]).all()
 
 
 def test_some_metrics_may_be_kept_as_means_over_masks(tmp_path):
@@ -309,6 +310,22 @@ def test_a_subset_of_the_faces_is_drawn_by_the_seed(tmp_path):
     many = few.data.train.model_copy(update={"subset": 7})
     with pytest.raises(ValueError, match="7 faces cannot be drawn from the 6"):
         experiments.open_faces(many, "train", 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"data": {"train": "nowhere"}}, "nowhere"),
+        ({"data": {"test": {"faces": "nowhere"}}}, "nowhere"),
+        ({"init": {"painter": "nowhere"}}, "nowhere"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_trained(tmp_path, changes, missing):
+    data = tiny_experiment.content(tmp_path)["data"] | changes.pop("data", {})
+    experiment = tiny_experiment.read(tmp_path, data=data, **changes)
+    with pytest.raises(FileNotFoundError, match=missing):
+        experiments.run(experiment, threads=1, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 # ---- recording, and the command ----------------------------------------------------------------------------
