@@ -32,9 +32,6 @@ class StageTrainer:
         validation: gives the same batches at each call; needed where a learning rate waits for a plateau.
         compile: compile the last optimizer's networks; those of the others are left alone, because a gradient
             penalty takes second derivatives, which a compiled network does not have.
-
-    Attributes:
-        done: number of the stage's steps so far.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class StageTrainer:
         compile: bool = False,
     ) -> None:
         self.method, self.stage, self.fabric, self.validation = method, stage, fabric, validation
-        self.done = 0
+        self.done = 0  # steps of the stage so far
         self.free = [parameter for parameter in method.parameters() if parameter.requires_grad]
         self.learning = {
             name: {
