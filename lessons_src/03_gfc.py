@@ -1511,9 +1511,9 @@ statements = [
     ("The global discriminator wins it back: M3 has more than M2", "psnr", "M3", "M2", range(6)),
     ("Adversarial training gains identity: M3 is nearer than M1", "identity", "M3", "M1", range(6)),
     ("Parsing helps where eyes are missing (O3 to O5): M4 over M3", "psnr", "M4", "M3", eyes),
-    ("The same by identity", "identity", "M4", "M3", eyes),
+    ("Parsing keeps identity where eyes are missing: M4 over M3", "identity", "M4", "M3", eyes),
     ("All losses beat pixels alone: M4 over M1", "psnr", "M4", "M1", range(6)),
-    ("Not in the paper: the same by LPIPS", "lpips", "M4", "M1", range(6)),
+    ("All losses beat pixels alone, by LPIPS (not in the paper)", "lpips", "M4", "M1", range(6)),
     ("Blending helps: M5 over M4", "psnr", "M5", "M4", range(6)),
 ]
 claims = [

@@ -1173,17 +1173,17 @@ def said(measure, better, worse):
 
 statements = [
     ("A second task helps: M_id over M_i", "psnr", "M_id", "M_i"),
-    ("... and M_is over M_i", "psnr", "M_is", "M_i"),
+    ("A second task helps: M_is over M_i", "psnr", "M_is", "M_i"),
     ("Three help more: M_isd over M_i", "psnr", "M_isd", "M_i"),
-    ("The same by SSIM", "ssim", "M_isd", "M_i"),
-    ("The same by LPIPS, which the paper did not know", "lpips", "M_isd", "M_i"),
+    ("Three help more, by SSIM", "ssim", "M_isd", "M_i"),
+    ("Three help more, by LPIPS (not in the paper)", "lpips", "M_isd", "M_i"),
     ("Concentrating helps: M*_isd over M_isd", "psnr", "M*_isd", "M_isd"),
-    ("The same by SSIM", "ssim", "M*_isd", "M_isd"),
-    ("The same by LPIPS, which the paper did not know", "lpips", "M*_isd", "M_isd"),
-    ("All of it beats gfc", "psnr", "M*_isd", "gfc"),
+    ("Concentrating helps, by SSIM", "ssim", "M*_isd", "M_isd"),
+    ("Concentrating helps, by LPIPS (not in the paper)", "lpips", "M*_isd", "M_isd"),
+    ("All of it beats gfc: M*_isd over gfc", "psnr", "M*_isd", "gfc"),
     ("Completing helps to segment: M_is over M_s", "dice", "M_is", "M_s"),
     ("Completing helps to locate: M_id over M_d", "landmark_error", "M_id", "M_d"),
-    ("Three tasks locate better than two", "landmark_error", "M_isd", "M_id"),
+    ("Three tasks locate better than two: M_isd over M_id", "landmark_error", "M_isd", "M_id"),
 ]
 claims = [
     fc.experiments.claim(text, scores, measure, better, worse, occlusions, said(measure, better, worse))
