@@ -60,7 +60,9 @@ def of_method(method: Method, blended: bool, conditions: Sequence[str] = ()) -> 
         out = method.complete(image, mask, **labels)
         if not method.completes:
             return out.extras
-        return replace(out, composite=classical.poisson_blend(image, out.raw, mask)) if blended else out
+        if blended:  # on the CPU, wherever the method is
+            out = replace(out, composite=classical.poisson_blend(image, out.raw.to(image.device), mask))
+        return out
 
     complete.conditions = tuple(conditions)  # type: ignore[attr-defined]
     return complete

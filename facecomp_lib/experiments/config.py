@@ -206,7 +206,7 @@ def make_stages(method: Method, entries: Sequence[Mapping[str, Any]]) -> list[St
     Raises:
         ValueError: an unknown stage, or options that neither its builder nor a stage has.
     """
-    own = {field.name for field in fields(Stage)} - {"players", "optimizers"}
+    own = {field.name for field in fields(Stage)} - {"optimizers"}
     stages: list[Stage] = []
     for entry in entries:
         if "stage" not in entry:

@@ -1,10 +1,13 @@
 """Every experiment of the repository can be run as its file says: what it names exists."""
 
+from pathlib import Path
+
 import pytest
 
 from facecomp_lib import methods
 from facecomp_lib.experiments import make_stages, names, read_experiment
 
+ROOT = Path(__file__).parents[2]
 NAMES = list(names())
 
 
@@ -18,6 +21,15 @@ def test_every_paper_that_a_lesson_builds_has_experiments():
 def test_an_experiments_file_is_valid_and_says_what_it_is(name):
     experiment = read_experiment(name)
     assert experiment.about and not experiment.about.endswith(".")
+
+
+def test_the_file_that_the_documentation_explains_is_valid(tmp_path):
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (tmp_path / "paper").mkdir()
+    explained = "about:" + text.partition("```yaml\nabout:")[2].partition("```")[0]
+    (tmp_path / "paper" / "name.yaml").write_text(explained, encoding="utf-8")
+    experiment = read_experiment("paper/name", root=tmp_path)
+    assert set(experiment.model_fields_set) >= set(type(experiment).model_fields) - {"edition", "name"}
 
 
 def steps_of_a_generator(plan):
