@@ -55,7 +55,7 @@ def test_everything_that_show_promises_is_there() -> None:
 
 
 def test_scripts_and_styles_travel_with_the_package() -> None:
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["*"]
     names = [path.name for path in FOLDER.iterdir() if path.is_file() and path.suffix != ".py"]
     assert len(names) > 5

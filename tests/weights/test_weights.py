@@ -221,7 +221,7 @@ def test_setup_offline_returns_what_is_missing_instead_of_raising(cache):
 
 
 def fetch_command(*arguments):
-    script = Path(__file__).resolve().parents[1] / "data_scripts" / "fetch_weights.py"
+    script = Path(__file__).resolve().parents[2] / "data_scripts" / "fetch_weights.py"
     return subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
 
 

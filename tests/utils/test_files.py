@@ -78,7 +78,7 @@ atomic_write(sys.argv[1], write)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_what_a_killed_process_left_is_removed_later_and_what_others_write_now_is_not(tmp_path):
     file = tmp_path / "a[1].txt"
-    subprocess.run([sys.executable, "-c", KILLED, str(file)], cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", KILLED, str(file)], cwd=Path(__file__).parents[2])
     (left,) = names(tmp_path)
     assert "a[1].txt" in left and left != "a[1].txt"
     atomic_write(file, "whole")
@@ -113,7 +113,7 @@ with locked(sys.argv[1]):
 def test_a_lock_of_another_process_can_be_waited_for_and_dies_with_it(tmp_path, ends_by):
     seconds = "0.5" if ends_by == "itself" else "600"
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock"), seconds]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(BlockingIOError), locked(tmp_path / "lock"):
