@@ -114,7 +114,7 @@ for kind in kinds:
 # ones.
 #
 # And a network that *has* seen faces? Here is one that you will build, lafin of lesson 05, after some hours
-# of training on a processor. It was never shown this person.
+# of training on a CPU. It was never shown this person.
 
 # %%
 lafin = fc.methods.pretrained("lafin")
@@ -209,7 +209,7 @@ print("outside the scratches, bit for bit:", bool((pasted[untouched] == astronau
 # |---|---|---|---|---|
 # | **00 start here** | a first completed face | - | 10 s | here |
 # | **01 faces and holes** | the data, masks and compositing that all papers share | 00 | 15 s | here |
-# | **02 measuring completion** | the measures of the five papers, the classical fills | 01 | 60 s | here |
+# | **02 measuring completion** | the metrics of the five papers, the classical fills | 01 | 60 s | here |
 # | **03 gfc** | an encoder-decoder, two discriminators and a face-parsing loss | 02 | 3 min | here |
 # | **04 collagan** | one generator that completes, segments and finds landmarks at once | 03 | 90 s | here |
 # | **05 lafin** | landmarks first, then the face around them; attention | 03 | 3 min | here |

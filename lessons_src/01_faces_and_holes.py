@@ -572,7 +572,7 @@ right = fc.exercises.verdict(
 # ## 10. Limits, and what the next lesson does about them
 #
 # - We said that a completion is 'better' when its PSNR is higher. But a flat grey square scored well in
-#   lesson 00. **Lesson 02** builds measures that see structure, and the classical baselines that any
+#   lesson 00. **Lesson 02** builds metrics that see structure, and the classical baselines that any
 #   network has to beat.
 # - Mirror flow and light were *given* here. On a photograph nobody gives them: **lessons 07 and 08** learn
 #   them.

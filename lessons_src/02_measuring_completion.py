@@ -10,7 +10,7 @@
 # # 02 · Measuring completion
 #
 # > **The question:** how do we tell whether one completion is better than another?<br>
-# > **You will build** the measures of the five papers from toy arrays (PSNR, SSIM, LPIPS, Fréchet distance,
+# > **You will build** the metrics of the five papers from toy arrays (PSNR, SSIM, LPIPS, Fréchet distance,
 # > recognition, Dice, landmark error), see where they disagree with your eyes, and fill the first table with
 # > the classical methods that every network has to beat.<br>
 # > **You need** lesson 01: batches, masks, composites.<br>
@@ -383,17 +383,18 @@ fc.show.contact_sheet(
 # that nobody sees. LPIPS is hard on blur and noise. None of the three is 'the eye'; together they say more
 # than one.
 #
-# ## 6. Where measures disagree
+# ## 6. Where metrics disagree
 #
 # Back to the two completions of section 1. A is the true middle, moved by 4 px: sharp, every feature there,
-# a little out of place. B is the true middle, blurred until nobody is left. Green is whom a measure prefers.
+# a little out of place. B is the true middle, blurred until nobody is left. Green marks the winner of each
+# metric.
 
 # %%
 WANTED = ("psnr", "ssim", "l1", *perceptual)
 
 
 def compare(sharp, blurred):
-    """Two completions of the face -> measure -> (value of one, value of the other)."""
+    """Two completions of the face -> metric -> (value of one, value of the other)."""
     left, right = (fc.evaluation.score(x, one.image, square, WANTED) for x in (sharp, blurred))
     return {name: (left[name].item(), right[name].item()) for name in WANTED}
 
@@ -417,7 +418,7 @@ for name in WANTED:
 # good PSNR for it. That is why all five papers add a discriminator, and why their full models sometimes
 # *lose* PSNR.
 #
-# Try it: where does each measure change its mind?
+# Try it: where does each metric change its mind?
 
 # %%
 shifts, sigmas = range(9), range(9)
@@ -437,7 +438,7 @@ fc.show.Panel(
         "B blurred by": [f"σ = {sigma} px" for sigma in sigmas],
     },
     start={"A moved by": 2, "B blurred by": 3},
-    description="A moved and a blurred completion, and whom each measure prefers",
+    description="A moved and a blurred completion, and whom each metric prefers",
 )
 
 # %% [markdown]
@@ -1073,11 +1074,11 @@ right = fc.exercises.verdict(
 # %% [markdown]
 # ## 14. Limits, and what the next lesson does about them
 #
-# - **No measure knows what a face is.** LPIPS knows ImageNet, the embedding knows who, Dice knows where. A
+# - **No metric knows what a face is.** LPIPS knows ImageNet, the embedding knows who, Dice knows where. A
 #   face with three eyes can score well. Look at images as well as at tables, and at the worst ones first.
-# - **One truth, many answers.** All measures but KID and FID punish a good invention that is not *the*
+# - **One truth, many answers.** All metrics but KID and FID punish a good invention that is not *the*
 #   truth. No number here says 'plausible'.
-# - Measures of networks are trained on photographs. On rendered faces they are a little off their ground.
+# - Metrics of networks are trained on photographs. On rendered faces they are a little off their ground.
 # - The average face beats all classical fills in the middle of a face, and nobody would want it there. But
 #   it has what they lack: it knows where eyes belong. **Lesson 03** builds gfc, a network that learns this
 #   from faces, and a discriminator that will not accept an average.

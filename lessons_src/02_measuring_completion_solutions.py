@@ -137,7 +137,7 @@ assert right
 
 
 # %% [markdown]
-# It looks like a face, because it is one: somebody else's. How do the measures like it, beside the average
+# It looks like a face, because it is one: somebody else's. How do the metrics like it, beside the average
 # face?
 
 

@@ -17,7 +17,7 @@
 # > repair?<br>
 # > **You will build** it piece by piece: an autoencoder that remembers places, two discriminators, a parsing
 # > network, four losses; then train it stage by stage and watch the same faces through all of them.<br>
-# > **You need** lesson 01 (batches, masks, composites) and lesson 02 (measures, blending, and why the squared
+# > **You need** lesson 01 (batches, masks, composites) and lesson 02 (metrics, blending, and why the squared
 # > error likes blur).<br>
 # > **It takes** 90 minutes with the exercises; all cells together run in some four minutes on two CPU cores,
 # > two of them training. No GPU needed.<br>
@@ -455,7 +455,7 @@ fc.show.curves(
 #
 # ## 6. A discriminator
 #
-# A **discriminator** (the paper says discriminator) is a network that learns to tell real from drawn, while
+# A **discriminator** is a network that learns to tell real from drawn, while
 # the generator learns to fool it. D gives the probability of 'real'. Equation 1:
 #
 # L<sub>a</sub> = min<sub>G</sub> max<sub>D</sub> E<sub>x</sub> [ log D(x) ] +
@@ -1351,12 +1351,12 @@ curves = {
 fc.show.lines(curves, "side of the square, px", "PSNR in dB")
 
 # %%
-for measure in ("psnr", "psnr_hole"):
-    at = by_face[measure]
+for metric in ("psnr", "psnr_hole"):
+    at = by_face[metric]
     gaps = [fc.evaluation.difference(at[32], at[side], seed=seed) for side in (24, 40)]
     dip = all(gap.significant and gap.mean < 0 for gap in gaps)
     words = ", ".join(f"{gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}]" for gap in gaps)
-    print(f"{measure:9} 32 px minus 24 px and 40 px: {words} dB: {'a dip' if dip else 'no dip at 32 px'}")
+    print(f"{metric:9} 32 px minus 24 px and 40 px: {words} dB: {'a dip' if dip else 'no dip at 32 px'}")
 
 # %% [markdown]
 # The intervals are over faces; it is one trained network.
@@ -1466,10 +1466,10 @@ printed.loc["psnr"]
 from IPython.display import display
 
 
-def beside(measure):
+def beside(metric):
     """The paper's table and ours, one above the other."""
-    display(fc.show.score_table(theirs, measure, title="The paper"))
-    display(fc.show.score_table(scores, measure, title="Ours, over faces and seeds"))
+    display(fc.show.score_table(theirs, metric, title="The paper"))
+    display(fc.show.score_table(scores, metric, title="Ours, over faces and seeds"))
 
 
 beside("psnr")
@@ -1485,10 +1485,10 @@ beside("identity")
 
 # %%
 gains = {
-    measure: [fc.experiments.claim("", scores, measure, name, "M1", occlusions) for name in models[1:]]
-    for measure in ("ssim", "psnr", "identity")
+    metric: [fc.experiments.claim("", scores, metric, name, "M1", occlusions) for name in models[1:]]
+    for metric in ("ssim", "psnr", "identity")
 }
-means = {measure: printed.loc[measure].mean()[list(models)] for measure in gains}
+means = {metric: printed.loc[metric].mean()[list(models)] for metric in gains}
 fc.show.model_steps({key: (of[list(models)] - of["M1"]).tolist() for key, of in means.items()}, gains, models)
 
 # %% [markdown]
@@ -1497,11 +1497,11 @@ fc.show.model_steps({key: (of[list(models)] - of["M1"]).tolist() for key, of in 
 
 
 # %%
-def mean_difference(measure, better, worse, rows=range(6)):
+def mean_difference(metric, better, worse, rows=range(6)):
     """The paper's own difference, mean over some of the holes O1 to O6; None if it has none."""
-    if measure not in printed.index.levels[0]:
+    if metric not in printed.index.levels[0]:
         return None
-    table = printed.loc[measure].loc[[occlusions[k] for k in rows]].mean()
+    table = printed.loc[metric].loc[[occlusions[k] for k in rows]].mean()
     return table[better] - table[worse]
 
 
@@ -1518,10 +1518,10 @@ statements = [
 ]
 claims = [
     fc.experiments.claim(
-        text, scores, measure, better, worse, [occlusions[k] for k in rows],
-        paper=mean_difference(measure, better, worse, rows),
+        text, scores, metric, better, worse, [occlusions[k] for k in rows],
+        paper=mean_difference(metric, better, worse, rows),
     )
-    for text, measure, better, worse, rows in statements
+    for text, metric, better, worse, rows in statements
 ]  # fmt: skip
 fc.show.claims_table(claims)
 
@@ -1601,8 +1601,8 @@ steps_taken, learned = photos.card["run"]["steps"], photos.card["run"]["data"]
 print(f"trained on {learned['faces']:,} photographs of {learned['name']}, {steps_taken:,} steps")
 some = ("center", "gfc_o1", "gfc_o3", "gfc_o6")
 for collection, means in photos.scores.groupby("dataset", sort=False):
-    for measure in ("psnr_hole", "lpips", "identity"):
-        display(fc.show.score_table(means, measure, columns=some, methods_in="rows", title=collection))
+    for metric in ("psnr_hole", "lpips", "identity"):
+        display(fc.show.score_table(means, metric, columns=some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # On the collection that it learned from, LPIPS prefers its blended completions on every kind of hole;

@@ -43,8 +43,8 @@ precision = "32-true"  # "bf16-mixed" on a recent GPU
 # %% [markdown]
 # ## 1. The plan
 #
-# In lesson 03, the network that knew the parts of a face stood *beside* the generator and scolded. What it
-# had learned stayed its own. collagan puts the knowledge *inside*: one network sees the damaged image and
+# In lesson 03, the network that knew the parts of a face stood *beside* the generator and corrected it. What
+# it had learned stayed its own. collagan puts the knowledge *inside*: one network sees the damaged image and
 # answers three questions at once.
 
 # %%
@@ -1119,10 +1119,10 @@ printed = theirs.pivot(index=["metric", "method"], columns="mask", values="value
 from IPython.display import display
 
 
-def beside(measure, names, masks):
+def beside(metric, names, masks):
     """The paper's table and ours, one above the other."""
-    display(fc.show.score_table(theirs, measure, title="The paper"))
-    display(fc.show.score_table(scores, measure, names, masks, title="Ours, over faces and seeds"))
+    display(fc.show.score_table(theirs, metric, title="The paper"))
+    display(fc.show.score_table(scores, metric, names, masks, title="Ours, over faces and seeds"))
 
 
 beside("psnr", models, occlusions)
@@ -1165,10 +1165,10 @@ averages = published[published["mask"] == "Average"]  # of tables 2 and 3
 paper = pd.concat([printed.mean(axis=1), averages.set_index(["metric", "method"])["value"]])
 
 
-def said(measure, better, worse):
+def said(metric, better, worse):
     """The paper's own difference, mean over the six holes; None if it has none."""
-    known = measure in paper.index.levels[0]
-    return paper[measure, better] - paper[measure, worse] if known else None
+    known = metric in paper.index.levels[0]
+    return paper[metric, better] - paper[metric, worse] if known else None
 
 
 statements = [
@@ -1186,8 +1186,8 @@ statements = [
     ("Three tasks locate better than two: M_isd over M_id", "landmark_error", "M_isd", "M_id"),
 ]
 claims = [
-    fc.experiments.claim(text, scores, measure, better, worse, occlusions, said(measure, better, worse))
-    for text, measure, better, worse in statements
+    fc.experiments.claim(text, scores, metric, better, worse, occlusions, said(metric, better, worse))
+    for text, metric, better, worse in statements
 ]
 fc.show.claims_table(claims)
 
@@ -1242,8 +1242,8 @@ steps_taken, source = learned["steps"], learned["data"]
 print(f"trained on {source['faces']:,} photographs of {source['name']}, {steps_taken:,} steps")
 some = ("random_square", "collagan_o1", "collagan_o3", "collagan_o6")
 for collection, of_collection in photos.scores.groupby("dataset", sort=False):
-    for measure in ("psnr_hole", "lpips", "dice_to_parser", "landmark_error"):
-        display(fc.show.score_table(of_collection, measure, None, some, methods_in="rows", title=collection))
+    for metric in ("psnr_hole", "lpips", "dice_to_parser", "landmark_error"):
+        display(fc.show.score_table(of_collection, metric, None, some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # On photographs of the kind that it knows (utk), M*, blended, is ahead of all classical fills by LPIPS; by
