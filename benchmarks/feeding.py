@@ -131,8 +131,8 @@ def against_items(size: int, batch: int, batches: int) -> None:
     warm.batch(range(len(warm)))
     with tempfile.TemporaryDirectory() as folder:
         items = ItemByItem(Path(folder), write_files(store, rows, Path(folder)), size, stage.augment)
-        loader = iter(DataLoader(items, batch))
-        found = {"item by item": milliseconds(lambda _: next(loader), batches)}
+        batches_of_items = iter(DataLoader(items, batch))
+        found = {"item by item": milliseconds(lambda _: next(batches_of_items), batches)}
     for name, data in (("cold", cold), ("warm", warm)):
         loader = BatchLoader(data, 0)
         found[name] = milliseconds(lambda k, loader=loader: loader.batch(stage, k, k * batch), batches)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,11 @@ def parse_folder(source: Path, target: Path, parser: nn.Module, size: int) -> Pa
     """
     store, seen = Store(source), faces.folder(source, None, size)
     columns = {name: store.column(name) for name in ("name", "split", "identity", "landmarks")}
-    origin = {"version": str(store.meta.get("version", "")), "parser": digest(parser), "parser_size": size}
+    origin: dict[str, Any] = {
+        "version": str(store.meta.get("version", "")),
+        "parser": digest(parser),
+        "parser_size": size,
+    }
     writer = Writer(target, str(store.meta["name"]), store.size, **origin)
     for part, start in enumerate(tqdm(range(0, len(store), PART), desc=f"parsing maps of {source}")):
         if writer.has_part(part):

@@ -20,6 +20,7 @@ from facecomp_lib.evaluation.registry import METRICS
 from facecomp_lib.evaluation.sets import Features, extract_features, fid, kid
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.masks import KINDS, composite, make
+from facecomp_lib.utils.renamed import renamed
 
 __all__ = ["evaluate", "select_faces"]
 
@@ -37,6 +38,7 @@ _REAL = ("", "")  # the key of the true images among (method, mask)
 
 
 @torch.no_grad()
+@renamed(measures="metrics")
 def evaluate(
     methods: Any,
     faces: Any,

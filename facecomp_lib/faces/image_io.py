@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from facecomp_lib.utils.files import expand
+
 __all__ = ["MAX_MEGAPIXELS", "Source", "read_image"]
 
 MAX_MEGAPIXELS = 50
@@ -44,7 +46,7 @@ def read_image(source: Source) -> _Picture:
         raise ValueError(
             f"A photo is a file name, bytes, a PIL image or an array, not {type(source).__name__}."
         )
-    file = Path(source)
+    file = expand(source)
     if file.is_dir():
         raise ValueError(f"{file} is a folder: name one image in it.")
     if not file.exists():

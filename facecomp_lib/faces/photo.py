@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -57,6 +58,13 @@ class Face:
     photo_landmarks: NDArray[np.float64]
     matrix: _Matrix
     detector: str
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("picture", "picture_landmarks"):
+            today = name.replace("picture", "photo")
+            warnings.warn(f"{name} of a Face is called {today} now.", FutureWarning, stacklevel=2)
+            return getattr(self, today)
+        raise AttributeError(f"A Face has no attribute {name!r}.")
 
     @property
     def size(self) -> int:

@@ -23,6 +23,7 @@ from facecomp_lib.masks import face_boxes, folder, irregular, occluders, pattern
 from facecomp_lib.masks.base import MaskContext, MaskKind
 from facecomp_lib.masks.compositing import check, composite, hole_fraction, merge
 from facecomp_lib.utils.checks import check_count, check_landmarks, shown
+from facecomp_lib.utils.files import expand
 
 __all__ = ["KINDS", "SOURCES", "check", "check_kind", "composite", "hole_fraction", "make", "merge"]
 
@@ -103,7 +104,7 @@ def make(
 def check_kind(kind: str | os.PathLike[str]) -> None:
     """Refuse what is neither one of :data:`KINDS` nor a folder."""
     named = isinstance(kind, (str, os.PathLike)) and str(kind) != ""
-    if not named or (kind not in _KINDS and not Path(kind).expanduser().is_dir()):
+    if not named or (kind not in _KINDS and not expand(kind).is_dir()):
         raise ValueError(
             f"Unknown mask kind {shown(kind)}: choose one of {', '.join(KINDS)}, or name a folder of masks."
         )

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -33,10 +32,13 @@ from facecomp_lib.training.run_dir import locked, weights_path
 from facecomp_lib.training.run_log import Callback, Callbacks, FixedFaces, ProgressBar, RunLog
 from facecomp_lib.training.signals import GracefulShutdown
 from facecomp_lib.training.step import compile_works
+from facecomp_lib.utils.files import expand
+from facecomp_lib.utils.renamed import renamed
 
 __all__ = ["fit"]
 
 
+@renamed(show="callbacks", watch="num_samples")
 def fit(
     method: Method,
     data: FaceDataset,
@@ -106,7 +108,7 @@ def fit(
     last = names.index(until) if until else len(plan) - 1
     fabric = launch_fabric(plan, precision, accelerator)
     config = run_config(method, plan, data, seed, precision, validation)
-    folder = Path(run_dir)
+    folder = expand(run_dir)
     cuda = [fabric.device] if fabric.device.type == "cuda" else []
     with GracefulShutdown() as stop, contextlib.ExitStack() as stack:
         stack.enter_context(explain_full_disk(folder))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facecomp_lib.training.checkpoint import write_text
-from facecomp_lib.utils.files import atomic_write
+from facecomp_lib.utils.files import atomic_write, expand
 
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]
 
@@ -134,7 +134,7 @@ def collect(*folders: str | os.PathLike[str]) -> Runs:
     rows: list[dict[str, Any]] = []
     given, called = {"run"}, set[str]()
     troubles: list[str] = []
-    for folder in map(Path, folders):
+    for folder in map(expand, folders):
         if not folder.is_dir():
             raise FileNotFoundError(f"There is no folder {folder}: give one that holds runs.")
         cards, records = (sorted(folder.rglob(name)) for name in (CARD, RECORD))
@@ -163,7 +163,7 @@ def add_metrics(run_dir: str | os.PathLike[str], **metrics: float) -> None:
     Raises:
         ValueError: something that is not a number.
     """
-    path = Path(run_dir) / METRICS
+    path = expand(run_dir) / METRICS
     known = _optional(path, []).get("metrics", {})
     if wrong := [name for name, value in metrics.items() if not _is_number(float(value))]:
         raise ValueError(f"Metrics must be finite numbers; not finite: {', '.join(wrong)}.")

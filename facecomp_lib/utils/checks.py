@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facecomp_lib.utils.files import expand
+
 __all__ = [
     "check_choice",
     "check_count",
@@ -201,7 +203,7 @@ def check_path(path: Any, name: str) -> Path:
     """A path as it was meant: ``~`` is the user's folder. Refuse what is no path."""
     if not isinstance(path, (str, os.PathLike)):
         raise ValueError(f"{name} must be a path, not {type(path).__name__}.")
-    return Path(path).expanduser()
+    return expand(path)
 
 
 def describe(value: Any) -> str:

@@ -116,9 +116,7 @@ def test_a_folder_of_masks_is_one_of_a_stages_kinds(plain, tmp_path):
     image = np.zeros((32, 32), np.uint8)
     image[3:9, 5:21] = 255
     Image.fromarray(image).save(tmp_path / "mask.png")
-    batch = BatchLoader(plain, seed=1).batch(
-        stage(12, masks=("half_left", str(tmp_path))), step=4, first=100
-    )
+    batch = BatchLoader(plain, seed=1).batch(stage(12, masks=("half_left", str(tmp_path))), step=4, first=100)
     missing = (batch.mask == 0).sum((1, 2, 3))
     assert missing.tolist() == [(512, 96)[choice] for choice in (batch.keys % 2).tolist()]
     with pytest.raises(ValueError, match="Unknown mask kind '.*nowhere'"):
