@@ -20,14 +20,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from facecomp_lib.utils.files import atomic_write, remove
+
 __all__ = [
     "explain_full_disk",
     "load_checkpoint",
     "read_weights",
     "save_checkpoint",
-    "write_text",
     "write_weights",
 ]
+
+_OURS = re.compile(r"([0-9a-f]{16}|new)\.safetensors|\.(new\.safetensors|state\.json)\.[0-9a-f]{16}\.part")
 
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], **content: Any) -> None:
@@ -41,13 +44,15 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], **content: Any)
     Raises:
         OSError: no room or no permission; the checkpoint before is as it was, and nothing else is left.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         fresh = folder / "new.safetensors"
-        digest = _write_part(fresh, tensors)
+        write_weights(fresh, tensors)
+        with open(fresh, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         named = fresh.with_name(f"{digest[:16]}.safetensors")
-        os.replace(_part(fresh), named)
-        write_text(folder / "state.json", json.dumps({**content, "tensors": named.name, "sha256": digest}))
+        os.replace(fresh, named)
+        text = json.dumps({**content, "tensors": named.name, "sha256": digest})
+        atomic_write(folder / "state.json", text + "\n")
     finally:
         _tidy(folder)
 
@@ -74,9 +79,22 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Tensors and nothing else: equal weights give equal bytes."""
-    _write_part(path, tensors)
-    os.replace(_part(path), path)
+    """Tensors and nothing else: equal weights give equal bytes.
+
+    Raises:
+        OSError: no room or no permission; the old file is as it was.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    plain: dict[str, Any] = {"device": "cpu", "memory_format": torch.contiguous_format}
+    ready = {name: tensor.detach().to(copy=True, **plain) for name, tensor in tensors.items()}
+    try:
+        atomic_write(path, lambda temporary: save_file(ready, temporary))
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -110,60 +128,11 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """A text file, whole or not at all, on the disk before this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(_part(path), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(_part(path), path)
-    except BaseException:
-        _part(path).unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
-def _write_part(path: Path, tensors: Mapping[str, Tensor]) -> str:
-    """Write ``PATH.part`` through to the disk and return its SHA-256."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    plain: dict[str, Any] = {"device": "cpu", "memory_format": torch.contiguous_format}
-    ready = {name: tensor.detach().to(copy=True, **plain) for name, tensor in tensors.items()}
-    try:
-        save_file(ready, _part(path))
-        with open(_part(path), "rb+") as file:
-            os.fsync(file.fileno())
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except BaseException as error:
-        _part(path).unlink(missing_ok=True)
-        if isinstance(error, SafetensorError) and (number := re.search(r"os error (\d+)", str(error))):
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-        raise
-
-
 def _tidy(folder: Path) -> None:
-    """Keep the checkpoint that counts, remove all others and what was left half written."""
+    """Keep the checkpoint that counts; remove others and half-written ones, by the names that we gave."""
     try:
         counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))["tensors"]
     except (OSError, ValueError, KeyError, TypeError):
         counts = None
-    for file in folder.iterdir():
-        if file.name not in ("state.json", counts):
-            file.unlink()
-
-
-def _sync(folder: Path) -> None:
-    """Names, too, reach the disk; systems that cannot do that for a folder go without."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    remove(folder, [name for name in names if _OURS.fullmatch(name) and name != counts])

@@ -28,8 +28,8 @@ import facecomp_lib
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Plateau, Stage
 from facecomp_lib.presets import PRESETS
-from facecomp_lib.training.checkpoint import write_text
 from facecomp_lib.training.run_dir import read_json
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["check_or_write_config", "fingerprint", "launch_fabric", "run_config", "validate_stages"]
 
@@ -187,7 +187,7 @@ def check_or_write_config(folder: Path, config: dict[str, Any]) -> None:
     """
     path = folder / "config.json"
     if not path.exists():
-        write_text(path, json.dumps({"fingerprint": fingerprint(config), **config}, indent=2))
+        atomic_write(path, json.dumps({"fingerprint": fingerprint(config), **config}, indent=2) + "\n")
         return
     there = read_json(path)
     if there.get("fingerprint") == fingerprint(config):

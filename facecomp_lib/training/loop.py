@@ -18,12 +18,13 @@ from torch import Tensor
 
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Stage, TrainBatch
-from facecomp_lib.training.checkpoint import load_checkpoint, save_checkpoint, write_text, write_weights
+from facecomp_lib.training.checkpoint import load_checkpoint, save_checkpoint, write_weights
 from facecomp_lib.training.loader import BatchLoader
 from facecomp_lib.training.run_dir import make_card, read_log, weights_path
 from facecomp_lib.training.run_log import Callbacks
 from facecomp_lib.training.signals import GracefulShutdown
 from facecomp_lib.training.step import StageTrainer
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Loop"]
 
@@ -166,7 +167,8 @@ class Loop:
         seconds = time.monotonic() - self._start
         log = read_log(self.folder)
         card = make_card(self.config, self.method, self.stages[: index + 1], seconds, self.fabric, log)
-        write_text(self.folder / "card.json", json.dumps(card, indent=2, ensure_ascii=False))
+        text = json.dumps(card, indent=2, ensure_ascii=False)
+        atomic_write(self.folder / "card.json", text + "\n")
 
 
 def check_finite(row: Mapping[str, float], place: str) -> None:

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import lightning_fabric
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecomp_lib.methods import Method, Stage
+from facecomp_lib.utils import files
 from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["locked", "make_card", "read_json", "read_log", "weights_path", "write_image"]
@@ -35,31 +36,19 @@ def locked(folder: Path) -> Iterator[None]:
         BlockingIOError: another process trains there.
         OSError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / "lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below, in every case)
-    except OSError as error:
-        raise OSError(f"{folder} cannot be written ({error.strerror}): choose another run_dir.") from error
-    with file:
+    with contextlib.ExitStack() as stack:
         try:
-            _lock(file)
-        except OSError as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(folder / "lock"))
+        except BlockingIOError as error:
             raise BlockingIOError(
                 f"Another process is training in {folder}: wait until it ends, or choose another run_dir."
             ) from error
+        except OSError as error:
+            raise OSError(
+                f"{folder} cannot be written ({error.strerror}): choose another run_dir."
+            ) from error
         yield
-
-
-def _lock(file: IO[str]) -> None:
-    if os.name == "nt":
-        import msvcrt
-
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def read_json(path: Path) -> dict[str, Any]:

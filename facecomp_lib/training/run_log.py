@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Constant, Method, Plateau, Stage
-from facecomp_lib.training.checkpoint import write_text
 from facecomp_lib.training.run_dir import write_image
+from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Callback", "Callbacks", "FixedFaces", "Images", "ProgressBar", "RunLog"]
 
@@ -77,7 +77,7 @@ class RunLog(Callback):
             numbers = [row.partition(",")[0] for row in rows]
             kept = [row for row, n in zip(rows, numbers, strict=True) if n.isdecimal() and int(n) < step]
             text = "\n".join([text, *kept])
-        write_text(path, text)
+        atomic_write(path, text + "\n")
         self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (see on_end)
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step)
 

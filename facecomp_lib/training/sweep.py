@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facecomp_lib.training.checkpoint import write_text
 from facecomp_lib.utils.files import atomic_write, expand
 
 __all__ = ["Runs", "Spread", "add_metrics", "collect"]
@@ -169,7 +168,7 @@ def add_metrics(run_dir: str | os.PathLike[str], **metrics: float) -> None:
         raise ValueError(f"Metrics must be finite numbers; not finite: {', '.join(wrong)}.")
     new = {name: float(value) for name, value in metrics.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps({"metrics": {**known, **new}}, indent=2))
+    atomic_write(path, json.dumps({"metrics": {**known, **new}}, indent=2) + "\n")
 
 
 def _record_of(card: Path, folder: Path) -> Path | None:

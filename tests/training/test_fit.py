@@ -620,3 +620,16 @@ def test_weights_that_two_layers_share_are_kept(train):
     method = Tied()
     run = train(method, save_every=0.0, until="alone")
     assert torch.equal(run.after("alone").painter[1].weight, method.painter[0].weight)
+
+
+def test_files_of_others_in_the_folder_of_checkpoints_survive(train):
+    run = train(until="alone")
+    notes = run.run_dir / "state" / ".ipynb_checkpoints" / "note.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    foreign = run.run_dir / "state" / "weights.safetensors"
+    foreign.write_bytes(b"mine, too")
+    train()
+    assert notes.read_text() == "mine" and foreign.read_bytes() == b"mine, too"
+    ours = [file.name for file in foreign.parent.glob("*.safetensors") if file != foreign]
+    assert len(ours) == 1
