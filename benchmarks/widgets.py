@@ -55,7 +55,7 @@ export default {{ render({{ model, el }}) {{
     png = traitlets.Bytes().tag(sync=True)
     def hear(self):
         self.png = lossless(torch.full((3, 1, 1), float(self.asked % 2)))
-    def twin(self):
+    def static_figure(self):
         return show.contact_sheet([torch.zeros(3, 8, 8)])
 Pixel((1, 1), 64)
 """

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from measure_help import need
+from metric_help import need
 from torch import nn
 from torch.nn.utils import parametrize
 

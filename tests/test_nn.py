@@ -4,7 +4,7 @@ half precision is not enough."""
 import numpy as np
 import pytest
 import torch
-from measure_help import need
+from metric_help import need
 
 from facecomp_lib import weights
 from facecomp_lib.nn import (

@@ -319,8 +319,8 @@ def test_the_explorer_offers_only_what_is_known(images: torch.Tensor) -> None:
     assert show.labels(FaceBatch(image=images[:2])).css_size[0] < 250
 
 
-def test_a_widget_brings_its_static_twin(faces: FaceBatch) -> None:
-    data, metadata = show.FaceExplorer(faces, twin_rows=1)._repr_mimebundle_()
+def test_a_widget_brings_its_static_figure(faces: FaceBatch) -> None:
+    data, metadata = show.FaceExplorer(faces, static_rows=1)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     (kind,) = metadata
     shown = pixels(base64.b64decode(data[kind]))

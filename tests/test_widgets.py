@@ -85,13 +85,13 @@ KINDS = ("painter", "attention", "compare", "switch", "flow", "landmarks")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_explorer_brings_its_static_twin_and_stands_alone(kind: str, face: torch.Tensor) -> None:
+def test_an_explorer_brings_its_static_figure_and_stands_alone(kind: str, face: torch.Tensor) -> None:
     widget = explorers(face)[kind]
     data, metadata = widget._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     sort = "image/jpeg" if widget.shades else "image/png"
     width, height = Image.open(io.BytesIO(base64.b64decode(data[sort]))).size
-    assert (width, height) == widget.twin().css_size and metadata[sort]["width"] == width
+    assert (width, height) == widget.static_figure().css_size and metadata[sort]["width"] == width
     assert data["text/plain"] == f"{type(widget).__name__}: run this cell to use it"
     assert "import " not in widget._esm and "export default { render }" in widget._esm
     assert widget.description
@@ -291,7 +291,7 @@ def test_the_border_of_a_hole_is_a_closed_line_around_it() -> None:
 
 def test_the_attention_figure_has_a_row_for_each_map_and_a_column_for_each_query(face: torch.Tensor) -> None:
     maps = {"short": random_map(64), "long": random_map(16)}
-    sheet = show.AttentionExplorer(face, maps, masks.make("center", size=SIZE)).twin()
+    sheet = show.AttentionExplorer(face, maps, masks.make("center", size=SIZE)).static_figure()
     assert len(sheet.axes) == 2 * 4
     assert {"short", "8 x 8 positions", "long", "4 x 4 positions"} <= set(words(sheet))
 
@@ -417,8 +417,8 @@ def test_flows_that_do_not_belong_to_the_faces_are_refused(face: torch.Tensor) -
 def test_the_flow_figure_has_a_row_for_each_face() -> None:
     batch = faces.embedded("test", size=64).batch([0, 1, 2])
     sheet = show.FlowExplorer(
-        batch.image, batch.mirror_flow, batch.mirror_valid, batch.landmarks, twin_rows=2
-    ).twin()
+        batch.image, batch.mirror_flow, batch.mirror_valid, batch.landmarks, static_rows=2
+    ).static_figure()
     assert len(sheet.axes) == 2 * 6 and words(sheet).count("the face") == 1
 
 
@@ -567,7 +567,7 @@ def test_a_painter_of_faces_that_fails_leaves_a_sentence(people: faces.FaceBatch
     widget = show.LandmarkEditor(people.image[:1], people.landmarks[:1], lambda landmarks: 1 / 0)
     assert widget.note == "ZeroDivisionError: division by zero" and widget.result is None
     assert len(np.unique(pixels(widget.drawn))) == 1
-    assert {"landmarks", "edited", "drawn for the edited ones"} <= set(words(widget.twin()))
+    assert {"landmarks", "edited", "drawn for the edited ones"} <= set(words(widget.static_figure()))
 
 
 # ---- comparing ---------------------------------------------------------------------------------------------
@@ -578,7 +578,7 @@ def test_both_images_arrive_as_they_are(face: torch.Tensor) -> None:
     assert np.array_equal(pixels(widget.before), levels(face[0]))
     assert np.array_equal(pixels(widget.after), levels(1 - face[0]))
     assert widget.names == ["face", "negative"]
-    assert {"face", "half of each", "negative"} == set(words(widget.twin()))
+    assert {"face", "half of each", "negative"} == set(words(widget.static_figure()))
 
 
 def test_a_split_image_takes_each_pixel_from_its_side(face: torch.Tensor) -> None:
@@ -600,11 +600,11 @@ def test_a_result_is_computed_when_it_is_chosen_and_kept(face: torch.Tensor) -> 
         return face * 0
 
     widget = show.MethodSwitch(face, {"inverse": 1 - face, "slow": slow})
-    assert calls == [] and set(words(widget.twin())) == {"input", "inverse"}
+    assert calls == [] and set(words(widget.static_figure())) == {"input", "inverse"}
     for chosen in (1, 0, 1):
         browser_sends(widget, chosen=chosen)
     assert len(calls) == 1 and (pixels(widget.after) == 0).all()
-    assert set(words(widget.twin())) == {"input", "inverse", "slow"}
+    assert set(words(widget.static_figure())) == {"input", "inverse", "slow"}
     widget.chosen = 0
     assert np.array_equal(pixels(widget.after), levels(1 - face[0]))
 

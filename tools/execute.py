@@ -71,7 +71,7 @@ def write_page(notebook: Path) -> Path:
     from nbconvert import HTMLExporter
 
     book = nbformat.read(notebook, as_version=4)
-    book.metadata.pop("widgets", None)  # without their state, the page shows each widget's static twin
+    book.metadata.pop("widgets", None)  # without their state, the page shows each widget's static figure
     body, _ = HTMLExporter().from_notebook_node(book)
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")

@@ -16,7 +16,7 @@ import nbformat
 from tools.execute import CELL_TIMEOUT, QUIET, START_TIMEOUT
 from tools.notebooks import NOTEBOOKS, ROOT, SOURCES, Trouble, find
 
-KEPT_METADATA = ("jupytext", "kernelspec")  # not `widgets`: without their state, pages show the static twin
+KEPT_METADATA = ("jupytext", "kernelspec")  # not `widgets`: without their state, pages show the static figure
 DEFAULT_EXPORT = re.compile(r"^#\|\s*default_exp\s+(\S+)", re.M)
 
 

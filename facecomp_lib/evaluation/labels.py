@@ -1,4 +1,4 @@
-"""How well parsing maps and landmarks are found. Lesson 02 builds these measures."""
+"""How well parsing maps and landmarks are found. Lesson 02 builds these metrics."""
 
 from __future__ import annotations
 

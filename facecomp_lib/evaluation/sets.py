@@ -58,7 +58,7 @@ class SetDistance:
     """A distance of two sets of images; ``float(distance)`` is its value.
 
     Attributes:
-        name: measure and network, as in ``kid_vgg16``.
+        name: metric and network, as in ``kid_vgg16``.
         value: 0 for equal distributions; an unbiased estimate (KID) may fall below.
         spread: standard deviation over the subsets of KID, None for FID.
         real, fake: how many images were compared.

@@ -5,7 +5,7 @@ all of them that paper's or its reference code's: Gaussian window of 11 x 11 px 
 K1 = 0.01 and K2 = 0.03 for images in [0, 1], weighted (biased) variances, and the mean over those windows
 that lie inside the image. The paper is about grey images; ours is the mean over R, G and B.
 scikit-image gives the same with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``. On a
-CPU, torchmetrics takes 2.5 to 3.7 times as long for the same (benchmarks/measures.py): that is why this is
+CPU, torchmetrics takes 2.5 to 3.7 times as long for the same (benchmarks/metrics.py): that is why this is
 here, for every evaluation calls it for each face.
 Libraries that pad the image and average over the made-up border as well give other numbers, for faces some
 0.02 higher: ask which one a published number comes from.

@@ -311,15 +311,15 @@ def _do_image(job: _Job, images: ImageSource, index: int) -> tuple[dict[str, Any
         face = photo.align(image, points, job.options.size, job.detector, job.options.zoom)
     except ValueError as error:
         return None, row | {"reason": f"poor landmarks: {error}"}
-    measures = {
+    quality = {
         "side": job.options.size / float(np.sqrt(np.linalg.det(face.matrix[:, :2]))),
         "outside": 1 - float(face.inside.mean()),
         "turn": alignment.turn(points),
         "residual": alignment.residual(points),
         "doubt": doubt,
     }
-    row |= {key: f"{value:.4f}" for key, value in measures.items()}
-    reason = _reason(job.options, **measures)
+    row |= {key: f"{value:.4f}" for key, value in quality.items()}
+    reason = _reason(job.options, **quality)
     if reason:
         return None, row | {"reason": reason}
     record = {

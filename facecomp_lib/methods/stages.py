@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -178,8 +178,8 @@ class Stage:
         name: unique within a run.
         steps: how many.
         optimizers: who learns, in the order of their turns within a step. The **last** one owns what
-            ``method.draw`` computes: gradients of the drawing reach its networks only. One of them learns in
-            every step.
+            ``method.forward_train`` computes: its gradients reach the last one's networks only. One of them
+            learns in every step.
         batch_size: samples of a step, all processes together.
         masks: kinds of masks (``fc.masks.KINDS``) or folders of mask images, each sample draws one of them;
             empty if the stage needs none.
@@ -218,6 +218,22 @@ class Stage:
         if len(set(learners)) < len(learners):
             raise ValueError(f"In stage {self.name!r} a network belongs to two optimizers: {learners}.")
         self._check_turns()
+
+    def at(self, step: int) -> Stage:
+        """The stage with the optimizers and loss terms of one step, so that nothing else is prepared.
+
+        Args:
+            step: of the stage, from 0.
+        """
+        due = {name: config.due(step) for name, config in self.optimizers.items()}
+        if all(len(due[name]) == len(config.losses) for name, config in self.optimizers.items()):
+            return self
+        learning = {
+            name: replace(config, losses={term: config.losses[term] for term in due[name]})
+            for name, config in self.optimizers.items()
+            if due[name]
+        }
+        return replace(self, optimizers=learning)
 
     def _check_turns(self) -> None:
         for name, optimizer in self.optimizers.items():

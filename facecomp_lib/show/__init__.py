@@ -34,7 +34,7 @@ from facecomp_lib.show.learning import (
     shares,
     windows,
 )
-from facecomp_lib.show.measures import duel, gaussians, histograms, lines, ranking, rows
+from facecomp_lib.show.metrics import duel, gaussians, histograms, lines, ranking, rows
 from facecomp_lib.show.models import model_steps
 from facecomp_lib.show.scores import forest_plot, score_plot
 from facecomp_lib.show.tables import claims_table, score_table
@@ -52,7 +52,7 @@ _LATER = {  # loaded when used: figures need no Jupyter
             "MaskPainter",
             "MethodSwitch",
         ),
-        "explore",
+        "widgets",
     ),
 }
 

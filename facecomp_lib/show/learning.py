@@ -27,7 +27,7 @@ from facecomp_lib.show.canvas import (
     write,
 )
 from facecomp_lib.show.labels import tint_parsing
-from facecomp_lib.show.measures import BLUE, COLOURS, GREEN, ORANGE, _axes, _plot
+from facecomp_lib.show.metrics import BLUE, COLOURS, GREEN, ORANGE, _axes, _plot
 
 BLOCKS = (BLUE, ORANGE, GREEN, "#8a5aa8")  # one colour per 2x2 block of a toy
 HEAT = LinearSegmentedColormap.from_list("heat", ["#000000", "#5a1030", "#d55e00", "#ffd27f", "#ffffff"])

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from facecomp_lib.evaluation.registry import metric as display_of
 from facecomp_lib.show.canvas import FAINT, INK, QUIET, SMALL, TEXT, Sheet, grid
-from facecomp_lib.show.measures import BLUE, ORANGE
+from facecomp_lib.show.metrics import BLUE, ORANGE
 
 
 def model_steps(
@@ -22,26 +22,26 @@ def model_steps(
     width: int = 240,
     height: int = 170,
 ) -> Sheet:
-    """Differences from the first model, one panel per measure: a paper's beside ours with intervals.
+    """Differences from the first model, one panel per metric: a paper's beside ours with intervals.
 
     Up is better in every panel: the axis of a distance is turned round.
 
     Args:
-        theirs: measure -> the paper's difference of each model, the first model's is 0.
-        ours: measure -> our estimates (``.mean``, ``.low``, ``.high``) of the models after the first.
+        theirs: metric -> the paper's difference of each model, the first model's is 0.
+        ours: metric -> our estimates (``.mean``, ``.low``, ``.high``) of the models after the first.
         names: of all models.
     """
     sheet, axes = grid(1, len(theirs), (width, height), gap=(52, 8), head=36, bottom=36)
     places = np.arange(len(names))
-    for number, (ax, (measure, differences)) in enumerate(zip(axes[0], theirs.items(), strict=True)):
-        shown = display_of(measure)
+    for number, (ax, (metric, differences)) in enumerate(zip(axes[0], theirs.items(), strict=True)):
+        shown = display_of(metric)
         ax.axhline(0, color=QUIET, linewidth=1, linestyle=(0, (4, 3)))
         scaled = shown.scale * np.array(differences)
         ax.plot(
             places - 0.08, scaled, "o-", color=ORANGE, linewidth=1.2, markersize=5, markerfacecolor="white"
         )
         mean, low, high = (
-            shown.scale * np.array([0.0, *(getattr(one, part) for one in ours[measure])])
+            shown.scale * np.array([0.0, *(getattr(one, part) for one in ours[metric])])
             for part in ("mean", "low", "high")
         )
         ax.vlines(places + 0.08, low, high, color=BLUE, linewidth=2.4, alpha=0.5)

@@ -95,7 +95,7 @@ class StageTrainer:
             ValueError: a loss that is no scalar, or an optimizer whose losses have nothing to do with it.
         """
         due = {name: config.due(self.done) for name, config in self.stage.optimizers.items()}
-        outputs = self._forward(batch, learns=bool(due[self.last]))
+        outputs = self._forward(batch, self.stage.at(self.done), learns=bool(due[self.last]))
         row: dict[str, Tensor] = {}
         rates: dict[str, float] = {}
         for name, weights in due.items():
@@ -165,11 +165,11 @@ class StageTrainer:
             self.plateaus[name].load_state_dict(kept_schedule["state"])
             self._group(name)["lr"] = kept_schedule["lr"]
 
-    def _forward(self, batch: TrainBatch, learns: bool) -> Any:
+    def _forward(self, batch: TrainBatch, stage: Stage, learns: bool) -> Any:
         """What the losses share; without gradients in a step in which the last optimizer does not learn."""
         self._free(self.last)
         with self.fabric.autocast(), torch.set_grad_enabled(learns):
-            return self.method.forward_train(batch, self.stage)
+            return self.method.forward_train(batch, stage)
 
     def _free(self, whose: str) -> None:
         """Let gradients reach this optimizer's networks alone."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measure_help import fills, need, noise, others
+from metric_help import fills, need, noise, others
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from facecomp_lib import evaluation, masks, weights

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measure_help import noise, others
+from metric_help import noise, others
 
 import facecomp_lib as fc
 from facecomp_lib import evaluation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny_faces
 import torch
-from measure_help import need
+from metric_help import need
 from photo_help import need_dlib
 from torch import nn
 

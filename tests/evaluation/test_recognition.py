@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from measure_help import noise
+from metric_help import noise
 from photo_help import need_dlib
 
 import facecomp_lib as fc

@@ -6,7 +6,7 @@ import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from measure_help import fills, need, noise, others
+from metric_help import fills, need, noise, others
 from torch import nn
 
 import facecomp_lib as fc

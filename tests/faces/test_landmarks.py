@@ -33,7 +33,7 @@ def off(found, known):
 
 
 def test_dlib_finds_the_landmarks_that_we_ship(astronaut, dlib_here):
-    (face,) = landmarks.detect(astronaut.image, "dlib")
+    (face,) = landmarks.detect(astronaut.photo, "dlib")
     assert off(face.landmarks, astronaut.photo_landmarks) < 0.01
     assert face.detector == "dlib" and face.doubt < 0.03
     left, top, right, bottom = face.box
@@ -42,7 +42,7 @@ def test_dlib_finds_the_landmarks_that_we_ship(astronaut, dlib_here):
 
 
 def test_a_mirrored_image_gives_mirrored_landmarks(astronaut, dlib_here):
-    (face,) = landmarks.detect(np.ascontiguousarray(astronaut.image[:, ::-1]), "dlib")
+    (face,) = landmarks.detect(np.ascontiguousarray(astronaut.photo[:, ::-1]), "dlib")
     mirrored = face.landmarks[fc.faces.LANDMARK_MIRROR] * (-1, 1) + (511, 0)
     assert off(mirrored, astronaut.photo_landmarks) < 0.02
 
@@ -50,7 +50,7 @@ def test_a_mirrored_image_gives_mirrored_landmarks(astronaut, dlib_here):
 @pytest.mark.parametrize("side", [70, 200, 1500, 4000])
 def test_faces_are_found_and_placed_at_any_scale(side, astronaut, dlib_here):
     scale = side / 180
-    around = astronaut.image[30:210, 130:310]
+    around = astronaut.photo[30:210, 130:310]
     image = np.asarray(Image.fromarray(around).resize((side, side), Image.Resampling.BICUBIC))
     known = (astronaut.photo_landmarks - (130, 30) + 0.5) * scale - 0.5
     face = landmarks.detect(image, "dlib")[0]
@@ -58,7 +58,7 @@ def test_faces_are_found_and_placed_at_any_scale(side, astronaut, dlib_here):
 
 
 def test_a_face_that_fills_the_image_is_found(astronaut, dlib_here):
-    tight = np.ascontiguousarray(astronaut.image[82:182, 175:277])
+    tight = np.ascontiguousarray(astronaut.photo[82:182, 175:277])
     face = landmarks.detect(tight, "dlib")[0]
     assert off(face.landmarks + (175, 82), astronaut.photo_landmarks) < 0.04
 
@@ -81,13 +81,13 @@ def test_images_without_a_face_give_an_empty_list(shape, dlib_here):
 
 def test_one_persons_images_are_near_and_no_face_is_far_from_everyone(astronaut):
     need_dlib("dlib_embedding")
-    one = landmarks.identity_embedding(astronaut.image, astronaut.photo_landmarks)
+    one = landmarks.identity_embedding(astronaut.photo, astronaut.photo_landmarks)
     image, points = snapshot(3, side=300)
     other = landmarks.identity_embedding(image, points)
     assert one.shape == (128,) and one.dtype == np.float32
     assert 0 < np.linalg.norm(one - other) < 0.4
     upside_down = landmarks.identity_embedding(
-        np.ascontiguousarray(astronaut.image[::-1]), astronaut.photo_landmarks
+        np.ascontiguousarray(astronaut.photo[::-1]), astronaut.photo_landmarks
     )
     assert np.linalg.norm(one - upside_down) > 0.6, "no face there: far from every person"
 

@@ -101,7 +101,7 @@ def test_known_pixels_of_the_photograph_survive_bit_for_bit(seed, size, feather)
     y, x = rng.integers(0, size * 3 // 4, 2)
     mask[y : y + rng.integers(1, size), x : x + rng.integers(1, size)] = 0
     result = face.paste(torch.rand(1, 3, size, size), torch.from_numpy(mask)[None, None], feather=feather)
-    changed = (result != face.image).any(axis=-1)
+    changed = (result != face.photo).any(axis=-1)
     ys, xs = np.nonzero(changed)
     landed = alignment.apply(face.matrix, np.stack([xs, ys], axis=-1))
     # every changed pixel falls into the hole; pixels exactly on its edge may be counted to either side
@@ -112,7 +112,7 @@ def test_known_pixels_of_the_photograph_survive_bit_for_bit(seed, size, feather)
         for dy in (-edge, edge)
     ]
     assert np.all(np.min([mask[p[:, 1], p[:, 0]] for p in near], axis=0) == 0)
-    assert result.dtype == np.uint8 and result.shape == face.image.shape
+    assert result.dtype == np.uint8 and result.shape == face.photo.shape
 
 
 def test_the_hole_is_filled_with_the_completed_crop(portrait):
@@ -128,7 +128,7 @@ def test_the_hole_is_filled_with_the_completed_crop(portrait):
 def test_pasting_the_untouched_crop_gives_nearly_the_photograph():
     face = fc.faces.astronaut(512)  # twice finer than the photograph, so that the way back loses little
     result = face.paste(face.image, center_hole(512), feather=0)
-    off = np.abs(result.astype(int) - face.image)
+    off = np.abs(result.astype(int) - face.photo)
     changed = off.any(axis=-1)
     assert off[changed].mean() < 3
 
@@ -170,7 +170,7 @@ def test_without_a_mask_the_whole_crop_is_put_back(portrait):
 def test_no_hole_gives_the_photograph_back(portrait):
     face = fc.faces.astronaut(64)
     result = face.paste(torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
-    assert np.array_equal(result, portrait) and result is not face.image
+    assert np.array_equal(result, portrait) and result is not face.photo
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ def test_arrays_that_are_no_image_are_refused(array, says):
         (np.zeros((5, 2)), r"landmarks must be \[68, 2\], not \[5, 2\]"),
         (np.full((68, 2), np.nan), "landmarks has NaN or infinite values"),
         (np.zeros((68, 2)), "coincide"),
-        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the image"),
+        (np.random.default_rng(0).random((68, 2)) * 50 + 5000, "outside the photograph"),
     ],
 )
 def test_unusable_landmarks_are_refused(portrait, landmarks, says):
@@ -407,7 +407,7 @@ def test_no_face_shows_what_to_try(monkeypatch):
     monkeypatch.setattr(landmarks, "best_detector", lambda: "dlib")
     noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
     with pytest.raises(
-        ValueError, match="No face found in the image .300 x 200 px, searched by dlib.*upright"
+        ValueError, match="No face found in the photograph .300 x 200 px, searched by dlib.*upright"
     ):
         fc.faces.from_photo(noise)
 

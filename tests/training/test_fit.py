@@ -433,7 +433,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(train, tmp_p
     method = Breaks()
     method.broken = False
     note = Note(5, lambda: setattr(method, "broken", True))
-    with pytest.raises(FloatingPointError, match=r"painter\.fool is nan at step 6, .* 'against'"):
+    with pytest.raises(FloatingPointError, match=r"painter\.adversarial is nan at step 6, .* 'against'"):
         train(method, callbacks=[note], save_every=0.0)
     content, tensors = load_checkpoint(tmp_path / "run" / "state")
     assert content["step"] == 6 and all(value.isfinite().all() for value in tensors.values())

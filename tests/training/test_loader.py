@@ -89,7 +89,7 @@ def test_fixed_batches_show_different_faces_as_they_are_but_cropped(data):
 def test_each_epoch_shows_every_face_once_in_an_order_of_its_own(data):
     loader, play = BatchLoader(data, seed=0), stage(batch_size=5, augment=None)
     steps = loader.batches(play, range(7), first=0)
-    shown = torch.cat([sample.faces.identity for sample in steps]).reshape(5, 7)  # [epoch, face]
+    shown = torch.cat([batch.faces.identity for batch in steps]).reshape(5, 7)  # [epoch, face]
     assert all(sorted(epoch) == list(range(7)) for epoch in shown.tolist())
     assert len({tuple(epoch) for epoch in shown.tolist()}) > 1
 
@@ -102,25 +102,25 @@ def test_a_stage_that_begins_later_goes_on_where_the_one_before_stopped(data):
 
 
 def test_each_sample_has_the_hole_that_its_key_chooses_where_its_moved_face_is(plain):
-    sample = BatchLoader(plain, seed=1).batch(stage(12, masks=KINDS), step=4, first=100)
+    batch = BatchLoader(plain, seed=1).batch(stage(12, masks=KINDS), step=4, first=100)
     numbers = torch.arange(100, 112)
-    assert torch.equal(sample.keys, sample_keys(1, 4, numbers))
-    chosen = (sample.keys % 3).tolist()
+    assert torch.equal(batch.keys, sample_keys(1, 4, numbers))
+    chosen = (batch.keys % 3).tolist()
     assert set(chosen) == {0, 1, 2}
     for place, kind in enumerate(KINDS[choice] for choice in chosen):
-        alone = masks.make(kind, 32, 1, 1, sample.faces.landmarks[[place]], step=4, index=[100 + place])
-        assert torch.equal(sample.mask[[place]], alone)
+        alone = masks.make(kind, 32, 1, 1, batch.faces.landmarks[[place]], step=4, index=[100 + place])
+        assert torch.equal(batch.mask[[place]], alone)
 
 
 def test_a_folder_of_masks_is_one_of_a_stages_kinds(plain, tmp_path):
     image = np.zeros((32, 32), np.uint8)
     image[3:9, 5:21] = 255
     Image.fromarray(image).save(tmp_path / "mask.png")
-    sample = BatchLoader(plain, seed=1).sample(
+    batch = BatchLoader(plain, seed=1).batch(
         stage(12, masks=("half_left", str(tmp_path))), step=4, first=100
     )
-    missing = (sample.mask == 0).sum((1, 2, 3))
-    assert missing.tolist() == [(512, 96)[choice] for choice in (sample.keys % 2).tolist()]
+    missing = (batch.mask == 0).sum((1, 2, 3))
+    assert missing.tolist() == [(512, 96)[choice] for choice in (batch.keys % 2).tolist()]
     with pytest.raises(ValueError, match="Unknown mask kind '.*nowhere'"):
         stage(masks=("center", str(tmp_path / "nowhere")))
 
@@ -131,9 +131,9 @@ def test_a_stage_without_holes_knows_every_pixel(data):
 
 def test_faces_are_augmented_by_step_and_face(plain):
     play = stage()
-    sample = BatchLoader(plain, seed=2).batch(play, step=6, first=len(plain))
+    batch = BatchLoader(plain, seed=2).batch(play, step=6, first=len(plain))
     indices = plain.order(2, 1)[:4]
-    assert torch.equal(sample.image, plain.batch(indices, play.augment, seed=2, step=6).image)
+    assert torch.equal(batch.image, plain.batch(indices, play.augment, seed=2, step=6).image)
 
 
 def test_nothing_is_prepared_far_ahead_of_the_consumer(data, monkeypatch):

@@ -10,6 +10,7 @@ import tiny_method
 import torch
 
 from facecomp_lib import faces as face_sets
+from facecomp_lib import methods
 from facecomp_lib.faces.augment import Augment
 from facecomp_lib.methods import Cosine, Loss, OptimizerConfig, Plateau, Stage
 from facecomp_lib.training import Callback, fit
@@ -77,16 +78,16 @@ def test_turns_terms_and_a_falling_rate_are_those_of_a_loop_by_hand(train, faces
     own = torch.optim.Adam(method.painter.parameters(), 1e-2, (0.5, 0.999))
     for step in range(steps):
         batch = loader.batch(stage, step, 4 * step)
-        drawn = method.draw(batch, stage)
+        outputs = method.forward_train(batch, stage)
         against.zero_grad()
-        (method.loss_gap(batch, drawn) + 10 * method.loss_penalty(batch, drawn)).backward()
+        (method.loss_gap(batch, outputs) + 10 * method.loss_penalty(batch, outputs)).backward()
         torch.nn.utils.clip_grad_norm_(method.discriminator.parameters(), 1.0)
         against.step()
         falling.step()
         if step in (1, 3, 5, 7):
-            loss = method.loss_reconstruction(batch, drawn)
+            loss = method.loss_reconstruction(batch, outputs)
             if step in (3, 7):
-                loss = loss + 2 * 0.1 * method.loss_adversarial(batch, drawn)
+                loss = loss + 2 * 0.1 * method.loss_adversarial(batch, outputs)
             own.zero_grad()
             loss.backward()
             own.step()
@@ -114,14 +115,30 @@ def test_the_shared_forward_pass_has_gradients_only_if_the_last_optimizer_learns
     class Looks(tiny_method.Tiny):
         name = ""
 
-        def draw(self, sample, stage):
-            drawn = super().draw(sample, stage)
-            graphs.append(drawn["raw"].requires_grad)
-            return drawn
+        def forward_train(self, batch, stage):
+            outputs = super().forward_train(batch, stage)
+            graphs.append(outputs["raw"].requires_grad)
+            return outputs
 
     method = Looks()
     train(method, stages=[contest(6, second=painter(every=3))])
     assert graphs == [False, False, True] * 2
+
+
+def test_the_shared_forward_pass_prepares_the_terms_of_this_step_only(train):
+    asked = []
+
+    class Looks(tiny_method.Tiny):
+        name = ""
+
+        def forward_train(self, batch, stage):
+            asked.append(set(methods.loss_terms(stage)) & {"reconstruction", "adversarial"})
+            return super().forward_train(batch, stage)
+
+    terms = {"reconstruction": 1.0, "adversarial": Loss(0.1, every=2)}
+    train(Looks(), stages=[contest(6, second=painter(losses=terms, every=2))])
+    both = {"reconstruction", "adversarial"}
+    assert asked == [set(), {"reconstruction"}, set(), both, set(), {"reconstruction"}]
 
 
 def test_the_running_average_counts_the_steps_in_which_its_networks_learn(train):
@@ -137,11 +154,11 @@ def test_the_guard_names_a_term_that_is_not_evaluated_each_time(train):
     class Breaks(tiny_method.Tiny):
         name = ""
 
-        def loss_adversarial(self, sample, drawn):
-            return super().loss_adversarial(sample, drawn) * float("inf")
+        def loss_adversarial(self, batch, outputs):
+            return super().loss_adversarial(batch, outputs) * float("inf")
 
     losses = {"reconstruction": 1.0, "adversarial": Loss(0.1, every=3)}
-    with pytest.raises(FloatingPointError, match=r"painter\.fool is -?inf at step 2"):
+    with pytest.raises(FloatingPointError, match=r"painter\.adversarial is -?inf at step 2"):
         train(Breaks(), stages=[contest(second=painter(losses=losses))])
 
 
@@ -189,8 +206,8 @@ def test_the_validation_loss_is_the_objective_on_whole_batches_of_unmoved_faces(
     found = []
     for k in range(3):  # ten faces are three batches of four, the last two from another round
         batch = BatchLoader(faces, 3).batch(replace(stage, augment=None), 0, 4 * k)
-        drawn = method.draw(batch, stage)
-        loss = 3 * method.loss_reconstruction(batch, drawn) + 0.5 * method.loss_adversarial(batch, drawn)
+        outputs = method.forward_train(batch, stage)
+        loss = 3 * method.loss_reconstruction(batch, outputs) + 0.5 * method.loss_adversarial(batch, outputs)
         found.append(float(loss.detach()))
     assert log["painter.validation"][0] == pytest.approx(np.mean(found), rel=1e-5)
 

@@ -1,6 +1,6 @@
 """Widgets to explore methods with: paint holes, follow attention and flow, move landmarks, compare results.
 
-Each is a thin shell over pure functions in its file, brings a static twin for pages without a kernel, and
+Each is a thin shell over pure functions in its file, brings a static figure for pages without a kernel, and
 works with mouse, pen, finger and keyboard.
 """
 

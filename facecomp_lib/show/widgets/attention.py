@@ -164,7 +164,7 @@ class AttentionExplorer(Explorer):
         attention: name -> [N, N], rows: queries; the N = h * w positions of its layer, row by row. Maps may
             come from layers of different size.
         mask: [1, 1, H, W], 1 = known: tells queries inside and outside the hole apart.
-        spots: pixels (x, y); the first is where the widget begins, all of them stand in the static twin.
+        spots: pixels (x, y); the first is where the widget begins, all of them stand in the static figure.
         cells: name -> height and width of its layer, where its shape is not that of the image.
 
     Attributes:
@@ -266,7 +266,7 @@ class AttentionExplorer(Explorer):
         known = float((self.weights.cpu().double() * (1 - missing)).sum()) / total
         return f"{text}; {known:.0%} of its attention falls on known pixels."
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         cells = dict(zip(self.names, self._layers, strict=True))
         return attention_maps(self.image, self.attention, self.mask, self._spots, cells=cells)
 

@@ -31,13 +31,14 @@ def script(name: str) -> str:
 
 
 class Explorer(anywidget.AnyWidget):
-    """Images under a hand. A subclass says what it does with what the browser sent, and draws its twin.
+    """Images under a hand. A subclass says what it does with what the browser sent, and draws its static
+    figure.
 
     The browser counts its questions in `asked`; when `answered` has the same number, what it shows is up to
     date. Questions that come while one is being answered are dropped, except for the last one.
     """
 
-    shades = False  # whether its twin shows more of them than a palette has
+    many_colours = False  # whether its static figure shows more of them than a palette has
     _css = (FOLDER / "widgets.css").read_text(encoding="utf-8")
     size: traitlets.List = traitlets.List(traitlets.Int()).tag(sync=True)  # height, width in pixels
     width = traitlets.Int().tag(sync=True)  # of an image in CSS pixels
@@ -53,7 +54,7 @@ class Explorer(anywidget.AnyWidget):
         """Take over what the browser sent and prepare what it shows next; ValueError if it makes no sense."""
         raise NotImplementedError
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         """The figure that stands in where no kernel runs."""
         raise NotImplementedError
 
@@ -72,13 +73,13 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         view = super()._repr_mimebundle_(**kwargs)
         data, metadata = view if isinstance(view, tuple) else (view or {}, {})
-        twin, twin_metadata = still(self.twin(), self.shades)
-        return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
+        static, static_metadata = static_output(self.static_figure(), self.many_colours)
+        return data | static | {"text/plain": repr(self)}, metadata | static_metadata
 
 
-def still(sheet: Sheet, shades: bool = False) -> tuple[dict, dict]:
-    """A twin as light notebook output; JPEG in full colour for more `shades` than 256."""
-    if not shades:
+def static_output(sheet: Sheet, many_colours: bool = False) -> tuple[dict, dict]:
+    """A static figure as light notebook output; JPEG in full colour for many colours."""
+    if not many_colours:
         return light_output(sheet)
     jpeg = sheet._bytes("jpeg", CSS, pil_kwargs={"quality": 88, "subsampling": 0})
     return output(sheet, "image/jpeg", jpeg)

@@ -132,7 +132,7 @@ class MethodSwitch(Explorer):
         with self.hold_sync():
             self.after, self.note = after, note
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         shown = {
             self.names[0]: self._before,
             **{k: self._images[k] for k in self._results if k in self._images},
@@ -164,7 +164,7 @@ class BeforeAfter(MethodSwitch):
         options: dict[str, Any] = {"position": position, "cell": cell, "description": description}
         super().__init__(before, {names[1]: after}, name=names[0], **options)
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         after = self.image(self.names[1])
         return before_after(self._before, after, (self.names[0], self.names[1]), self.position)
 

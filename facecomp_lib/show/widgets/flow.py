@@ -178,7 +178,7 @@ class FlowExplorer(Explorer):
         flow: [B, H, W, 2], absolute positions in [-1, 1], such as `FaceBatch.mirror_flow` or FlowNet's.
         valid: bool [B, H, W], where the flow means something; everywhere if None.
         landmarks: [B, 68, 2]; lets landmarks be shown, and the widget begin at one.
-        twin_rows: faces in the static twin.
+        static_rows: faces in the static figure.
 
     Attributes:
         chosen: number of the face; view: of `VIEWS`; share: of the way from the flipped face to the warped
@@ -188,7 +188,7 @@ class FlowExplorer(Explorer):
     """
 
     _esm = script("flow")
-    shades = True
+    many_colours = True
     face = traitlets.Bytes().tag(sync=True)
     shown = traitlets.Bytes().tag(sync=True)
     wheel = traitlets.Bytes().tag(sync=True)
@@ -211,7 +211,7 @@ class FlowExplorer(Explorer):
         valid: Tensor | None = None,
         landmarks: Tensor | None = None,
         *,
-        twin_rows: int = 3,
+        static_rows: int = 3,
         cell: int = CELL,
         description: str = "Where the mirror flow takes a pixel of the face",
     ) -> None:
@@ -220,7 +220,7 @@ class FlowExplorer(Explorer):
         self.image, self.flow = image.detach(), flow.detach()
         self.valid = torch.ones(flow.shape[:3], dtype=torch.bool) if valid is None else valid.detach()
         self.landmarks = None if landmarks is None else landmarks.detach()
-        self._twin_rows, self._cell, self._drawn = twin_rows, cell, dict[tuple[int, int], bytes]()
+        self._static_rows, self._cell, self._drawn = static_rows, cell, dict[tuple[int, int], bytes]()
         limit = farthest(self.flow, self.valid)
         first = _flow_points(None if landmarks is None else landmarks[0], self.valid[0].cpu().numpy())
         super().__init__(
@@ -282,8 +282,8 @@ class FlowExplorer(Explorer):
             )
         return self._drawn[k, self.view]
 
-    def twin(self) -> Sheet:
-        some = slice(self._twin_rows)
+    def static_figure(self) -> Sheet:
+        some = slice(self._static_rows)
         landmarks = None if self.landmarks is None else self.landmarks[some]
         return flow_views(self.image[some], self.flow[some], self.valid[some], landmarks)
 

@@ -203,7 +203,7 @@ class LandmarkEditor(Explorer):
             self.result, self._drawn, note = None, torch.full_like(self.image[0], 0.5), sentence(error)
         self.drawn, self.note = lossless(self._drawn), note
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         return edited(self.image, self._begin.landmarks, self.landmarks, self._drawn)
 
 

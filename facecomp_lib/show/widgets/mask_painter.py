@@ -139,5 +139,5 @@ class MaskPainter(Explorer):
         with self.hold_sync():
             self.hole, self.completed, self.note = pack(self.mask), lossless(self._completed), note
 
-    def twin(self) -> Sheet:
+    def static_figure(self) -> Sheet:
         return painting(self.image, self.mask, self._completed)

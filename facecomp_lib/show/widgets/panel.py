@@ -1,7 +1,7 @@
 """Widgets: thin shells over the figures.
 
 A widget owns controls and one PNG, and asks a pure function for that PNG whenever a control moves. On a
-static page, its twin is shown instead: a figure drawn by the same functions.
+static page, a static figure is shown instead, drawn by the same functions.
 """
 
 from __future__ import annotations
@@ -129,14 +129,14 @@ class Panel(anywidget.AnyWidget):
         view = super()._repr_mimebundle_(**kwargs)
         data, metadata = view if isinstance(view, tuple) else (view or {}, {})
         sheet = self._static() if self._static else self._draw(self.positions)
-        twin, twin_metadata = light_output(sheet)
-        return data | twin | {"text/plain": repr(self)}, metadata | twin_metadata
+        static, static_metadata = light_output(sheet)
+        return data | static | {"text/plain": repr(self)}, metadata | static_metadata
 
 
 class FrameSlider(Panel):
     """Sliders over one image: `draw(yaw=..., light=...)` is asked for the frame at each position.
 
-    The static twin shows one row of frames per slider, the others held at their start.
+    The static figure shows one row of frames per slider, the others held at their start.
 
     Args:
         draw: keyword values -> image; a renderer, or a look-up in frames made before.
@@ -182,7 +182,7 @@ class FrameSlider(Panel):
 class FaceExplorer(Panel):
     """Page through a batch and switch on what is known about each face: landmarks, parsing, mirrored side."""
 
-    def __init__(self, faces: FaceBatch, *, cell: int = 320, twin_rows: int = 3) -> None:
+    def __init__(self, faces: FaceBatch, *, cell: int = 320, static_rows: int = 3) -> None:
         known = [name for name, field in VIEWS.items() if getattr(faces, field) is not None]
 
         def view(positions: Mapping[str, int]) -> Sheet:
@@ -192,6 +192,6 @@ class FaceExplorer(Panel):
         super().__init__(
             view,
             {"face": [str(index) for index in range(len(faces))], **dict.fromkeys(known)},
-            static=lambda: labels(faces[:twin_rows]),
+            static=lambda: labels(faces[:static_rows]),
             description="A face under the chosen overlays",
         )

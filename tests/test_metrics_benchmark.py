@@ -1,11 +1,11 @@
-"""The measures' benchmark compares what agrees; no timing is asserted."""
+"""The benchmark of metrics compares what agrees; no timing is asserted."""
 
 import numpy as np
 import pytest
-from measure_help import others
+from metric_help import others
 
-from benchmarks import measures
-from benchmarks.measures import Duel
+from benchmarks import metrics
+from benchmarks.metrics import Duel
 
 
 def test_both_sides_take_turns_and_warm_up_unmeasured():
@@ -20,7 +20,7 @@ def test_both_sides_take_turns_and_warm_up_unmeasured():
         return run
 
     duel = Duel("m", "other", side("ours", 0.5), side("theirs", 2.0), per=4, tolerance=0)
-    assert measures.measure(duel, repeats=3, clock=lambda: now[0]) == (0, 125, 500)
+    assert metrics.measure(duel, repeats=3, clock=lambda: now[0]) == (0, 125, 500)
     assert calls == ["ours", "theirs"] * 4
 
 
@@ -28,13 +28,13 @@ def test_both_sides_take_turns_and_warm_up_unmeasured():
 def test_what_disagrees_is_not_timed(theirs):
     duel = Duel("m", "other", lambda: [1.0, 2.0], lambda: theirs, per=1, tolerance=0.1)
     with pytest.raises(RuntimeError, match="m and other disagree"):
-        measures.measure(duel, repeats=1)
+        metrics.measure(duel, repeats=1)
 
 
 def test_all_that_is_timed_agrees():
     others()
-    found = measures.duels(faces=2, size=64)
+    found = metrics.duels(faces=2, size=64)
     assert {duel.name for duel in found} >= {"psnr", "ssim", "f-score"}
     for duel in found:
-        gap, ours, theirs = measures.measure(duel, repeats=1)
+        gap, ours, theirs = metrics.measure(duel, repeats=1)
         assert gap <= duel.tolerance and ours > 0 and theirs > 0

@@ -1,4 +1,4 @@
-"""Figures about measures: pure functions, like all figures of the course. Lesson 02 uses them."""
+"""Figures about metrics: pure functions, like all figures of the course. Lesson 02 uses them."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def duel(
     *,
     cell: int = 192,
 ) -> Sheet:
-    """Two completions beside the true image, and under them whom each measure prefers.
+    """Two completions beside the true image, and under them whom each metric prefers.
 
     Args:
         left, target, right: images of one size.
-        scores: measure (a name that :mod:`facecomp_lib.evaluation` knows) -> its values for left and right.
+        scores: metric (a name that :mod:`facecomp_lib.evaluation` knows) -> its values for left and right.
     """
     row = 24
     size = cell_size(to_array(target).shape, cell)
     sheet, axes = grid(1, 3, size, head=18, bottom=row * len(scores) + 4)
     for ax, one, title in zip(axes[0], (left, target, right), titles, strict=True):
         put(ax, one, title)
-    for place, (measure, values) in enumerate(scores.items()):
-        shown, below = display_of(measure), (0, -(place + 0.62) * row * 0.72)
+    for place, (metric, values) in enumerate(scores.items()):
+        shown, below = display_of(metric), (0, -(place + 0.62) * row * 0.72)
         write(axes[0, 1], f"{shown.label} ({shown.note})", (0.5, 0), below, fontsize=SMALL, color=QUIET)
         for side, ax in enumerate((axes[0, 0], axes[0, 2])):
             wins = shown.sign * (values[side] - values[1 - side]) > 0

@@ -1,6 +1,6 @@
-"""How fast each measure is, against the independent implementation that it is tested with.
+"""How fast each metric is, against the independent implementation that it is tested with.
 
-    python benchmarks/measures.py [--faces 16] [--size 128] [--repeats 5] [--only ssim lpips]
+    python benchmarks/metrics.py [--faces 16] [--size 128] [--repeats 5] [--only ssim lpips]
 
 Both take the same images or features, in turns, in this one process and on one thread, and must agree
 before they are timed. Times are CPU times, so that a busy machine disturbs them less: the median over the
@@ -33,7 +33,7 @@ from facecomp_lib.weights.torchvision_fix import ensure_torchvision
 
 @dataclass(frozen=True)
 class Duel:
-    """One measure, twice: each side is a call that gives numbers; ``per`` images or calls are measured."""
+    """One metric, twice: each side is a call that gives numbers; ``per`` images or calls are measured."""
 
     name: str
     other: str
@@ -178,12 +178,12 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=16)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="+", default=[""], help="measures whose names begin so")
+    parser.add_argument("--only", nargs="+", default=[""], help="metrics whose names begin so")
     wish = parser.parse_args()
     torch.set_num_threads(1)
     ensure_torchvision()  # torchmetrics imports it
     print(f"{wish.faces} faces of {wish.size} px, one thread, median of {wish.repeats}")
-    print(f"{'measure':22s}{'against':18s}{'difference':>11s}{'ours':>11s}{'theirs':>11s}{'ratio':>9s}")
+    print(f"{'metric':22s}{'against':18s}{'difference':>11s}{'ours':>11s}{'theirs':>11s}{'ratio':>9s}")
     for duel in duels(wish.faces, wish.size):
         if duel.name.startswith(tuple(wish.only)):
             gap, ours, theirs = measure(duel, wish.repeats)
