@@ -1230,9 +1230,10 @@ average = torch.from_numpy(fc.faces.embedded("train").column("landmarks")).float
 row("the mean face", average.expand(limit, -1, -1), hidden)
 
 # %% [markdown]
-# The jaw is lost first, then the brows; nose, eyes and mouth stay closer. But eyes and mouth are what
-# images are aligned by, and where hidden eyes have to be, nobody knows better than the mean face. (The
-# predictor learned from faces that were shifted, turned and scaled, so it cannot rely on that.)
+# The jaw is lost first, then the brows; eyes stay closest. Under the square, the predictor is ahead of the mean
+# face in every part, but for the eyes by little: images are aligned by eyes and mouth, so the mean face knows
+# nearly where hidden eyes have to be. (The predictor learned from faces many of which were shifted, turned and
+# scaled, so it cannot rely on that.)
 #
 # ## 11. What attention does
 #
@@ -1254,8 +1255,8 @@ print(f"{(most > 0.9).float().mean():.0%} of the positions put more than 0.9 of 
 print(f"{same_place:.0%} look most at the same one")
 
 # %% [markdown]
-# A softmax that sharp hardly mixes, and hardly learns. Features are multiplied as they are; nobody divides by
-# √D, which would spread the weights.
+# Nearly half of the positions look at a single place: there, the softmax hardly mixes, and hardly learns.
+# Features are multiplied as they are; nobody divides by √D, which would spread the weights.
 #
 # How much does it matter? γ and α say how strongly both are mixed in; set to zero, the layer does not look.
 # The right columns show by how much that changes the completion, ten times as bright as it is. **Predict:**
@@ -1306,8 +1307,9 @@ switched = fc.evaluation.evaluate(
 fc.show.score_table(switched, "lpips", baseline="as learned", by="index")
 
 # %% [markdown]
-# Hardly at all. γ and α began at 0 and stayed near it: within some thousand steps, this generator has not
-# learned to look elsewhere; its convolutions do the work. The authors train far longer.
+# Hardly at all. γ and α began at 0 and stayed near it, α so near that the long term changes nothing that
+# could be seen. Without the short term, tones and fine patterns change a little, and LPIPS stays. Within
+# 8,273 steps, this generator has not learned to look elsewhere; its convolutions do the work.
 
 # %% [markdown]
 # ## 12. Whose landmarks?
@@ -1331,8 +1333,10 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# Eyes, brows and nose move the way they are told, if not all the way, also where that fits nobody's face;
-# skin, hair and light stay.
+# Eyes, brows and nose are drawn where they are told, also where that fits nobody's face: face 36 gets a
+# turned face inside a head that looks ahead, with a patch of hair where the other one's cheek ends. What
+# landmarks do not say stays: the colour of the skin, the stubble, the hair. (The landmarks cannot be blamed
+# for the yellowish tone of face 3, nor for the fine grid on some cheeks.)
 #
 # ## 13. Make them smile
 #
@@ -1366,7 +1370,8 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# The lips follow. Teeth, and the folds of a smile, of which landmarks say nothing, do not come with them.
+# The lips follow: corners go up and down, and the mouth opens. Teeth, and the folds of a smile, of which
+# landmarks say nothing, do not come with them; nor is anything to be seen between open lips.
 #
 # Now by hand. Drag points, or whole parts by their handles, or take the sliders; the face follows when you
 # let go. Copy an expression from another face; reset.
@@ -1411,22 +1416,26 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
         display(fc.show.score_table(ours, measure, names, bins, title="Our checkpoint"))
 
 # %% [markdown]
-# Strokes are thin, and rendered skin is smooth: by PSNR and SSIM, lafin does not beat a smooth fill on them.
 # Where whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead
-# of all fills that know this face only, by any measure, and by LPIPS also on large strokes.
+# of all fills that know this face only, by every metric. On strokes, which are thin, it is ahead of them by
+# LPIPS; but rendered skin is smooth, and by SSIM the best smooth fill, `biharmonic`, is ahead on most of them,
+# by PSNR on the smallest.
 #
-# But whoever has training faces has a simpler answer. Rendered, aligned faces are much alike: the **average
-# face**, blended, is ahead of lafin on strokes by PSNR and SSIM, and by SSIM on the square, too; and by LPIPS
-# the **nearest face** is ahead on the largest strokes. Blended (lesson 02), lafin is the best or level with
-# the best by LPIPS on the square and on smaller strokes. That is all that this network, after a run so short,
-# adds to looking things up.
+# Whoever has training faces has a simpler answer, and not a bad one: rendered, aligned faces are much alike. By
+# SSIM the **average face**, blended, is ahead of lafin on all strokes; by PSNR it is ahead on the smallest, and
+# the two are level on the others. On the square lafin is ahead of it by every metric, and by LPIPS on all
+# strokes but the smallest, where they are level. By LPIPS the **nearest face** comes closest to lafin, and is
+# behind it everywhere. That is what this network adds to looking things up: mostly what LPIPS sees. Blending
+# (lesson 02) adds nothing here: colours meet at the rim without it, as far as LPIPS and PSNR can tell.
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
 # `experiments/lafin/ablation.yaml`): the full one, one without attention (in the discriminator, too), one
 # without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside
 # the generator, at the generator's rate; generator and discriminator see what it predicts, from the start.
-# (The authors' own joint training began with an untrained one.)
+# (The authors' own joint training began with an untrained one.) These runs, and those of sections 15 and 16,
+# were made with an earlier version of this code: spectral norm and no bias on the query, a slope of 0.1 where
+# attention fuses features, PyTorch's initial weights, and a predictor that never saw undamaged faces.
 
 # %%
 ablation = fc.experiments.load("lafin/ablation")
@@ -1509,7 +1518,8 @@ fc.show.forest_plot(claims)
 # take the same number of steps and see 8 images in each: 8 labelled faces, or 4 and their completions.
 # 'Common' and 'challenging' are the test faces that look ahead and those that are turned away (300W's are of
 # different collections). One thing is unlike in earnest: our generators have learned from more labelled faces
-# than the detectors get. **Predict:** where will it help most: on faces that look ahead, or on turned ones?
+# than the detectors get. They are of the earlier version that section 14 speaks of. **Predict:** where will
+# it help most: on faces that look ahead, or on turned ones?
 
 # %%
 of_300w = published[published["table"] == "5"].pivot(index="mask", columns="method", values="value")
@@ -1542,8 +1552,8 @@ for source, (alone, average, tests) in at_home.items():
 # ## 16. Photographs
 #
 # The same code, trained on photographs (64 px; `experiments/lafin/photos.yaml`); their landmarks come from a
-# detector, so NME says how well lafin finds under a hole what that detector found without one. Numbers only:
-# the images are not ours to show.
+# detector, so NME says how well lafin finds under a hole what that detector found without one. This, too, was
+# run with the earlier version of section 14. Numbers only: the images are not ours to show.
 
 # %%
 photos = fc.experiments.load("lafin/photos")
@@ -1584,7 +1594,9 @@ fc.show.contact_sheet(
 
 # %% [markdown]
 # The predictor finds its way in a photograph; of the broad smile, which is all under the hole, it knows
-# nothing. The skin is blurred; and the smile, told by the true landmarks, becomes a crooked line.
+# nothing. The lower half that is drawn fits the upper one, but it is a rendered face's: the skin is too red and
+# too smooth, and a dark strip stays beside the neck. The smile, told by the true landmarks, becomes a small
+# mouth with a bright line between the lips.
 #
 # Paint holes of your own:
 
