@@ -23,8 +23,9 @@
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
 # > channels) and learns for minutes on a CPU, the checkpoint (128 px, three eighths of the channels) for
 # > twelve minutes on a GPU, with higher rates, larger batches and wider landmarks on the map; landmarks are
-# > the renderer's, not a detector's. `preset="full"` has the paper's size, losses, rates and batches (how many
-# > steps, the running average and how faces are moved about are ours), for a GPU and a prepared data set.
+# > the renderer's, not a detector's. `preset="full"` has the paper's size, losses, rates and batches (how
+# > many steps, the running average and how faces are moved about are ours), for a GPU and a prepared data
+# > set.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
@@ -1165,14 +1166,15 @@ for name, points in guesses.items():
     print(f"{name}: {100 * share:.1f} %, {px:.1f} px")
 
 # %% [markdown]
-# (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.)
+# (In percent of the distance between the outer corners of the eyes: **NME**, the field's metric.)
 #
 # ## 10. The long run: landmarks as the hole grows
 #
 # The shipped checkpoint (128 px) has learned from 7,635 rendered faces on a GPU. Its predictor, which already
-# had 10,000 steps of 16 damaged faces on a CPU behind it, took 901 steps of 256 faces in a minute, half of them
-# undamaged. Its generator began from nothing and took 6,048 steps of 32 faces, then 2,225 steps of 96 with a
-# new discriminator, in eleven minutes; the card below is the generator's. Landmarks are 3 px wide on its map.
+# had 10,000 steps of 16 damaged faces on a CPU behind it, took 901 steps of 256 faces in a minute, half of
+# them undamaged. Its generator began from nothing and took 6,048 steps of 32 faces, then 2,225 steps of 96
+# with a new discriminator, in eleven minutes; the card below is the generator's. Landmarks are 3 px wide on
+# its map.
 
 # %%
 shipped = fc.methods.pretrained("lafin")
@@ -1230,10 +1232,10 @@ average = torch.from_numpy(fc.faces.embedded("train").column("landmarks")).float
 row("the mean face", average.expand(limit, -1, -1), hidden)
 
 # %% [markdown]
-# The jaw is lost first, then the brows; eyes stay closest. Under the square, the predictor is ahead of the mean
-# face in every part, but for the eyes by little: images are aligned by eyes and mouth, so the mean face knows
-# nearly where hidden eyes have to be. (The predictor learned from faces many of which were shifted, turned and
-# scaled, so it cannot rely on that.)
+# The jaw is lost first, then the brows; eyes stay closest. Under the square, the predictor is ahead of the
+# mean face in every part, but for the eyes by little: images are aligned by eyes and mouth, so the mean face
+# knows nearly where hidden eyes have to be. (The predictor learned from faces many of which were shifted,
+# turned and scaled, so it cannot rely on that.)
 #
 # ## 11. What attention does
 #
@@ -1370,8 +1372,9 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# The lips follow: corners go up and down, and the mouth opens. Teeth, and the folds of a smile, of which
-# landmarks say nothing, do not come with them; nor is anything to be seen between open lips.
+# The lips follow: corners go up and down, and the mouth opens, though it is filled with the colour of lips.
+# Teeth, and the folds of a smile, of which landmarks say nothing, do not come with them. Faces 3 and 36 get
+# skin of another tone, so that the upper edge of the hole can be seen.
 #
 # Now by hand. Drag points, or whole parts by their handles, or take the sliders; the face follows when you
 # let go. Copy an expression from another face; reset.
@@ -1418,15 +1421,16 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
 # %% [markdown]
 # Where whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead
 # of all fills that know this face only, by every metric. On strokes, which are thin, it is ahead of them by
-# LPIPS; but rendered skin is smooth, and by SSIM the best smooth fill, `biharmonic`, is ahead on most of them,
-# by PSNR on the smallest.
+# LPIPS; but rendered skin is smooth, and by SSIM the best smooth fill, `biharmonic`, is ahead on most of
+# them, by PSNR on the smallest.
 #
-# Whoever has training faces has a simpler answer, and not a bad one: rendered, aligned faces are much alike. By
-# SSIM the **average face**, blended, is ahead of lafin on all strokes; by PSNR it is ahead on the smallest, and
-# the two are level on the others. On the square lafin is ahead of it by every metric, and by LPIPS on all
-# strokes but the smallest, where they are level. By LPIPS the **nearest face** comes closest to lafin, and is
-# behind it everywhere. That is what this network adds to looking things up: mostly what LPIPS sees. Blending
-# (lesson 02) adds nothing here: colours meet at the rim without it, as far as LPIPS and PSNR can tell.
+# Whoever has training faces has a simpler answer, and not a bad one: rendered, aligned faces are much alike.
+# By SSIM the **average face**, blended, is ahead of lafin on all strokes; by PSNR it is ahead on the
+# smallest, and the two are level on the others. On the square lafin is ahead of it by every metric, and by
+# LPIPS on all strokes but the smallest, where they are level. By LPIPS the **nearest face** is behind lafin
+# everywhere, but comes closest to it where much is missing. That is what this network adds to looking things
+# up: mostly what LPIPS sees. Blending (lesson 02) adds nothing here: colours meet at the rim without it, as
+# far as LPIPS and PSNR can tell.
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
@@ -1594,9 +1598,9 @@ fc.show.contact_sheet(
 
 # %% [markdown]
 # The predictor finds its way in a photograph; of the broad smile, which is all under the hole, it knows
-# nothing. The lower half that is drawn fits the upper one, but it is a rendered face's: the skin is too red and
-# too smooth, and a dark strip stays beside the neck. The smile, told by the true landmarks, becomes a small
-# mouth with a bright line between the lips.
+# nothing. The lower half that is drawn fits the upper one, but it is a rendered face's: the skin is too red
+# and too smooth, and a dark strip stays beside the neck. The smile, told by the true landmarks, becomes a
+# small mouth with a bright line between the lips.
 #
 # Paint holes of your own:
 

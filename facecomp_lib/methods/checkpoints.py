@@ -160,7 +160,7 @@ def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:
         return build(name, **options)
     except ValueError as error:
         raise ValueError(
-            f"{path} does not fit the method {name!r} as it is defined now ({error}): train it again, or "
+            f"{path} does not fit the method {name!r} as it is defined now ({str(error).rstrip('.')}): train it again, or "
             f"restore the definition."
         ) from error
 
