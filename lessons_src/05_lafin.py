@@ -21,10 +21,11 @@
 # > **It takes** 80 minutes with the exercises; all cells together run in three minutes on two CPU cores. No
 # > GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
-# > channels) and learns for minutes, the checkpoint (128 px) for hours on one core, with higher rates and
-# > wider landmarks on the map; landmarks are the renderer's, not a detector's. `preset="full"` has the
-# > paper's size, losses, rates and batches (how many steps, the running average and how faces are moved about
-# > are ours), for a GPU and a prepared data set.
+# > channels) and learns for minutes on a CPU, the checkpoint (128 px, three eighths of the channels) for
+# > twelve minutes on a GPU, with higher rates, larger batches and wider landmarks on the map; landmarks are
+# > the renderer's, not a detector's. `preset="full"` has the paper's size, losses, rates and batches (how
+# > many steps, the running average and how faces are moved about are ours), for a GPU and a prepared data
+# > set.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
@@ -434,18 +435,15 @@ class LongShortAttention(nn.Module):
     Args:
         channels: of the features.
         long: also look at the encoder's features; the discriminator has no encoder.
-        legacy: as earlier checkpoints of this course were trained: spectral norm on the query, no bias, and a
-            slope of 0.1 where the features are fused.
     """
 
-    def __init__(self, channels: int, long: bool = True, legacy: bool = False) -> None:
+    def __init__(self, channels: int, long: bool = True) -> None:
         super().__init__()
-        to_query = nn.Conv2d(channels, channels // 4, 1, bias=not legacy)
-        self.to_query = spectral_norm(to_query) if legacy else to_query
+        self.to_query = nn.Conv2d(channels, channels // 4, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
         if long:
             self.alpha = nn.Parameter(torch.zeros(1))
-            self.fuse = FusedResidual(2 * channels, channels, 0.1 if legacy else 0.01)
+            self.fuse = FusedResidual(2 * channels, channels)
 
     def query(self, x: Tensor) -> Tensor:
         """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
@@ -563,22 +561,15 @@ class Generator(nn.Module):
         attention: with the long-short-term attention layer; without, the residual blocks' output goes on as
             it is.
         mask_skips: skip connections carry known places only, as in the authors' code.
-        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(
-        self,
-        width: float = 1.0,
-        attention: bool = True,
-        mask_skips: bool = True,
-        legacy_attention: bool = False,
-    ) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True, mask_skips: bool = True) -> None:
         super().__init__()
         a, b, c = (round(width * channels) for channels in (64, 128, 256))
         self.mask_skips = mask_skips
         self.e1, self.e2, self.e3 = conv(4, a, 7, border="reflect"), conv(a, b, 4, 2), conv(b, c, 4, 2)
         self.middle = nn.Sequential(*(Residual(c) for _ in range(7)))
-        self.attention = LongShortAttention(c, legacy=legacy_attention) if attention else None
+        self.attention = LongShortAttention(c) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
         self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
@@ -652,10 +643,9 @@ class Discriminator(nn.Module):
     Args:
         width: multiplier of all channel numbers.
         attention: short-term attention after the second convolution.
-        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True, legacy_attention: bool = False) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True) -> None:
         super().__init__()
         wide = [4, *(round(width * c) for c in (64, 128, 256, 512)), 1]
         layers: list[nn.Module] = []
@@ -665,7 +655,7 @@ class Discriminator(nn.Module):
             if k < 4:
                 layers.append(nn.LeakyReLU(0.2))
             if k == 1 and attention:
-                layers.append(LongShortAttention(outputs, long=False, legacy=legacy_attention))
+                layers.append(LongShortAttention(outputs, long=False))
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
 
@@ -841,7 +831,6 @@ class LaFIn(Method):
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
         dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
-        legacy_attention: of :class:`LongShortAttention`.
 
     Raises:
         ValueError: a size, a perceptual network or a dot that does not exist.
@@ -858,12 +847,11 @@ class LaFIn(Method):
         perceptual: str | None = "best",
         predictor_width: float | None = None,
         dot: int = 1,
-        legacy_attention: bool = False,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width, dot=dot, legacy_attention=legacy_attention,
+            predictor_width=predictor_width, dot=dot,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
@@ -872,8 +860,8 @@ class LaFIn(Method):
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
-        self.generator = Generator(width, attention, legacy_attention=legacy_attention)
-        self.discriminator = Discriminator(width, attention, legacy_attention)
+        self.generator = Generator(width, attention)
+        self.discriminator = Discriminator(width, attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
@@ -1178,18 +1166,20 @@ for name, points in guesses.items():
     print(f"{name}: {100 * share:.1f} %, {px:.1f} px")
 
 # %% [markdown]
-# (In percent of the distance between the outer corners of the eyes: **NME**, the field's measure.)
+# (In percent of the distance between the outer corners of the eyes: **NME**, the field's metric.)
 #
 # ## 10. The long run: landmarks as the hole grows
 #
-# The shipped checkpoint (128 px) has seen ten thousand rendered faces. Its predictor took 7,000 steps and
-# 3,000 more with a tenth of the rate; the card below is that of its generator. Landmarks are 5 px wide on its
-# map.
+# The shipped checkpoint (128 px) has learned from 7,635 rendered faces on a GPU. Its predictor, which already
+# had 10,000 steps of 16 damaged faces on a CPU behind it, took 901 steps of 256 faces in a minute, half of
+# them undamaged. Its generator began from nothing and took 6,048 steps of 32 faces, then 2,225 steps of 96
+# with a new discriminator, in eleven minutes; the card below is the generator's. Landmarks are 3 px wide on
+# its map.
 
 # %%
 shipped = fc.methods.pretrained("lafin")
 card = shipped.card
-for name in ("config", "data", "stages", "before", "batch_size", "seed", "precision", "seconds", "hardware"):
+for name in ("config", "data", "stages", "batch_size", "lr", "schedule", "precision", "seconds", "hardware"):
     print(f"    {name:11} {card.get(name, '?')}")
 
 # %% [markdown]
@@ -1242,9 +1232,10 @@ average = torch.from_numpy(fc.faces.embedded("train").column("landmarks")).float
 row("the mean face", average.expand(limit, -1, -1), hidden)
 
 # %% [markdown]
-# The jaw is lost first, then the brows; nose, eyes and mouth stay closer. But eyes and mouth are what
-# images are aligned by, and where hidden eyes have to be, nobody knows better than the mean face. (The
-# predictor learned from faces that were shifted, turned and scaled, so it cannot rely on that.)
+# The jaw is lost first, then the brows; eyes stay closest. Under the square, the predictor is ahead of the
+# mean face in every part, but for the eyes by little: images are aligned by eyes and mouth, so the mean face
+# knows nearly where hidden eyes have to be. (The predictor learned from faces many of which were shifted,
+# turned and scaled, so it cannot rely on that.)
 #
 # ## 11. What attention does
 #
@@ -1266,8 +1257,8 @@ print(f"{(most > 0.9).float().mean():.0%} of the positions put more than 0.9 of 
 print(f"{same_place:.0%} look most at the same one")
 
 # %% [markdown]
-# A softmax that sharp hardly mixes, and hardly learns. Features are multiplied as they are; nobody divides by
-# √D, which would spread the weights.
+# Nearly half of the positions look at a single place: there, the softmax hardly mixes, and hardly learns.
+# Features are multiplied as they are; nobody divides by √D, which would spread the weights.
 #
 # How much does it matter? γ and α say how strongly both are mixed in; set to zero, the layer does not look.
 # The right columns show by how much that changes the completion, ten times as bright as it is. **Predict:**
@@ -1318,8 +1309,9 @@ switched = fc.evaluation.evaluate(
 fc.show.score_table(switched, "lpips", baseline="as learned", by="index")
 
 # %% [markdown]
-# Hardly at all. γ and α began at 0 and stayed near it: within some thousand steps, this generator has not
-# learned to look elsewhere; its convolutions do the work. The authors train far longer.
+# Hardly at all. γ and α began at 0 and stayed near it, α so near that the long term changes nothing that
+# could be seen. Without the short term, tones and fine patterns change a little, and LPIPS stays. Within
+# 8,273 steps, this generator has not learned to look elsewhere; its convolutions do the work.
 
 # %% [markdown]
 # ## 12. Whose landmarks?
@@ -1343,8 +1335,10 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# Eyes, brows and nose move the way they are told, if not all the way, also where that fits nobody's face;
-# skin, hair and light stay.
+# Eyes, brows and nose are drawn where they are told, also where that fits nobody's face: face 36 gets a
+# turned face inside a head that looks ahead, with a patch of hair where the other one's cheek ends. What
+# landmarks do not say stays: the colour of the skin, the stubble, the hair. (The landmarks cannot be blamed
+# for the yellowish tone of face 3, nor for the fine grid on some cheeks.)
 #
 # ## 13. Make them smile
 #
@@ -1378,7 +1372,9 @@ fc.show.rows(
 )
 
 # %% [markdown]
-# The lips follow. Teeth, and the folds of a smile, of which landmarks say nothing, do not come with them.
+# The lips follow: corners go up and down, and the mouth opens, though it is filled with the colour of lips.
+# Teeth, and the folds of a smile, of which landmarks say nothing, do not come with them. Faces 3 and 36 get
+# skin of another tone, so that the upper edge of the hole can be seen.
 #
 # Now by hand. Drag points, or whole parts by their handles, or take the sliders; the face follows when you
 # let go. Copy an expression from another face; reset.
@@ -1423,22 +1419,27 @@ for measure in ("fid", "psnr", "ssim", "lpips"):
         display(fc.show.score_table(ours, measure, names, bins, title="Our checkpoint"))
 
 # %% [markdown]
-# Strokes are thin, and rendered skin is smooth: by PSNR and SSIM, lafin does not beat a smooth fill on them.
 # Where whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead
-# of all fills that know this face only, by any measure, and by LPIPS also on large strokes.
+# of all fills that know this face only, by every metric. On strokes, which are thin, it is ahead of them by
+# LPIPS; but rendered skin is smooth, and by SSIM the best smooth fill, `biharmonic`, is ahead on most of
+# them, by PSNR on the smallest.
 #
-# But whoever has training faces has a simpler answer. Rendered, aligned faces are much alike: the **average
-# face**, blended, is ahead of lafin on strokes by PSNR and SSIM, and by SSIM on the square, too; and by LPIPS
-# the **nearest face** is ahead on the largest strokes. Blended (lesson 02), lafin is the best or level with
-# the best by LPIPS on the square and on smaller strokes. That is all that this network, after a run so short,
-# adds to looking things up.
+# Whoever has training faces has a simpler answer, and not a bad one: rendered, aligned faces are much alike.
+# By SSIM the **average face**, blended, is ahead of lafin on all strokes; by PSNR it is ahead on the
+# smallest, and the two are level on the others. On the square lafin is ahead of it by every metric, and by
+# LPIPS on all strokes but the smallest, where they are level. By LPIPS the **nearest face** is behind lafin
+# everywhere, but comes closest to it where much is missing. That is what this network adds to looking things
+# up: mostly what LPIPS sees. Blending (lesson 02) adds nothing here: colours meet at the rim without it, as
+# far as LPIPS and PSNR can tell.
 
 # %% [markdown]
 # Then the ablation: four models, trained alike from several seeds (64 px, rendered faces; recorded by
 # `experiments/lafin/ablation.yaml`): the full one, one without attention (in the discriminator, too), one
 # without landmarks. And *joint*: its predictor, trained beforehand as the others' is, goes on learning beside
 # the generator, at the generator's rate; generator and discriminator see what it predicts, from the start.
-# (The authors' own joint training began with an untrained one.)
+# (The authors' own joint training began with an untrained one.) These runs, and those of sections 15 and 16,
+# were made with an earlier version of this code: spectral norm and no bias on the query, a slope of 0.1 where
+# attention fuses features, PyTorch's initial weights, and a predictor that never saw undamaged faces.
 
 # %%
 ablation = fc.experiments.load("lafin/ablation")
@@ -1521,7 +1522,8 @@ fc.show.forest_plot(claims)
 # take the same number of steps and see 8 images in each: 8 labelled faces, or 4 and their completions.
 # 'Common' and 'challenging' are the test faces that look ahead and those that are turned away (300W's are of
 # different collections). One thing is unlike in earnest: our generators have learned from more labelled faces
-# than the detectors get. **Predict:** where will it help most: on faces that look ahead, or on turned ones?
+# than the detectors get. They are of the earlier version that section 14 speaks of. **Predict:** where will
+# it help most: on faces that look ahead, or on turned ones?
 
 # %%
 of_300w = published[published["table"] == "5"].pivot(index="mask", columns="method", values="value")
@@ -1554,8 +1556,8 @@ for source, (alone, average, tests) in at_home.items():
 # ## 16. Photographs
 #
 # The same code, trained on photographs (64 px; `experiments/lafin/photos.yaml`); their landmarks come from a
-# detector, so NME says how well lafin finds under a hole what that detector found without one. Numbers only:
-# the images are not ours to show.
+# detector, so NME says how well lafin finds under a hole what that detector found without one. This, too, was
+# run with the earlier version of section 14. Numbers only: the images are not ours to show.
 
 # %%
 photos = fc.experiments.load("lafin/photos")
@@ -1596,7 +1598,9 @@ fc.show.contact_sheet(
 
 # %% [markdown]
 # The predictor finds its way in a photograph; of the broad smile, which is all under the hole, it knows
-# nothing. The skin is blurred; and the smile, told by the true landmarks, becomes a crooked line.
+# nothing. The lower half that is drawn fits the upper one, but it is a rendered face's: the skin is too red
+# and too smooth, and a dark strip stays beside the neck. The smile, told by the true landmarks, becomes a
+# small mouth with a bright line between the lips.
 #
 # Paint holes of your own:
 

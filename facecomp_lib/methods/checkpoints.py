@@ -126,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Method:
     data = weights.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"{weights} is damaged or not the file that its card describes: fetch it again.")
-    method = build(name, **config)
+    method = _rebuild(name, config, card)
     _take(method, data, networks, weights)
     method.card = content
     return method.eval()
@@ -147,11 +147,22 @@ def _load_run(folder: Path, weights: Path | None = None) -> Method:
     finished = [file for file in files if file.is_file()] if weights is None else [weights]
     if not finished:
         raise FileNotFoundError(f"The run in {folder} has finished no stage yet: go on with its training.")
-    method = build(name, **options)
+    method = _rebuild(name, options, folder / "config.json")
     _take(method, finished[-1].read_bytes(), method.networks, finished[-1])
     if (folder / "card.json").is_file():
         method.card = _read_json(folder / "card.json", "damaged: train again in a fresh run_dir")
     return method.eval()
+
+
+def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:
+    """A new method with recorded options, or a sentence if it does not have them any more."""
+    try:
+        return build(name, **options)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} does not fit the method {name!r} as it is defined now ({str(error).rstrip('.')}): train it again, or "
+            f"restore the definition."
+        ) from error
 
 
 def _take(method: Method, data: bytes, networks: Iterable[str], path: Path) -> None:

@@ -171,18 +171,15 @@ class LongShortAttention(nn.Module):
     Args:
         channels: of the features.
         long: also look at the encoder's features; the discriminator has no encoder.
-        legacy: as earlier checkpoints of this course were trained: spectral norm on the query, no bias, and a
-            slope of 0.1 where the features are fused.
     """
 
-    def __init__(self, channels: int, long: bool = True, legacy: bool = False) -> None:
+    def __init__(self, channels: int, long: bool = True) -> None:
         super().__init__()
-        to_query = nn.Conv2d(channels, channels // 4, 1, bias=not legacy)
-        self.to_query = spectral_norm(to_query) if legacy else to_query
+        self.to_query = nn.Conv2d(channels, channels // 4, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
         if long:
             self.alpha = nn.Parameter(torch.zeros(1))
-            self.fuse = FusedResidual(2 * channels, channels, 0.1 if legacy else 0.01)
+            self.fuse = FusedResidual(2 * channels, channels)
 
     def query(self, x: Tensor) -> Tensor:
         """Features ``[B, C, H, W]`` -> ``[B, C / 4, H * W]``, query and key in one."""
@@ -252,22 +249,15 @@ class Generator(nn.Module):
         attention: with the long-short-term attention layer; without, the residual blocks' output goes on as
             it is.
         mask_skips: skip connections carry known places only, as in the authors' code.
-        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(
-        self,
-        width: float = 1.0,
-        attention: bool = True,
-        mask_skips: bool = True,
-        legacy_attention: bool = False,
-    ) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True, mask_skips: bool = True) -> None:
         super().__init__()
         a, b, c = (round(width * channels) for channels in (64, 128, 256))
         self.mask_skips = mask_skips
         self.e1, self.e2, self.e3 = conv(4, a, 7, border="reflect"), conv(a, b, 4, 2), conv(b, c, 4, 2)
         self.middle = nn.Sequential(*(Residual(c) for _ in range(7)))
-        self.attention = LongShortAttention(c, legacy=legacy_attention) if attention else None
+        self.attention = LongShortAttention(c) if attention else None
         self.d1, self.join1 = deconv(c, b), conv(2 * b, c, 1)
         self.d2, self.join2 = deconv(c, a), conv(2 * a, b, 1)
         self.to_image = nn.Conv2d(b, 3, 7, padding=3, padding_mode="reflect")
@@ -298,10 +288,9 @@ class Discriminator(nn.Module):
     Args:
         width: multiplier of all channel numbers.
         attention: short-term attention after the second convolution.
-        legacy_attention: of :class:`LongShortAttention`.
     """
 
-    def __init__(self, width: float = 1.0, attention: bool = True, legacy_attention: bool = False) -> None:
+    def __init__(self, width: float = 1.0, attention: bool = True) -> None:
         super().__init__()
         wide = [4, *(round(width * c) for c in (64, 128, 256, 512)), 1]
         layers: list[nn.Module] = []
@@ -311,7 +300,7 @@ class Discriminator(nn.Module):
             if k < 4:
                 layers.append(nn.LeakyReLU(0.2))
             if k == 1 and attention:
-                layers.append(LongShortAttention(outputs, long=False, legacy=legacy_attention))
+                layers.append(LongShortAttention(outputs, long=False))
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
 
@@ -374,7 +363,6 @@ class LaFIn(Method):
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
         dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
-        legacy_attention: of :class:`LongShortAttention`.
 
     Raises:
         ValueError: a size, a perceptual network or a dot that does not exist.
@@ -391,12 +379,11 @@ class LaFIn(Method):
         perceptual: str | None = "best",
         predictor_width: float | None = None,
         dot: int = 1,
-        legacy_attention: bool = False,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width, dot=dot, legacy_attention=legacy_attention,
+            predictor_width=predictor_width, dot=dot,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
@@ -405,8 +392,8 @@ class LaFIn(Method):
         if dot < 1 or dot % 2 != 1:
             raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
-        self.generator = Generator(width, attention, legacy_attention=legacy_attention)
-        self.discriminator = Discriminator(width, attention, legacy_attention)
+        self.generator = Generator(width, attention)
+        self.discriminator = Discriminator(width, attention)
 
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None

@@ -284,6 +284,9 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
     card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
     with pytest.raises(ValueError, match="does not fit.*discriminator"):
         methods.load(path)
+    card.write_text(json.dumps({**json.loads(good_card), "config": {"size": 16, "gone": True}}))
+    with pytest.raises(ValueError, match="does not fit.*no option gone.*train it again"):
+        methods.load(path)
     card.unlink()
     with pytest.raises(FileNotFoundError, match="card"):
         methods.load(path)

@@ -327,15 +327,6 @@ def test_layers_without_spectral_norm_begin_with_small_normal_weights_and_no_bia
             assert layer.bias is None or not layer.bias.any()
 
 
-def test_earlier_checkpoints_had_spectral_norm_on_the_query_and_a_steeper_slope():
-    method = build(legacy_attention=True)
-    for layer in (method.generator.attention, method.discriminator.layers[4]):
-        assert parametrize.is_parametrized(layer.to_query, "weight") and layer.to_query.bias is None
-    slopes = [m.negative_slope for m in method.generator.modules() if isinstance(m, nn.LeakyReLU)]
-    assert slopes == [0.1, 0.1]
-    assert method.config["legacy_attention"] and not build().config["legacy_attention"]
-
-
 # The generator
 
 
