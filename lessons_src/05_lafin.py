@@ -117,7 +117,7 @@ fc.show.contact_sheet(
 #
 # **Predict:** with which holes will it matter most to know the landmarks, small or large ones?
 #
-# ## 2. The predictor: a network for telephones
+# ## 2. The predictor: MobileNet-V2
 #
 # It finds 68 points in a *damaged* face. Its trunk is MobileNet-V2, made to be cheap. The trick: an ordinary
 # 3 x 3 convolution looks around *and* mixes all channels. A **depthwise** one looks around in each channel by
@@ -1412,11 +1412,11 @@ theirs = published[published["table"] == "1"]
 ours = fc.experiments.load("lafin/checkpoint").scores
 names = ("telea", "navier_stokes", "biharmonic", "patchmatch", "average face", "nearest face")
 names = (*names, "lafin", "lafin, blended")
-for measure in ("fid", "psnr", "ssim", "lpips"):
-    if measure != "lpips":
-        display(fc.show.score_table(theirs, measure, title="The paper"))
-    if measure != "fid":
-        display(fc.show.score_table(ours, measure, names, bins, title="Our checkpoint"))
+for metric in ("fid", "psnr", "ssim", "lpips"):
+    if metric != "lpips":
+        display(fc.show.score_table(theirs, metric, title="The paper"))
+    if metric != "fid":
+        display(fc.show.score_table(ours, metric, names, bins, title="Our checkpoint"))
 
 # %% [markdown]
 # Where whole parts of the face are gone, one has to know what belongs there: on the square lafin is far ahead
@@ -1450,11 +1450,11 @@ print(f"perceptual and style loss: {how['perceptual_and_style']}; {how['config']
 models = ("no attention", "no landmarks", "full")
 words = dict(zip(("w/o LSTA", "w/o LMK", "LaFIn"), models, strict=True))
 theirs = published[published["table"] == "3"].replace({"method": words})
-for measure in ("fid", "psnr", "ssim", "lpips"):
-    if measure != "lpips":
-        display(fc.show.score_table(theirs, measure, title="The paper"))
-    if measure != "fid":
-        display(fc.show.score_table(scores, measure, models, bins, title="Ours, over faces and seeds"))
+for metric in ("fid", "psnr", "ssim", "lpips"):
+    if metric != "lpips":
+        display(fc.show.score_table(theirs, metric, title="The paper"))
+    if metric != "fid":
+        display(fc.show.score_table(scores, metric, models, bins, title="Ours, over faces and seeds"))
 
 # %%
 from PIL import Image
@@ -1491,10 +1491,10 @@ statements = [  # the first is better than the second
 ]
 claims = [
     fc.experiments.claim(
-        text, scores, measure, better, worse, masks,
-        paper=said(better, worse, masks) if measure == "psnr" and {better, worse} <= set(models) else None,
+        text, scores, metric, better, worse, masks,
+        paper=said(better, worse, masks) if metric == "psnr" and {better, worse} <= set(models) else None,
     )
-    for measure in ("psnr", "lpips")
+    for metric in ("psnr", "lpips")
     for text, better, worse, masks in statements
 ]  # fmt: skip
 fc.show.claims_table(claims)
@@ -1565,8 +1565,8 @@ source, steps_taken = photos.card["generator"]["data"], photos.card["generator"]
 print(f"trained on {source['faces']:,} photographs of {source['name']}, {steps_taken:,} steps")
 some = ("center", "irregular_10_20", "irregular_40_50", "gfc_o6")
 for collection, means in photos.scores.groupby("dataset", sort=False):
-    for measure in ("psnr_hole", "lpips", "nme_hole"):
-        display(fc.show.score_table(means, measure, columns=some, methods_in="rows", title=collection))
+    for metric in ("psnr_hole", "lpips", "nme_hole"):
+        display(fc.show.score_table(means, metric, columns=some, methods_in="rows", title=collection))
 
 # %% [markdown]
 # Where whole parts are gone, the square or the mouth, its blended completions are ahead of all classical
