@@ -1139,7 +1139,7 @@ fc.show.rows(
         ]
         for k in range(len(look))
     },
-    ("the hole", "1: L_r", "2: + local discriminator", "3: + global, parsing", "truth"),
+    ("the hole", "1: L_r", "2: + local", "3: + global, parsing", "truth"),
 )
 
 # %%
