@@ -159,8 +159,9 @@ def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:
     try:
         return build(name, **options)
     except ValueError as error:
+        why = str(error).rstrip(".")
         raise ValueError(
-            f"{path} does not fit the method {name!r} as it is defined now ({str(error).rstrip('.')}): train it again, or "
+            f"{path} does not fit the method {name!r} as it is defined now ({why}): train it again, or "
             f"restore the definition."
         ) from error
 
