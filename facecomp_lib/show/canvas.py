@@ -22,7 +22,7 @@ from PIL import Image
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
 HEAVY = 30_000  # bytes; a heavier JPEG has one device pixel per CSS pixel: no larger than it is shown
-QUALITY = 80
+QUALITY = 72  # of JPEG; faces of 128 px show no blocks at it
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
