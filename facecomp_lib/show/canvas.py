@@ -22,7 +22,7 @@ from PIL import Image
 CSS = 100  # CSS pixels per inch
 DENSITY = 2  # device pixels per CSS pixel
 HEAVY = 30_000  # bytes; a heavier JPEG has one device pixel per CSS pixel: no larger than it is shown
-QUALITY = 72  # of JPEG; faces of 128 px show no blocks at it
+QUALITY = 76  # of JPEG; faces of 128 px show no blocks at it
 INK, QUIET, FAINT = "#222222", "#666666", "#dddddd"
 DRAWING = 3000  # colours; a face has more
 TEXT, SMALL = 8.6, 7.6  # points: 12 and 10.5 CSS pixels
@@ -49,10 +49,10 @@ class Sheet(Figure):
         return self._bytes("png", CSS, pil_kwargs={"compress_level": 1})
 
     def small_png(self) -> bytes:
-        """A lighter PNG for many faces: one device pixel per CSS pixel and 256 colours."""
+        """A lighter PNG for many faces: one device pixel per CSS pixel and 128 colours."""
         buffer = io.BytesIO()
         full = _opened(self._bytes("tiff", CSS))
-        full.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3).save(buffer, format="png", optimize=True)
+        full.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=3).save(buffer, format="png", optimize=True)
         return buffer.getvalue()
 
     def jpeg(self) -> bytes:
@@ -111,7 +111,7 @@ def _light(png: bytes, most: int = 256) -> bytes:
     if not colours:
         return png
     if len(colours) > 256:
-        small = full.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
+        small = full.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=1)
     else:
         code = np.array([1 << 16, 1 << 8, 1])
         places = np.searchsorted(np.array(colours) @ code, np.asarray(full) @ code)
@@ -123,7 +123,7 @@ def _light(png: bytes, most: int = 256) -> bytes:
 
 
 def light_output(sheet: Sheet) -> tuple[dict, dict]:
-    """A sheet as notebook output at the size at which it is shown: PNG in 256 colours, or JPEG if smaller."""
+    """A sheet as notebook output at the size at which it is shown: PNG in 128 colours, or JPEG if smaller."""
     png, jpeg = sheet.small_png(), _encoded(_opened(sheet._bytes("tiff", CSS)), 1)
     kind, pixels = ("image/png", png) if len(png) < 1.2 * len(jpeg) else ("image/jpeg", jpeg)
     return output(sheet, kind, pixels)
