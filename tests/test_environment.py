@@ -26,7 +26,7 @@ FROM_PIP = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(en
 FROM_CONDA = dict((entry.split() + [""])[:2] for entry in CONDA["dependencies"] if isinstance(entry, str))
 
 
-def wanted() -> dict[str, str]:
+def expected() -> dict[str, str]:
     requirements = map(Requirement, PROJECT["dependencies"])
     return {canonicalize_name(each.name): str(each.specifier) for each in requirements}
 
@@ -38,7 +38,7 @@ def test_conda_gets_the_same_python():
 def test_every_conda_package_has_the_bounds_of_pyproject():
     asked = {CONDA_NAMES.get(name, name): bounds for name, bounds in FROM_CONDA.items()}
     shared = {name: bounds for name, bounds in asked.items() if name not in ("python", "pip")}
-    assert shared == {name: wanted().get(name) for name in shared}
+    assert shared == {name: expected().get(name) for name in shared}
 
 
 def test_conda_gets_the_locked_torch_and_torchvision():

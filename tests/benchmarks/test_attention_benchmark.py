@@ -29,8 +29,8 @@ def test_every_way_is_the_formula(way, given):
         for face in range(2):
             for i in range(25):
                 alike = torch.stack([(query[face, :, i] * query[face, :, j]).sum() for j in range(25)])
-                wanted = (alike.softmax(0) * features[face]).sum(1)
-                assert torch.allclose(output[face, :, i], wanted, atol=1e-5)
+                expected = (alike.softmax(0) * features[face]).sum(1)
+                assert torch.allclose(output[face, :, i], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("way", attention.WAYS)

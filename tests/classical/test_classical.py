@@ -46,9 +46,9 @@ def test_what_lies_under_the_hole_does_not_matter(kind):
     image, mask = ramp(), masks.make("center", 24)
     spoiled = torch.where(mask > 0.5, image, torch.tensor(float("nan")))
     other = torch.where(mask > 0.5, image, torch.rand(1, 3, 24, 24))
-    wanted = classical.complete(image, mask, kind).composite
-    assert torch.equal(classical.complete(spoiled, mask, kind).composite, wanted)
-    assert torch.equal(classical.complete(other, mask, kind).composite, wanted)
+    expected = classical.complete(image, mask, kind).composite
+    assert torch.equal(classical.complete(spoiled, mask, kind).composite, expected)
+    assert torch.equal(classical.complete(other, mask, kind).composite, expected)
 
 
 @pytest.mark.parametrize("kind", classical.KINDS)

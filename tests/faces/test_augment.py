@@ -106,8 +106,8 @@ def test_the_moved_flow_leads_each_landmark_to_its_partner(augment, seed):
         flow = at(face.mirror_flow[0].permute(2, 0, 1), face.landmarks[0]).T
         led = (flow + 1) * torch.tensor([width - 1, height - 1]) / 2
         partner = face.landmarks[0][torch.tensor(LANDMARK_MIRROR)]
-        wanted = torch.stack([width - 1 - partner[:, 0], partner[:, 1]], -1)
-        assert ((led - wanted).abs()[valid & inside] < 0.05).all()  # a crop may leave none
+        expected = torch.stack([width - 1 - partner[:, 0], partner[:, 1]], -1)
+        assert ((led - expected).abs()[valid & inside] < 0.05).all()  # a crop may leave none
 
 
 def test_a_face_is_changed_alike_in_any_company():

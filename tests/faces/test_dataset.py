@@ -30,14 +30,14 @@ def test_a_batch_holds_what_was_written(path):
     assert (len(faces), faces.size, faces.name, faces.version) == (9, SIZE, "tiny", "1")
     batch = faces.batch([5, 0, 5])
     for place, number in enumerate([5, 0, 5]):
-        wanted = record(number)
+        expected = record(number)
         shown = (batch.image[place] * 255).round().byte().permute(1, 2, 0).numpy()
-        assert np.array_equal(shown, wanted["image"])
-        assert np.array_equal(batch.parsing[place].numpy(), wanted["parsing"])
-        assert np.array_equal(batch.landmarks[place].numpy(), np.float32(wanted["landmarks"]))
-        assert np.array_equal(batch.lamps[place].numpy(), np.float32(wanted["lamps"]))
-        assert np.array_equal(batch.mirror_valid[place].numpy(), wanted["mirror_valid"])
-        assert {k: bool(v[place]) for k, v in batch.attributes.items()} == wanted["attributes"]
+        assert np.array_equal(shown, expected["image"])
+        assert np.array_equal(batch.parsing[place].numpy(), expected["parsing"])
+        assert np.array_equal(batch.landmarks[place].numpy(), np.float32(expected["landmarks"]))
+        assert np.array_equal(batch.lamps[place].numpy(), np.float32(expected["lamps"]))
+        assert np.array_equal(batch.mirror_valid[place].numpy(), expected["mirror_valid"])
+        assert {k: bool(v[place]) for k, v in batch.attributes.items()} == expected["attributes"]
     assert batch.identity.tolist() == [5, 0, 5]
     assert batch.image.dtype == torch.float32
     assert batch.image.is_contiguous(memory_format=torch.channels_last)
@@ -93,8 +93,8 @@ def test_smaller_sizes_keep_the_flow_pointing_at_the_same_place(path, size):
     own = torch.linspace(-1, 1, size)
     for number in range(9):
         # the tiny faces' flow is one constant shift, in pixels of the stored size
-        wanted = record(number)
-        shift = (wanted["mirror_flow"][0, 0, 0] + 1) * (SIZE - 1) / 2
+        expected = record(number)
+        shift = (expected["mirror_flow"][0, 0, 0] + 1) * (SIZE - 1) / 2
         flow, valid = half.mirror_flow[number], half.mirror_valid[number]
         got = (flow[..., 0] - own) * (size - 1) / 2
         assert torch.allclose(got[valid], torch.tensor(shift * size / SIZE), atol=0.01)
@@ -189,8 +189,8 @@ def test_the_labels_of_moved_faces_move_along(path):
     mirrored = faces.with_augmentation(Augment(flip=1, shift=0, rotate=0, scale=0, brightness=0, contrast=0))[
         :
     ]
-    wanted = faces[:].mirror()
-    assert equal(mirrored, wanted) and mirrored.mirror_flow is not None
+    expected = faces[:].mirror()
+    assert equal(mirrored, expected) and mirrored.mirror_flow is not None
     stir = Augment(shift=0.2, rotate=60, scale=0.3)
     assert equal(faces.with_augmentation(stir, 3).batch([8, 1]), stir(faces.batch([8, 1]), 3, 0, [8, 1]))
 
@@ -338,9 +338,9 @@ def test_the_packs_flow_leads_landmarks_to_their_partners(pack):
     for face in (test[i] for i in range(len(test))):
         points = face.landmarks[0]
         partner = points[torch.as_tensor(fc.faces.LANDMARK_MIRROR)]
-        wanted = torch.stack([127 - partner[:, 0], partner[:, 1]], -1)
+        expected = torch.stack([127 - partner[:, 0], partner[:, 1]], -1)
         x, y = points.round().long().clamp(0, 127).T
         led = (face.mirror_flow[0, y, x] + 1) * 63.5 + points - points.round()
         inner = torch.arange(68) > 16
-        gaps.append((led - wanted).norm(dim=-1)[face.mirror_valid[0, y, x] & inner])
+        gaps.append((led - expected).norm(dim=-1)[face.mirror_valid[0, y, x] & inner])
     assert torch.cat(gaps).median() < 1  # half a pixel of it is the rounding of the landmark to a pixel

@@ -107,9 +107,9 @@ def test_an_expression_is_carried_over_and_the_rest_of_the_face_stays(people: fa
     mine, yours = people.landmarks[:1].double(), people.landmarks[2:].double()
     happy = faces.edit_landmarks(yours, smile=0.8, brow_raise=0.6)
     neutral, copied = faces.expression_from(mine, yours), faces.expression_from(mine, happy)
-    wanted = faces.edit_landmarks(neutral, smile=0.8, brow_raise=0.6)
+    expected = faces.edit_landmarks(neutral, smile=0.8, brow_raise=0.6)
     brows_and_mouth = [*range(17, 27), *range(48, 68)]
-    error, change = (copied - wanted)[0, brows_and_mouth], (copied - neutral)[0, brows_and_mouth]
+    error, change = (copied - expected)[0, brows_and_mouth], (copied - neutral)[0, brows_and_mouth]
     assert error.norm(dim=-1).mean() < 0.25 * change.norm(dim=-1).mean()
     stays = [*range(17), *range(27, 36)]
     assert torch.allclose(copied[0, stays], neutral[0, stays], atol=0.2)

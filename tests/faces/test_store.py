@@ -22,28 +22,28 @@ def test_what_is_written_is_read(tmp_path):
     store = Store(write(tmp_path / "set", image_format="png"))
     assert len(store) == 6
     for number in range(6):
-        wanted = record(number)
-        assert np.array_equal(store.image(number, SIZE), wanted["image"])
-        assert np.array_equal(store.parsing(number, SIZE), wanted["parsing"])
-        assert store.column("name")[number] == wanted["name"]
-        assert store.column("split")[number] == wanted["split"]
+        expected = record(number)
+        assert np.array_equal(store.image(number, SIZE), expected["image"])
+        assert np.array_equal(store.parsing(number, SIZE), expected["parsing"])
+        assert store.column("name")[number] == expected["name"]
+        assert store.column("split")[number] == expected["split"]
         assert store.column("identity")[number] == number
         assert store.column("age")[number] == 20 + number
-        assert list(store.column("attributes")[number]) == list(wanted["attributes"].values())
+        assert list(store.column("attributes")[number]) == list(expected["attributes"].values())
         for name in ("landmarks", "pose", "lamps"):
-            assert np.array_equal(store.column(name)[number], np.float32(wanted[name]).reshape(-1))
+            assert np.array_equal(store.column(name)[number], np.float32(expected[name]).reshape(-1))
     assert store.meta["version"] == "1"
 
 
 def test_mirror_flow_is_kept_to_a_64th_of_a_pixel_and_light_to_one_percent(tmp_path):
     store = Store(write(tmp_path / "set"))
     for number in range(6):
-        wanted = record(number)
+        expected = record(number)
         flow, valid = store.mirror_flow(number, SIZE)
-        assert np.array_equal(valid, wanted["mirror_valid"])
-        assert np.abs(flow - wanted["mirror_flow"])[valid].max() * (SIZE - 1) / 2 <= 1 / 128 + 1e-4
+        assert np.array_equal(valid, expected["mirror_valid"])
+        assert np.abs(flow - expected["mirror_flow"])[valid].max() * (SIZE - 1) / 2 <= 1 / 128 + 1e-4
         assert np.array_equal(flow[~valid], own_pixels(SIZE)[~valid])
-        assert np.abs(store.light_ratio(number, SIZE) / wanted["light_ratio"] - 1).max() < 0.01
+        assert np.abs(store.light_ratio(number, SIZE) / expected["light_ratio"] - 1).max() < 0.01
 
 
 @pytest.mark.parametrize("image_format", codec.IMAGE_FORMATS)

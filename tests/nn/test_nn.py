@@ -71,11 +71,11 @@ def by_hand(image, network, depths):
 
 def check_layers(name, network):
     image = noise(2, 3, 48, 32)
-    found, wanted = vgg_features(image, name), by_hand(image, network, DEPTHS[name])
+    found, expected = vgg_features(image, name), by_hand(image, network, DEPTHS[name])
     assert [tuple(f.shape) for f in found] == [
         (2, c, 48 >> k, 32 >> k) for k, c in enumerate(CHANNELS)
     ]  # 64 at full size ... 512 at a sixteenth
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(found, expected, strict=True):
         assert theirs.std() > 1e-3 and torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * theirs.max())
 
 
@@ -146,13 +146,13 @@ def test_other_networks_are_refused(wrong):
         vgg_features(noise(1, 3, 16, 16), wrong)
 
 
-@pytest.mark.parametrize("wanted", ["vgg16", "vgg19"])
-def test_missing_weights_are_named_with_what_to_do(wanted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("expected", ["vgg16", "vgg19"])
+def test_missing_weights_are_named_with_what_to_do(expected, tmp_path, monkeypatch):
     monkeypatch.setenv("FACECOMP_CACHE", str(tmp_path))
     monkeypatch.setenv("FACECOMP_OFFLINE", "1")
     perceptual._layers.cache_clear()
     with pytest.raises(FileNotFoundError, match="vgg.*course.py setup|vgg.*put"):
-        vgg_features(noise(1, 3, 16, 16), wanted)
+        vgg_features(noise(1, 3, 16, 16), expected)
 
 
 @pytest.mark.parametrize(
@@ -200,12 +200,12 @@ def test_the_gram_matrix_does_not_care_where_things_are():
 
 def test_a_gram_matrix_is_exact_when_features_are_half_precision():
     features = (100 * noise(1, 4, 64, 64)).half()  # sums of squares, far above what float16 holds
-    wanted = torch.einsum("bchw,bdhw->bcd", features.double(), features.double()) / (4 * 64 * 64)
+    expected = torch.einsum("bchw,bdhw->bcd", features.double(), features.double()) / (4 * 64 * 64)
     for dtype in (torch.bfloat16, torch.float16):
         with torch.autocast("cpu", dtype):
             found = gram(features)
         assert found.dtype == torch.float32
-        assert torch.allclose(found.double(), wanted, rtol=1e-4)
+        assert torch.allclose(found.double(), expected, rtol=1e-4)
 
 
 def features_by_hand():
@@ -261,15 +261,15 @@ def test_moving_a_face_changes_its_features_more_than_its_style(name):
 def test_losses_pull_a_image_towards_the_truth(name):
     truth, start = noise(1, 3, 32, 32), noise(1, 3, 32, 32, seed=1)
     with torch.no_grad():
-        wanted = vgg_features(truth, name)
+        expected = vgg_features(truth, name)
     for loss in (perceptual_loss, style_loss):
         image = start.clone().requires_grad_()
-        before = loss(vgg_features(image, name), wanted)
+        before = loss(vgg_features(image, name), expected)
         (gradient,) = torch.autograd.grad(before, image)
         step = 0.01 * gradient / gradient.norm()
         with torch.no_grad():
-            assert loss(vgg_features(start - step, name), wanted) < before
-            assert loss(vgg_features(start + step, name), wanted) > before
+            assert loss(vgg_features(start - step, name), expected) < before
+            assert loss(vgg_features(start + step, name), expected) > before
 
 
 def test_full_precision_keeps_float32_under_autocast_on_every_device():

@@ -247,8 +247,8 @@ def test_heat_maps_by_loop():
             px, py = points[face, point].tolist()
             for y in range(10):
                 for x in range(10):
-                    wanted = 2 * math.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 1.3**2)) - 1
-                    assert heat[face, point, y, x].item() == pytest.approx(wanted, abs=1e-6)
+                    expected = 2 * math.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * 1.3**2)) - 1
+                    assert heat[face, point, y, x].item() == pytest.approx(expected, abs=1e-6)
 
 
 def anywhere(size, count=100):
@@ -305,9 +305,9 @@ def test_a_faint_bump_and_another_one_far_away_change_nothing_and_no_bump_gives_
 def test_label_maps_by_hand():
     found = collagan.one_hot(torch.tensor([[[0, 10], [6, 6]]]))
     assert found.shape == (1, 11, 2, 2) and found.dtype == torch.float32
-    wanted = -torch.ones(11, 2, 2)
-    wanted[0, 0, 0] = wanted[10, 0, 1] = wanted[6, 1, 0] = wanted[6, 1, 1] = 1
-    assert torch.equal(found[0], wanted)
+    expected = -torch.ones(11, 2, 2)
+    expected[0, 0, 0] = expected[10, 0, 1] = expected[6, 1, 0] = expected[6, 1, 1] = 1
+    assert torch.equal(found[0], expected)
 
 
 def test_label_maps_lead_back_to_labels(sample):
@@ -317,8 +317,8 @@ def test_label_maps_lead_back_to_labels(sample):
 def test_five_points_by_hand():
     landmarks = torch.arange(68.0)[None, :, None] * torch.tensor([1.0, -2.0])  # point k at (k, -2k)
     found = collagan.five_points(landmarks)[0]
-    wanted = [38.5, 44.5, 30, 48, 54]  # mean of 36 ... 41, mean of 42 ... 47, tip of the nose, mouth
-    assert found.tolist() == [[x, -2 * x] for x in wanted]
+    expected = [38.5, 44.5, 30, 48, 54]  # mean of 36 ... 41, mean of 42 ... 47, tip of the nose, mouth
+    assert found.tolist() == [[x, -2 * x] for x in expected]
     assert len(collagan.POINTS) == collagan.CHANNELS["d"] == 5
 
 
@@ -417,13 +417,13 @@ SECTION_4_2 = {  # adversarial, reconstruction
 @pytest.mark.parametrize("preset", ["smoke", "lesson", "full"])
 def test_the_weights_of_section_4_2_reach_the_generator(tasks, preset):
     (stage,) = build(tasks=tasks).stages(preset)
-    wanted = {}
+    expected = {}
     for task in tasks:
         adversarial, reconstruction = SECTION_4_2[len(tasks)][task]
-        wanted |= {f"adversarial_{NAMES[task]}": adversarial, NAMES[task]: reconstruction}
-    assert stage.optimizers["generator"].losses == wanted
-    assert collagan.together(tasks, 1).optimizers["generator"].losses == wanted
-    assert collagan.together(tuple(tasks[::-1]), 1).optimizers["generator"].losses == wanted
+        expected |= {f"adversarial_{NAMES[task]}": adversarial, NAMES[task]: reconstruction}
+    assert stage.optimizers["generator"].losses == expected
+    assert collagan.together(tasks, 1).optimizers["generator"].losses == expected
+    assert collagan.together(tuple(tasks[::-1]), 1).optimizers["generator"].losses == expected
 
 
 def test_a_stage_takes_what_it_is_told():

@@ -91,14 +91,14 @@ MOBILENET = [  # channels and side before, widened to, channels and side after; 
 def test_the_predictor_has_the_size_that_follows_from_its_layers():
     with torch.device("meta"):
         predictor = lafin.Predictor()
-    wanted = 27 * 32 + 2 * 32
+    expected = 27 * 32 + 2 * 32
     for inputs, _, inner, outputs, _ in MOBILENET:
         if inner > inputs:
-            wanted += inputs * inner + 2 * inner
-        wanted += 9 * inner + 2 * inner + inner * outputs + 2 * outputs
-    wanted += 320 * 1280 + 2 * 1280
-    wanted += convolution(320, 128, 1) + convolution(1280, 128, 1) + convolution(1280, 64, 1)
-    assert count(predictor) == wanted + 320 * 136 + 136 == 2_554_568
+            expected += inputs * inner + 2 * inner
+        expected += 9 * inner + 2 * inner + inner * outputs + 2 * outputs
+    expected += 320 * 1280 + 2 * 1280
+    expected += convolution(320, 128, 1) + convolution(1280, 128, 1) + convolution(1280, 64, 1)
+    assert count(predictor) == expected + 320 * 136 + 136 == 2_554_568
 
 
 def test_the_predictors_trunk_is_mobilenet_v2():
@@ -172,13 +172,13 @@ def test_in_half_precision_points_are_finer_than_half_precision(method, sample):
 def test_a_landmark_map_by_loop():
     points = 40 * torch.rand(3, 68, 2, generator=torch.Generator().manual_seed(0)) - 4  # some outside
     found = lafin.landmark_map(points, 32)
-    wanted = torch.zeros(3, 1, 32, 32)
+    expected = torch.zeros(3, 1, 32, 32)
     for face in range(3):
         for x, y in points[face].tolist():
             column, row = round(x), round(y)
             if 0 <= column <= 31 and 0 <= row <= 31:
-                wanted[face, 0, row, column] = 1
-    assert found.dtype == torch.float32 and torch.equal(found, wanted)
+                expected[face, 0, row, column] = 1
+    assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
 def pixels(*points, size=8):
@@ -212,8 +212,8 @@ def test_dots_are_as_wide_as_they_are_told_to_be():
     points[0, 0] = torch.tensor([0.0, 31.0])
     wide = build(dot=3).draw_landmarks(points)
     assert torch.equal(build().draw_landmarks(points), lafin.landmark_map(points, 32))
-    wanted = {(y, x) for y in (19, 20, 21) for x in (19, 20, 21)} | {(30, 0), (30, 1), (31, 0), (31, 1)}
-    assert {tuple(place) for place in wide[0, 0].nonzero().tolist()} == wanted
+    expected = {(y, x) for y in (19, 20, 21) for x in (19, 20, 21)} | {(30, 0), (30, 1), (31, 0), (31, 1)}
+    assert {tuple(place) for place in wide[0, 0].nonzero().tolist()} == expected
     for dot in (0, 2, -1):
         with pytest.raises(ValueError, match="dot must be an odd number"):
             build(dot=dot)
@@ -271,8 +271,8 @@ def test_short_and_long_term_by_loop():
             short = 0.5 * by_loop(query, deep[face].flatten(1))[1].view(16, 5, 6) + deep[face]
             looked = by_loop(query, early[face].flatten(1))[1].view(16, 5, 6)
             long = torch.where(mask[face] > 0.5, early[face], -2 * looked)
-            wanted = layer.fuse(torch.cat([short, long])[None])[0]
-            assert torch.allclose(found[face], wanted, atol=1e-4)
+            expected = layer.fuse(torch.cat([short, long])[None])[0]
+            assert torch.allclose(found[face], expected, atol=1e-4)
 
 
 def test_the_discriminators_attention_is_the_short_term_alone():
@@ -281,8 +281,8 @@ def test_the_discriminators_attention_is_the_short_term_alone():
     with torch.no_grad():
         layer.gamma.fill_(0.5)
         seen = [by_loop(by_hand_query(layer, face), face.flatten(1))[1] for face in deep]
-        wanted = deep + 0.5 * torch.stack(seen).view_as(deep)
-        assert torch.allclose(layer(deep), wanted, atol=1e-5)
+        expected = deep + 0.5 * torch.stack(seen).view_as(deep)
+        assert torch.allclose(layer(deep), expected, atol=1e-5)
 
 
 def test_the_fusing_block_by_hand():
@@ -567,12 +567,12 @@ def test_landmarks_cost_their_squared_distance_in_px_summed_over_points(term, sa
     completed = torch.where(sample.mask > 0.5, truth, truth.flip(3))
     both = torch.cat([truth, completed])  # in one batch, for batch norm's sake
     damaged = (sample.uniform((1, 1, 1), "damaged") < 0.5).expand_as(truth)
-    wanted = {
+    expected = {
         "landmarks": torch.where(damaged, sample.mask * truth, truth),
         "detect": truth,
         "detect_augmented": both,
     }
-    assert torch.allclose(seen, wanted[term], atol=1e-6)
+    assert torch.allclose(seen, expected[term], atol=1e-6)
 
 
 def test_half_of_the_predictors_faces_are_undamaged():
@@ -614,10 +614,10 @@ def test_the_pixel_term_compares_the_raw_output_with_the_truth(method):
 
 def test_total_variation_by_hand(method):
     image = torch.tensor([[1.0, 3.0, 0.0], [1.0, 2.0, 2.0]]).expand(1, 3, 2, 3)
-    wanted = (2 + 3 + 1 + 0) / 4 + (0 + 1 + 2) / 3
-    assert lafin.total_variation(image).item() == pytest.approx(wanted)
+    expected = (2 + 3 + 1 + 0) / 4 + (0 + 1 + 2) / 3
+    assert lafin.total_variation(image).item() == pytest.approx(expected)
     wrong = torch.full_like(image, torch.nan)
-    assert method.loss_tv(None, lafin.LaFInOutputs(wrong, wrong, image)).item() == pytest.approx(wanted)
+    assert method.loss_tv(None, lafin.LaFInOutputs(wrong, wrong, image)).item() == pytest.approx(expected)
 
 
 class Says(nn.Module):
@@ -714,8 +714,8 @@ def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
 
 def test_equation_7():
     optimizers = lafin.inpainting(1).optimizers
-    wanted = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "adversarial": 0.01}
-    assert optimizers["generator"].losses == wanted and optimizers["discriminator"].losses == {
+    expected = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "adversarial": 0.01}
+    assert optimizers["generator"].losses == expected and optimizers["discriminator"].losses == {
         "discriminator": 1
     }
     assert list(optimizers) == ["discriminator", "generator"]

@@ -89,7 +89,7 @@ def test_an_explorer_brings_its_static_figure_and_stands_alone(kind: str, face: 
     widget = explorers(face)[kind]
     data, metadata = widget._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
-    sort = "image/jpeg" if widget.shades else "image/png"
+    sort = "image/jpeg" if widget.many_colours else "image/png"
     width, height = Image.open(io.BytesIO(base64.b64decode(data[sort]))).size
     assert (width, height) == widget.static_figure().css_size and metadata[sort]["width"] == width
     assert data["text/plain"] == f"{type(widget).__name__}: run this cell to use it"
@@ -211,12 +211,12 @@ def test_the_numbers_shown_are_those_given_bit_for_bit(dtype: torch.dtype, face:
             for column in range(side):
                 spot = [(column + 0.5) * SIZE / side - 0.5, (row + 0.5) * SIZE / side - 0.5]
                 browser_sends(widget, chosen=chosen, spot=spot)
-                wanted = given[name][row * side + column]
+                expected = given[name][row * side + column]
                 assert widget.query == [row, column] and widget.layer == [side, side]
-                assert torch.equal(widget.weights.flatten(), wanted)
+                assert torch.equal(widget.weights.flatten(), expected)
                 sent = np.frombuffer(widget.row, np.float64)
-                assert torch.equal(torch.from_numpy(sent.copy()), wanted.double())
-                drawn = attention.attention_image(face, wanted.view(side, side))
+                assert torch.equal(torch.from_numpy(sent.copy()), expected.double())
+                drawn = attention.attention_image(face, expected.view(side, side))
                 assert np.array_equal(pixels(widget.heat), levels(drawn))
 
 
@@ -496,9 +496,9 @@ def test_a_slider_draws_only_when_it_rests_and_dragged_points_stay_dragged(peopl
     assert len(calls) == 2
     orders(widget, {"do": "edit", "expression": [0.5, 0, 0], "rest": True})
     assert len(calls) == 3 and widget.expression == [0.5, 0, 0]
-    wanted = faces.edit_landmarks(people.landmarks[:1], smile=0.5)
-    wanted[0, 48, 0] -= 5
-    assert torch.allclose(widget.landmarks, wanted, atol=1e-5) and torch.equal(calls[-1], widget.landmarks)
+    expected = faces.edit_landmarks(people.landmarks[:1], smile=0.5)
+    expected[0, 48, 0] -= 5
+    assert torch.allclose(widget.landmarks, expected, atol=1e-5) and torch.equal(calls[-1], widget.landmarks)
     orders(widget, {"do": "undo"})
     assert widget.expression == [0, 0, 0] and not torch.equal(widget.landmarks, people.landmarks[:1])
 
@@ -513,8 +513,8 @@ def test_orders_that_come_again_are_carried_out_once(people: faces.FaceBatch) ->
 def test_the_expression_of_another_face_is_copied(people: faces.FaceBatch) -> None:
     widget = editor(people, others={"the other": people.landmarks[2]})
     orders(widget, {"do": "edit", "expression": [1, 0, 0], "rest": True}, {"do": "copy", "name": "the other"})
-    wanted = faces.expression_from(people.landmarks[:1], people.landmarks[2:])
-    assert torch.allclose(widget.landmarks, wanted) and widget.expression == [0, 0, 0]
+    expected = faces.expression_from(people.landmarks[:1], people.landmarks[2:])
+    assert torch.allclose(widget.landmarks, expected) and widget.expression == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -555,8 +555,8 @@ def test_landmarks_from_python_are_shown_and_others_refused(people: faces.FaceBa
 def test_an_expression_from_python_moves_the_sliders_and_the_points(people: faces.FaceBatch) -> None:
     widget = editor(people)
     widget.expression = [0.0, 1.0, 0.5]
-    wanted = faces.edit_landmarks(people.landmarks[:1], mouth_open=1, brow_raise=0.5)
-    assert torch.equal(widget.landmarks, wanted) and widget.undoable and "points moved" in widget.note
+    expected = faces.edit_landmarks(people.landmarks[:1], mouth_open=1, brow_raise=0.5)
+    assert torch.equal(widget.landmarks, expected) and widget.undoable and "points moved" in widget.note
     for wrong in ([0.0, 2.0, 0.0], [0.0]):
         with pytest.raises(traitlets.TraitError):
             widget.expression = wrong
