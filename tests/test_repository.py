@@ -12,7 +12,7 @@ from tools.notebooks import NOTEBOOKS, ROOT
 from tools.sync import local_paths
 
 MB = 1e6
-TREE, CHECKPOINT, NOTEBOOK = 45 * MB, 5 * MB, 2 * MB
+TREE, CHECKPOINT, NOTEBOOK = 45 * MB, 5 * MB, 1.2 * MB
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 TEXT = {".py", ".md", ".ipynb", ".yml", ".toml", ".cff", ".cfg", ".json", ".js", ".css", ""}
 
