@@ -95,12 +95,18 @@ def carry_out(do: Callable[[Job], str], jobs: Sequence[Job], at_once: int) -> It
     if at_once == 1 or len(jobs) < 2:
         yield from ((job, do(job)) for job in jobs)
         return
+    before = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
-    with ProcessPoolExecutor(min(at_once, len(jobs)), mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(do, job): job for job in jobs}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    try:
+        with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(do, job): job for job in jobs}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        del os.environ["TQDM_DISABLE"]
+        if before is not None:
+            os.environ["TQDM_DISABLE"] = before
