@@ -259,7 +259,7 @@ def measure_flow(data) -> str:
             name = f"{low} to {high}" if high < 90 else f"beyond {low}"
             share = percent(valid[chosen].nanmean().item())
             rows.append([name, str(int(chosen.sum())), share, *spread(trip[chosen]), spread(miss[chosen])[0]])
-    header = ["absolute yaw, degrees", "pictures", "valid pixels of the face"]
+    header = ["absolute yaw, degrees", "images", "valid pixels of the face"]
     return table([*header, "round trip, median px", "95 %", "at landmarks, median px"], rows)
 
 

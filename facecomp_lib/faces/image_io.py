@@ -22,10 +22,10 @@ MAX_MEGAPIXELS = 50
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]"
-_Picture: TypeAlias = NDArray[np.uint8]
+_Pixels: TypeAlias = NDArray[np.uint8]
 
 
-def read_image(source: Source) -> _Picture:
+def read_image(source: Source) -> _Pixels:
     """Any image as uint8 RGB ``[H, W, 3]``, upright.
 
     Files: JPEG, PNG, WebP, TIFF and the other `FORMATS` (grey, palette, CMYK, 16 bit, EXIF rotation), the
@@ -64,7 +64,7 @@ class _Refused(ValueError):
     """Readable, but not what we take; the message is a sentence already."""
 
 
-def _decode(open_image: Callable[[], Image.Image], name: str) -> _Picture:
+def _decode(open_image: Callable[[], Image.Image], name: str) -> _Pixels:
     """Open, check the size before any pixel is decoded, then decode; each failure becomes one sentence."""
     limit = f"at most {MAX_MEGAPIXELS} megapixels are accepted: shrink it first"
     try:
@@ -88,7 +88,7 @@ def _decode(open_image: Callable[[], Image.Image], name: str) -> _Picture:
         raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
 
 
-def _rgb(image: Image.Image, name: str) -> _Picture:
+def _rgb(image: Image.Image, name: str) -> _Pixels:
     if image.mode.startswith("I") or image.mode == "F":
         numbers = np.asarray(image)
         if image.mode != "F":
@@ -123,7 +123,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
         return image  # a broken profile: the numbers themselves are the best guess
 
 
-def _from_array(array: NDArray[Any], name: str = "The array") -> _Picture:
+def _from_array(array: NDArray[Any], name: str = "The array") -> _Pixels:
     layout = f"{array.dtype} {list(array.shape)}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
         raise _Refused(f"{name} must be an image [H, W], [H, W, 3] or [H, W, 4], not {layout}.")
