@@ -21,7 +21,9 @@ MAX_MEGAPIXELS = 50
 # Pillow goes by content, and would start other programs for some kinds of file (Ghostscript for EPS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]"
+Source: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]"
+)
 _Pixels: TypeAlias = NDArray[np.uint8]
 
 
@@ -40,11 +42,14 @@ def read_image(source: Source) -> _Pixels:
         return _from_array(source)
     if isinstance(source, Image.Image):
         return _decode(lambda: source.copy(), "The image")
-    if isinstance(source, bytes):
+    if isinstance(source, (bytes, bytearray, memoryview)):  # a memoryview is what an upload widget gives
         return _decode(lambda: _open(io.BytesIO(source)), "The image")
+    if isinstance(source, io.IOBase):
+        return _decode(lambda: _open(source), "The image")  # type: ignore[arg-type]
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
-            f"A photo is a file name, bytes, a PIL image or an array, not {type(source).__name__}."
+            "A photo is a file name, an open file, bytes, a PIL image or an array, not "
+            f"{type(source).__name__}."
         )
     file = expand(source)
     if file.is_dir():

@@ -109,7 +109,7 @@ def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = No
     """Find the largest face of a photograph and align it like the course's faces.
 
     Args:
-        source: a file name, a file's bytes, a PIL image or an array (see `read_image`).
+        source: a file name, an open file, a file's bytes, a PIL image or an array (see `read_image`).
         size: side of the aligned image in pixels; by default that of the checkpoints of the course.
         landmarks: ``[68, 2]`` in pixels of the upright photograph, iBUG order, if they are known; no detector
             is needed then.
