@@ -20,6 +20,7 @@ from facecomp_lib.evaluation.registry import METRICS
 from facecomp_lib.evaluation.sets import Features, extract_features, fid, kid
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.masks import KINDS, composite, make
+from facecomp_lib.utils.checks import check_near_unit_range
 from facecomp_lib.utils.renamed import renamed
 
 __all__ = ["evaluate", "select_faces"]
@@ -214,6 +215,7 @@ def completion_of(name: str, complete: Completer, faces: FaceBatch, mask: Tensor
         raise ValueError(f"The method {name!r} must give images {list(image.shape)}, not {shape}.")
     if not bool(drawn.isfinite().all()):
         raise ValueError(f"The method {name!r} gives images with NaN or infinite values.")
+    check_near_unit_range(drawn, f"What the method {name!r} gives")
     extras = {key: value.to(image.device) for key, value in getattr(result, "extras", {}).items()}
     completed = composite(image, drawn.to(image).clamp(0, 1), mask)
     return Completion(completed, getattr(result, "raw", drawn), extras)

@@ -29,6 +29,7 @@ __all__ = [
     "check_indices",
     "check_landmarks",
     "check_mask",
+    "check_near_unit_range",
     "check_path",
     "check_range",
     "check_shape",
@@ -83,7 +84,7 @@ def check_unit_range(image: Tensor, name: str = "image") -> None:
 def check_images_match(prediction: Any, target: Any) -> None:
     """Refuse images that cannot be compared: of other kinds, shapes or devices; the target out of [0, 1].
 
-    A raw prediction may leave [0, 1], but it must be finite.
+    A raw prediction may leave [0, 1] a little, but it must be finite.
     """
     check_image(prediction, "prediction")
     check_image(target, "target")
@@ -94,7 +95,20 @@ def check_images_match(prediction: Any, target: Any) -> None:
         )
     _check_device("prediction", prediction, "target", target)
     check_finite(prediction, "prediction")
+    check_near_unit_range(prediction, "prediction")
     check_unit_range(target, "target")
+
+
+def check_near_unit_range(image: Tensor, name: str) -> None:
+    """Refuse an image of another range than [0, 1]; half a unit beyond it is what networks may draw."""
+    if not image.is_floating_point():
+        raise ValueError(f"{name} must be floating point in [0, 1], not {image.dtype}: divide it by 255.")
+    if image.numel() and bool(((image < -0.5) | (image > 1.5)).any()):
+        low, high = float(image.min()), float(image.max())
+        raise ValueError(
+            f"{name} has values from {low:.3g} to {high:.3g}, and images are in [0, 1]: divide 8-bit "
+            "images by 255, and map images in [-1, 1] by (image + 1) / 2."
+        )
 
 
 def check_mask(mask: Any, image: Tensor, name: str = "image", binary: bool = True) -> None:

@@ -92,7 +92,7 @@ def test_methods_functions_and_names_may_be_mixed(faces):
         "telea": "telea",
         "grey": Grey(),
         "function": lambda image, mask: torch.full_like(image, 0.5),  # an image, not a completion
-        "too bright": lambda image, mask: torch.full_like(image, 7.0),
+        "too bright": lambda image, mask: torch.full_like(image, 1.2),
         "white": lambda image, mask: torch.ones_like(image),
     }
     scores = evaluation.evaluate(methods, faces, "center", FAST, limit=3)
@@ -212,3 +212,10 @@ def test_what_cannot_be_measured_is_refused(faces, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         evaluation.evaluate(**asked)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scaled", [lambda x: 255 * x, lambda x: 2 * x - 1, lambda x: (255 * x).byte()])
+def test_a_method_of_another_range_is_refused_by_its_name(faces, scaled):
+    methods = {"odd": lambda image, mask: scaled(1 - image * mask)}
+    with pytest.raises(ValueError, match=r"the method 'odd' gives .*255"):
+        evaluation.evaluate(methods, faces, limit=2)

@@ -115,7 +115,7 @@ def test_a_perfect_completion_is_recognised_like_the_original_and_a_constant_is_
         return known[:, None, None, None].expand_as(image)
 
     def darkest(image, mask):
-        return torch.zeros_like(image) - 9  # clamped to black
+        return torch.zeros_like(image) - 0.4  # clamped to black
 
     found = evaluation.identification_study([perfect, darkest], people, ["half_left", "center"], top=(1, 5))
     assert list(found["method"].unique()) == ["original", "noise", "perfect", "darkest"]

@@ -25,7 +25,7 @@ def test_what_is_right_passes():
     checks.check_image(IMAGE.half(), smallest=4)
     checks.check_unit_range(IMAGE + 5e-4)  # by rounding
     checks.check_unit_range(IMAGE[:0])
-    checks.check_images_match(3 * IMAGE - 1, IMAGE)
+    checks.check_images_match(1.8 * IMAGE - 0.4, IMAGE)
     for count in (1, 2):
         checks.check_mask(torch.ones(count, 1, 4, 5), IMAGE)
     checks.check_mask(torch.ones(2, 1, 4, 5, dtype=torch.bool), IMAGE, binary=False)
@@ -69,6 +69,8 @@ def test_images_that_cannot_be_compared_are_refused():
     refused("prediction is on cpu, target on meta: move", checks.check_images_match, IMAGE, IMAGE.to("meta"))
     refused("target must lie in", checks.check_images_match, IMAGE, 2 * IMAGE)
     refused("prediction has NaN", checks.check_images_match, IMAGE / 0, IMAGE)
+    refused("divide 8-bit images by 255", checks.check_images_match, 255 * torch.ones_like(IMAGE), IMAGE)
+    refused(r"by \(image \+ 1\) / 2", checks.check_images_match, -torch.ones_like(IMAGE), IMAGE)
 
 
 @pytest.mark.parametrize(
