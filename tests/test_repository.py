@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from tools.notebooks import NOTEBOOKS, ROOT
-from tools.sync import local_paths
+from tools.sync import is_progress_bar, local_paths
 
 MB = 1e6
 TREE, CHECKPOINT, NOTEBOOK = 45 * MB, 5 * MB, 1.2 * MB
@@ -46,6 +46,19 @@ def test_a_notebook_is_valid_and_shows_no_path_of_one_machine(name):
     book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     nbformat.validate(book)
     assert local_paths(json.dumps(book)) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_stores_no_progress_bar(name):
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    assert [output for cell in cells for output in cell.get("outputs", []) if is_progress_bar(output)] == []
+
+
+def test_progress_bars_are_recognised():
+    texts = {"  26%|##6       | 250/950 [00:00<?, ?step/s]": True, "26% of 950 | more": False, "": False}
+    for text, bar in texts.items():
+        output = nbformat.v4.new_output("display_data", {"text/plain": text})
+        assert is_progress_bar(output) is bar
 
 
 def test_no_text_names_a_path_of_one_machine():

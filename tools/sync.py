@@ -17,6 +17,7 @@ from tools.execute import CELL_TIMEOUT, QUIET, START_TIMEOUT
 from tools.notebooks import NOTEBOOKS, ROOT, SOURCES, Trouble, find
 
 KEPT_METADATA = ("jupytext", "kernelspec")  # not `widgets`: without their state, pages show the static figure
+PROGRESS = re.compile(r"[^|]*\d+%\|[^|]*\| *\d+/\d+ \[")  # of tqdm
 DEFAULT_EXPORT = re.compile(r"^#\|\s*default_exp\s+(\S+)", re.M)
 
 
@@ -79,10 +80,17 @@ def execute_in_place(notebook: Path) -> None:
 
 
 def clean(book: nbformat.NotebookNode) -> None:
-    """Drop metadata that says nothing about the lesson."""
+    """Drop what says nothing about the lesson: metadata, and progress bars that stopped where they began."""
     book.metadata = {key: book.metadata[key] for key in KEPT_METADATA if key in book.metadata}
     for cell in book.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
+
+
+def is_progress_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a progress bar, which a page without a kernel shows as it was first drawn."""
+    return PROGRESS.match(output.get("data", {}).get("text/plain", "")) is not None
 
 
 def local_paths(text: str) -> list[str]:
