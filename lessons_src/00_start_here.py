@@ -113,8 +113,8 @@ for kind in kinds:
 # methods completes a face, and PSNR alone is a poor judge of whether one does. Lesson 02 is about better
 # ones.
 #
-# And a network that *has* seen faces? Here is one that you will build, lafin of lesson 05, after twelve
-# minutes of training on a GPU. It was never shown this person.
+# And a network that *has* seen faces? Here is one that you will build, lafin of lesson 05. It learned to
+# draw in eleven minutes on a GPU, and was never shown this person.
 
 # %%
 lafin = fc.methods.pretrained("lafin")

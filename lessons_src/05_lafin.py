@@ -22,10 +22,10 @@
 # > GPU needed.<br>
 # > **What is simplified:** the faces are rendered, the network trained here is small (64 px, a quarter of the
 # > channels) and learns for minutes on a CPU, the checkpoint (128 px, three eighths of the channels) for
-# > twelve minutes on a GPU, with higher rates, larger batches and wider landmarks on the map; landmarks are
-# > the renderer's, not a detector's. `preset="full"` has the paper's size, losses, rates and batches (how
-# > many steps, the running average and how faces are moved about are ours), for a GPU and a prepared data
-# > set.
+# > twelve minutes on a GPU, its predictor beforehand on a CPU, with higher rates, larger batches and wider
+# > landmarks on the map; landmarks are the renderer's, not a detector's. `preset="full"` has the paper's
+# > size, losses, rates and batches (how many steps, the running average and how faces are moved about are
+# > ours), for a GPU and a prepared data set.
 
 # %% tags=["parameters"]
 import facecomp_lib as fc
