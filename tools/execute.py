@@ -11,6 +11,8 @@ import nbformat
 
 CELL_TIMEOUT = 1800  # seconds; a lesson's own training takes two minutes on two cores
 START_TIMEOUT = 120
+# Kernels choose their ports before they take them: of several that start at once, one may come too late.
+STARTS, STILLBORN = 3, "Kernel died before replying to kernel_info"
 # a kernel that talks to its own machine need not warn that it does so without encryption
 QUIET = ["--IPKernelApp.log_level=CRITICAL"]
 
@@ -38,12 +40,25 @@ def execute(
         parameters: new values for names in the cell tagged `parameters`.
         cell_timeout: seconds that one cell may take, None for no limit.
     """
-    import papermill
-
     output.parent.mkdir(parents=True, exist_ok=True)
     output.with_suffix(".html").unlink(missing_ok=True)
     start = time.perf_counter()
-    error = None
+    for _ in range(STARTS):
+        error = _papermill(notebook, output, parameters, cell_timeout)
+        if error is None or STILLBORN not in error:
+            break
+    seconds = time.perf_counter() - start
+    if output.exists():
+        write_page(output)
+    return Outcome(notebook.stem, seconds, error)
+
+
+def _papermill(
+    notebook: Path, output: Path, parameters: dict[str, Any] | None, cell_timeout: int | None
+) -> str | None:
+    """One attempt at an execution: None, or a line about what went wrong."""
+    import papermill
+
     try:
         papermill.execute_notebook(
             notebook, output, parameters, kernel_name="python3", cwd=notebook.parent, progress_bar=False,
@@ -51,13 +66,10 @@ def execute(
         )  # fmt: skip
     except papermill.PapermillExecutionError as failure:
         what = _first_line(failure.evalue) or _failing_line(failure.traceback)
-        error = f"cell [{failure.exec_count}]: {failure.ename}: {what}"
+        return f"cell [{failure.exec_count}]: {failure.ename}: {what}"
     except Exception as failure:  # a cell ran out of time, a kernel died: papermill lets these through
-        error = f"{type(failure).__name__}: {_first_line(str(failure))}"
-    seconds = time.perf_counter() - start
-    if output.exists():
-        write_page(output)
-    return Outcome(notebook.stem, seconds, error)
+        return f"{type(failure).__name__}: {_first_line(str(failure))}"
+    return None
 
 
 def share_cores(jobs: int) -> None:

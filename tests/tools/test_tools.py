@@ -115,6 +115,21 @@ def test_a_kernel_that_dies_is_told(tmp_path):
     assert "DeadKernelError" in outcome.error
 
 
+@pytest.mark.parametrize(("stillborn", "error"), [(0, None), (2, None), (3, "RuntimeError: Kernel died before")])
+def test_a_kernel_whose_port_was_taken_is_started_again(tmp_path, monkeypatch, stillborn, error):
+    started = []
+
+    def execute_notebook(*_, **__):
+        started.append(1)
+        if len(started) <= stillborn:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr("papermill.execute_notebook", execute_notebook)
+    outcome = execute(write(tmp_path / "a.ipynb", "1 + 1"), tmp_path / "runs" / "a.ipynb")
+    assert (outcome.error or "").startswith(error or "") and bool(outcome.error) == bool(error)
+    assert len(started) == min(stillborn + 1, 3)
+
+
 def test_a_bare_assertion_is_told_by_its_line(tmp_path):
     notebook = write(tmp_path / "a.ipynb", "steps = 3\nassert steps == 4")
     outcome = execute(notebook, tmp_path / "runs" / "a.ipynb")
