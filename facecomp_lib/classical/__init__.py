@@ -14,6 +14,7 @@ from torch import Tensor
 from facecomp_lib import masks
 from facecomp_lib.classical.poisson import poisson_blend
 from facecomp_lib.completion import Completion
+from facecomp_lib.utils.doors import doors
 
 __all__ = ["KINDS", "complete", "poisson_blend"]
 
@@ -121,3 +122,6 @@ def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) ->
     array = np.where(hole[..., None], 0.0, array)
     filled = np.clip(_FILLS[kind](array, hole, **options), 0, 1)
     return torch.from_numpy(np.ascontiguousarray(filled.transpose(2, 0, 1))).to(image)
+
+
+doors(globals(), __all__)

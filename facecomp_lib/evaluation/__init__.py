@@ -25,6 +25,7 @@ from facecomp_lib.evaluation.sets import (
 from facecomp_lib.evaluation.ssim import ssim, ssim_hole, ssim_map
 from facecomp_lib.evaluation.studies import identification_study, mask_size_study
 from facecomp_lib.evaluation.summary import summarize
+from facecomp_lib.utils.doors import doors
 
 __all__ = [
     "IMAGE_METRICS",
@@ -68,3 +69,5 @@ __all__ = [
     "ssim_map",
     "summarize",
 ]
+
+doors(globals(), __all__)

@@ -12,6 +12,7 @@ from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.published import load_published, published
 from facecomp_lib.experiments.results import Results, load, save
 from facecomp_lib.experiments.runner import run
+from facecomp_lib.utils.doors import doors
 
 __all__ = [
     "Claim",
@@ -29,3 +30,5 @@ __all__ = [
     "run",
     "save",
 ]
+
+doors(globals(), __all__)

@@ -53,7 +53,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"facecomp_lib.faces has no {name!r}; it has {', '.join(sorted(_HOMES))}.")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
-    return value
+    from facecomp_lib.utils.doors import doors  # not above: it loads PyTorch
+
+    doors(globals(), [name])
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -19,6 +19,7 @@ from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.faces.splits import SPLITS
 from facecomp_lib.faces.store import Store
 from facecomp_lib.utils.checks import check_choice, check_count, check_indices
+from facecomp_lib.utils.doors import door
 from facecomp_lib.utils.random import keyed_generator
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class FaceDataset:
     def attribute_names(self) -> tuple[str, ...]:
         return self._store.attribute_names
 
+    @door
     def column(self, name: str) -> NDArray[Any]:
         """One label of all faces, ``[N, ...]``: an attribute, a scalar, ``name``, ``identity``, ``pose`` ...
 
@@ -145,6 +147,7 @@ class FaceDataset:
             values = (values + 0.5) * np.float32(self.size / self._store.size) - np.float32(0.5)
         return values
 
+    @door
     def subset(self, faces: int | Sequence[int] | NDArray[Any] | Tensor, seed: int = 0) -> FaceDataset:
         """Some of the faces as a data set; what is decoded is shared.
 
@@ -165,6 +168,7 @@ class FaceDataset:
         own = None if self._own is None else (*self._own[:2], self._own[2][chosen])
         return self._copy(self._rows[chosen], own, subset=True)
 
+    @door
     def with_augmentation(self, augment: Augment, seed: int = 0) -> FaceDataset:
         """The same faces, each changed in its own way, once and for all: to measure on faces out of place.
 
@@ -198,6 +202,7 @@ class FaceDataset:
         split = self.split or "all"
         return f"FaceDataset({self.name!r} {self.version}, {split}: {len(self)} faces of {self.size} px)"
 
+    @door
     def __getitem__(self, index: int | slice | Sequence[int]) -> FaceBatch:
         """One face (as a batch of one) or several."""
         if isinstance(index, slice):
@@ -207,6 +212,7 @@ class FaceDataset:
     def __iter__(self) -> Iterator[FaceBatch]:
         return (self.batch([index]) for index in range(len(self)))
 
+    @door
     def batch(
         self,
         indices: Iterable[int] | Tensor,

@@ -22,6 +22,7 @@ from facecomp_lib.masks import face_boxes, folder, irregular, occluders, pattern
 from facecomp_lib.masks.base import MaskContext, MaskKind
 from facecomp_lib.masks.compositing import check, composite, hole_fraction, merge
 from facecomp_lib.utils.checks import check_count, check_landmarks, shown
+from facecomp_lib.utils.doors import doors
 from facecomp_lib.utils.files import expand
 
 __all__ = ["KINDS", "SOURCES", "check", "check_kind", "composite", "hole_fraction", "make", "merge"]
@@ -148,3 +149,6 @@ def _points(landmarks: Tensor | NDArray[Any] | None, n: int) -> NDArray[np.float
     points = np.asarray(landmarks.detach().cpu() if isinstance(landmarks, Tensor) else landmarks, np.float64)
     check_landmarks(points, (n, 68, 2))
     return points
+
+
+doors(globals(), __all__)

@@ -10,6 +10,7 @@ from facecomp_lib.methods.base import Method, TrainBatch, loss_terms
 from facecomp_lib.methods.checkpoints import load, pretrained, save
 from facecomp_lib.methods.registry import NAMES, build
 from facecomp_lib.methods.stages import Constant, Cosine, Loss, OptimizerConfig, Plateau, Stage
+from facecomp_lib.utils.doors import doors
 from facecomp_lib.utils.random import sample_keys, uniform
 
 __all__ = [
@@ -30,3 +31,5 @@ __all__ = [
     "save",
     "uniform",
 ]
+
+doors(globals(), __all__)

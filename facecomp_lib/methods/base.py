@@ -17,6 +17,7 @@ from facecomp_lib import masks
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.utils.doors import door
 from facecomp_lib.utils.random import uniform
 
 __all__ = ["Method", "TrainBatch", "loss_terms", "register"]
@@ -197,6 +198,7 @@ class Method(nn.Module, ABC):
             found, by name.
         """
 
+    @door
     @torch.no_grad()
     def complete(self, image: Tensor, mask: Tensor, seed: int = 0, **conditions: Any) -> Completion:
         """Complete damaged faces.

@@ -5,6 +5,7 @@ from facecomp_lib.nn.attention import attend, attention_matrix
 from facecomp_lib.nn.perceptual import best_vgg, gram, perceptual_loss, style_loss, vgg_features
 from facecomp_lib.nn.precision import full_precision
 from facecomp_lib.nn.warping import displacement, identity_flow, mirror_warp, warp
+from facecomp_lib.utils.doors import doors
 
 __all__ = [
     "attend",
@@ -23,3 +24,5 @@ __all__ = [
     "vgg_features",
     "warp",
 ]
+
+doors(globals(), __all__)

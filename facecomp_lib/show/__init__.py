@@ -40,6 +40,7 @@ from facecomp_lib.show.scores import forest_plot, score_plot
 from facecomp_lib.show.tables import claims_table, score_table
 from facecomp_lib.show.training import training_figure
 from facecomp_lib.show.turntable import turntable
+from facecomp_lib.utils.doors import doors
 
 _LATER = {  # loaded when used: figures need no Jupyter
     **dict.fromkeys(("FaceExplorer", "FrameSlider", "Panel"), "widgets.panel"),
@@ -109,3 +110,6 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(import_module(f"facecomp_lib.show.{_LATER[name]}"), name)
     raise AttributeError(f"facecomp_lib.show has no {name!r}; it has {', '.join(__all__)}")
+
+
+doors(globals(), __all__)

@@ -13,6 +13,7 @@ that come as pickled arrays are converted once, by an unpickler that knows nothi
 safetensors.
 """
 
+from facecomp_lib.utils.doors import doors
 from facecomp_lib.weights.cache import REGISTRY, available, cache_dir, path, setup_weights
 from facecomp_lib.weights.lpips import lpips_model
 from facecomp_lib.weights.vgg import vgg16_features, vgg19_features
@@ -21,3 +22,5 @@ __all__ = [
     "REGISTRY", "available", "cache_dir", "lpips_model", "path", "setup_weights", "vgg16_features",
     "vgg19_features",
 ]  # fmt: skip
+
+doors(globals(), __all__)
