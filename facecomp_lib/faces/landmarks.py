@@ -43,7 +43,9 @@ MAX_DOUBT = 0.08
 """Beyond this, what was found is not taken for a face, or its landmarks are of no use."""
 
 _SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this first
-_FINEST_SIDE = 5120  # and if there is none, at last in one no larger than this
+# And if there is none, at last in one no larger than this. The networks see smaller faces, and would need some
+# 10 GB for a copy of 5120 px.
+_FINEST_SIDE = {"dlib": 5120, "face-alignment": 2560}
 _LEAST_FACE = 80  # what dlib sees, px of the copy
 _SMALLEST = 32  # below this, both detectors have nothing to look at
 _FACE_SIDE = 300  # landmarks are fitted in a copy where the face's box has this side
@@ -119,9 +121,10 @@ def best_face(image: ImageLike, detector: str | None = None) -> FoundFace | None
     return next(iter(_search(image, detector)), None)
 
 
-def least_face(image: ImageLike) -> int:
+def least_face(image: ImageLike, detector: str) -> int:
     """About how wide a face must be in this image to be found, px."""
-    return math.ceil(_LEAST_FACE / max(scale for scale, _ in _copies(max(image.shape[:2]))))
+    copies = _copies(max(image.shape[:2]), _FINEST_SIDE[detector])
+    return math.ceil(_LEAST_FACE / max(scale for scale, _ in copies))
 
 
 def identity_embedding(image: ImageLike, landmarks: NDArray[Any]) -> NDArray[np.float32]:
@@ -175,7 +178,7 @@ def _search(image: ImageLike, detector: str | None) -> list[FoundFace]:
         raise ValueError(f"There is no detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
     fit = load(detector)
     doubtful: list[FoundFace] = []
-    for scale, border in _copies(max(image.shape[:2])):
+    for scale, border in _copies(max(image.shape[:2]), _FINEST_SIDE[detector]):
         finds = []
         for box in _find_boxes(fit, image, scale, border):
             landmarks, doubt = _landmarks(fit, image, box)
@@ -186,7 +189,7 @@ def _search(image: ImageLike, detector: str | None) -> list[FoundFace]:
     return sorted(doubtful, key=lambda face: face.doubt)
 
 
-def _copies(side: int) -> Iterator[tuple[float, float]]:
+def _copies(side: int, finest: int) -> Iterator[tuple[float, float]]:
     """Scales of the copies to search in turn, and the border around each as a share of its side.
 
     An image whose longer side is small is enlarged, a large one is shrunk less and less. The border helps
@@ -196,8 +199,8 @@ def _copies(side: int) -> Iterator[tuple[float, float]]:
     yield scale, 0.0
     yield 2 * scale, 0.0
     yield (2 * scale if scale == 1 else scale), 0.25
-    if side > 2 * _SEARCH_SIDE:
-        yield min(1.0, _FINEST_SIDE / side), 0.0
+    if min(side, finest) > 2 * _SEARCH_SIDE:
+        yield min(1.0, finest / side), 0.0
 
 
 def _find_boxes(fit: Detector, image: ImageLike, scale: float, border: float) -> list[NDArray[np.float64]]:

@@ -211,7 +211,7 @@ def _no_face(source: Source, photo: Photo, detector: str, found: FoundFace | Non
             f": what lies at ({left}, {top}) ... ({right}, {bottom}) is too doubtful "
             f"({found.doubt:.2f}; at most {MAX_DOUBT} is trusted)"
         )
-    least = least_face(photo)
+    least = least_face(photo, detector)
     return (
         f"{searched}. Try a photograph where the face is uncovered, upright, looks towards the camera and is "
         f"at least {least} px wide ({least / max(height, width):.1%} of the longer side), or crop it so that "
