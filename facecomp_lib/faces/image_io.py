@@ -84,14 +84,14 @@ def _read(source: Source) -> _Pixels:
         return _decode(source, "The image")
     if isinstance(source, (bytes, bytearray, memoryview)):  # a memoryview is what an upload widget gives
         return _decode(io.BytesIO(source), "The image")
-    if hasattr(source, "read"):
+    if not isinstance(source, (str, os.PathLike)):
+        if not hasattr(source, "read"):
+            raise ValueError(
+                "An image is a file name, an open file, bytes, a PIL image or an array, not "
+                f"{type(source).__name__}."
+            )
         name = getattr(source, "name", None)
         return _decode(source, name if isinstance(name, str) else "The image")
-    if not isinstance(source, (str, os.PathLike)):
-        raise ValueError(
-            "An image is a file name, an open file, bytes, a PIL image or an array, not "
-            f"{type(source).__name__}."
-        )
     file = expand(source)
     if file.is_dir():
         raise ValueError(f"{file} is a folder: name one image in it.")
@@ -145,7 +145,7 @@ def _unknown_kind(source: Path | IO[bytes] | Image.Image, name: str) -> str:
     if isinstance(source, Path):
         with source.open("rb") as file:
             head = file.read(12)
-    elif not isinstance(source, Image.Image) and source.seekable():
+    elif isinstance(source, io.IOBase) and source.seekable():
         source.seek(0)
         head = source.read(12)
     if head[4:8] == b"ftyp" and head[8:] in _HEIC:

@@ -43,8 +43,8 @@ MAX_DOUBT = 0.08
 """Beyond this, what was found is not taken for a face, or its landmarks are of no use."""
 
 _SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this first
-# And if there is none, at last in one no larger than this. The networks see smaller faces, and would need some
-# 10 GB for a copy of 5120 px.
+# And if there is none, at last in one no larger than this. The networks see smaller faces anyway, and one
+# layer of theirs would fill 5 GB for 5120 px.
 _FINEST_SIDE = {"dlib": 5120, "face-alignment": 2560}
 _LEAST_FACE = 80  # what dlib sees, px of the copy
 _SMALLEST = 32  # below this, both detectors have nothing to look at

@@ -111,7 +111,7 @@ class Face:
         return resampling.paste(self.photo, self.matrix, crop.cpu().numpy(), hole, feather)
 
 
-def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = None) -> Face:
+def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | Tensor | None = None) -> Face:
     """Find the largest face of a photograph and align it like the course's faces.
 
     Another face of a group, or one that is covered, is named by its landmarks. `landmarks.detect` gives all
@@ -147,6 +147,8 @@ def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = No
         if found is None or not found.trusted:
             raise ValueError(_no_face(source, photo, detector, found))
         landmarks, doubt = found.landmarks, found.doubt
+    if isinstance(landmarks, Tensor):
+        landmarks = landmarks.detach().cpu()
     points = np.asarray(landmarks, dtype=np.float64)
     check_landmarks(points, (68, 2))
     face = replace(align(photo, points, size, detector), doubt=doubt)
