@@ -209,10 +209,9 @@ def _no_face(source: Source, photo: Photo, detector: str, found: FoundFace | Non
     searched = f"No face found in {name} ({width} x {height} px, searched by {detector})"
     if found is not None:
         left, top, right, bottom = found.box.round().astype(int).tolist()
-        searched += (
-            f": what lies at ({left}, {top}) ... ({right}, {bottom}) is too doubtful "
-            f"({found.doubt:.2f}; at most {MAX_DOUBT} is trusted)"
-        )
+        doubtful = f"is too doubtful ({found.doubt:.2f}; at most {MAX_DOUBT} is trusted)"
+        fault = doubtful if found.doubt > MAX_DOUBT else "has not the shape of a face"
+        searched += f": what lies at ({left}, {top}) ... ({right}, {bottom}) {fault}"
     least = least_face(photo, detector)
     return (
         f"{searched}. Try a photograph where the face is uncovered, upright, looks towards the camera and is "
