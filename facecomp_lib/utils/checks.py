@@ -128,7 +128,7 @@ def check_mask(mask: Any, image: Tensor, name: str = "image", binary: bool = Tru
         raise ValueError(f"mask must be {shape}, not {list(mask.shape)}: one per {name}, of its shape.")
     _check_device(name, image, "mask", mask)
     if binary and not bool(((mask == 0) | (mask == 1)).all()):
-        raise ValueError("mask must hold 1 (known) and 0 (missing) only.")
+        raise ValueError("mask must hold 1 (known) and 0 (missing) only: masks.read makes one of an image.")
 
 
 def check_landmarks(

@@ -1,5 +1,7 @@
 """Shared by the tests on photographs: photos made from the astronaut, and the reason for skipping."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -16,6 +18,13 @@ def need_dlib(*names):
     absent = [name for name in names or ("dlib_landmarks",) if not weights.available(name)]
     if absent:
         pytest.skip(f"{absent} not in {weights.cache_dir()}: 'python3 course.py setup' brings them")
+
+
+def saved(image, file_format, **options):
+    """The bytes of a PIL image as a file."""
+    file = io.BytesIO()
+    image.save(file, file_format, **options)
+    return file.getvalue()
 
 
 def snapshot(seed, side=160):

@@ -1,14 +1,11 @@
 """What each family of holes hides and leaves: parts of faces, shares of images, the outlines of things."""
 
-import pickle
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from benchmarks import masks as benchmark
 from facecomp_lib import faces, masks
@@ -257,100 +254,6 @@ def test_lowest_takes_exactly_that_many_and_breaks_ties_from_the_top(levels, cou
     expected = np.zeros(60, bool)
     expected[np.argsort(field, axis=None, kind="stable")[:count]] = True
     assert np.array_equal(hole, expected.reshape(6, 10))
-
-
-def stripe(height=40, width=50, share=0.25):
-    """An image whose left `share` is light: uint8."""
-    image = np.zeros((height, width), np.uint8)
-    image[:, : round(share * width)] = 255
-    return image
-
-
-def save(folder, **images):
-    for name, image in images.items():
-        Image.fromarray(image).save(folder / f"{name}.png")
-
-
-def test_masks_come_from_a_folder_and_fit_the_bin(tmp_path):
-    save(tmp_path, a=stripe(share=0.24), b=stripe(share=0.52), c=stripe(share=0.02))
-    mask = masks.make("irregular_20_30", (64, 100), 8, folder=tmp_path)
-    check = 1 - torch.from_numpy(stripe(64, 100, 0.24) / 255).float()
-    for one in mask[:, 0]:
-        assert torch.equal(one, check) or torch.equal(one, check.flip(-1))
-    assert torch.equal(mask[:5], masks.make("irregular_20_30", (64, 100), 5, folder=str(tmp_path)))
-    assert len(mask.flatten(1).unique(dim=0)) == 2, "flips are random"
-    dark = masks.make("irregular_40_50", (64, 100), folder=tmp_path, invert=True)
-    assert masks.hole_fraction(dark).item() == pytest.approx(0.48)
-
-
-def test_masks_in_a_folder_are_flipped_both_ways_and_chosen_evenly(tmp_path):
-    corner = np.zeros((20, 20), np.uint8)
-    corner[:10, :10] = 255
-    save(tmp_path, corner=corner, stripe=stripe(20, 20, 0.25))
-    mask = masks.make("irregular_20_30", 20, 200, folder=tmp_path)
-    different, counts = mask.flatten(1).unique(dim=0, return_counts=True)
-    assert len(different) == 4 + 2
-    assert counts.min() > 10
-
-
-@pytest.mark.parametrize("kind", ["1", "L", "P", "RGB", "RGBA", "I;16", "zero-one", "jpg"])
-def test_any_image_is_a_mask(kind, tmp_path):
-    image = Image.fromarray(stripe())
-    if kind == "I;16":
-        image = Image.fromarray(stripe().astype(np.uint16) * 257)
-    elif kind == "zero-one":
-        image = Image.fromarray(stripe() // 255)
-    elif kind != "jpg":
-        image = image.convert(kind)
-    image.save(tmp_path / ("mask.jpg" if kind == "jpg" else "mask.png"))
-    share = masks.hole_fraction(masks.make("irregular_20_30", (40, 50), folder=tmp_path)).item()
-    assert share == pytest.approx(round(0.25 * 50) / 50)
-
-
-def test_a_folder_that_changes_is_read_anew(tmp_path):
-    save(tmp_path, a=stripe(share=0.3))
-    with pytest.raises(ValueError, match="None of the 1 masks in .* another kind, or invert=True if dark"):
-        masks.make("irregular_10_20", 50, folder=tmp_path)
-    save(tmp_path, b=stripe(share=0.14))
-    mask = masks.make("irregular_10_20", 50, folder=tmp_path)
-    assert masks.hole_fraction(mask).item() == pytest.approx(0.14)
-
-
-class Trap:
-    def __reduce__(self):
-        return exec, ("raise AssertionError('unpickled')",)
-
-
-def test_a_folder_is_a_kind_whose_masks_are_its_images(tmp_path):
-    square = np.zeros((32, 32), np.uint8)
-    square[4:10, 6:20] = 255
-    for place, image in enumerate((square, square.T, np.full_like(square, 255))):  # the last hides all
-        Image.fromarray(image).save(tmp_path / f"{place}.png")
-    seen = masks.make(tmp_path, 32, 40, seed=1)
-    assert torch.equal(seen, masks.make(str(tmp_path), 32, 40, seed=1))
-    flips = [np.flip(hole, axes) for hole in (square > 0, square.T > 0) for axes in ((), 0, 1, (0, 1))]
-    shapes = {hole.tobytes() for hole in (seen[:, 0] == 0).numpy()}
-    assert shapes <= {np.ascontiguousarray(hole).tobytes() for hole in flips} and len(shapes) > 4
-    assert masks.hole_fraction(masks.make(tmp_path, 32, 5, invert=True)).min() > 0.5
-    with pytest.raises(ValueError, match="has no option side: it has invert"):
-        masks.make(tmp_path, 32, side=3)
-
-
-def test_what_is_neither_a_kind_nor_a_folder_is_refused(tmp_path):
-    for wrong in ("centre", tmp_path / "nowhere", "", 3, None):
-        with pytest.raises(ValueError, match="Unknown mask kind .* center, .* or name a folder of masks"):
-            masks.make(wrong)
-
-
-def test_a_folder_without_usable_masks_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
-        masks.make("irregular_10_20", 32, folder=tmp_path / "nowhere")
-    (tmp_path / "mask.pkl").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match="holds no images itself"):
-        masks.make("irregular_10_20", 32, folder=tmp_path)
-    (tmp_path / "mask.png").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match="mask.png is not an image"):
-        masks.make("irregular_10_20", 32, folder=tmp_path)
 
 
 @pytest.mark.parametrize("kind", benchmark.ORDINARY)
