@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib import faces, methods
-from facecomp_lib.faces.store import Store, Writer
+from facecomp_lib.faces.store import Store
+from facecomp_lib.faces.writer import Writer
 
 PART, BATCH = 250, 25  # faces in a file, faces at a time
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib.faces.codec import encode_record
 from facecomp_lib.faces.splits import SPLITS, split_of
-from facecomp_lib.faces.store import Writer
+from facecomp_lib.faces.writer import Writer
 
 PACK_VERSION = "2"
 PART = 250  # images in one file: what a stopped run may lose

@@ -111,7 +111,7 @@ def prepare(
     Raises:
         FileNotFoundError, ValueError: the source, a side file, or the target folder is not usable.
     """
-    from facecomp_lib.faces.store import Writer
+    from facecomp_lib.faces.writer import Writer
 
     options = options or Options()
     job = _plan(expand(source), options, labels, landmarks)

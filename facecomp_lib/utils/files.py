@@ -6,15 +6,27 @@ import contextlib
 import glob
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_write", "damaged", "expand", "locked", "read_bytes", "read_json", "remove"]
+__all__ = [
+    "atomic_write",
+    "damaged",
+    "expand",
+    "locked",
+    "printable",
+    "read_bytes",
+    "read_json",
+    "remove",
+    "remove_leftovers",
+]
 
 _LONGEST_REASON = 120  # characters of a library's message that a sentence quotes
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{16}\.part")  # atomic_write's temporary files
 _ABANDONED = 3600  # seconds without a change, after which a temporary file belongs to a killed process
 
 
@@ -34,6 +46,11 @@ def expand(path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"{path} names a home folder that is not on this machine: write the whole path."
         ) from error
+
+
+def printable(name: str) -> str:
+    """A file name as it can be printed and stored: bytes that are not UTF-8 become ``\\udc..``."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def atomic_write(
@@ -206,6 +223,13 @@ def remove(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
         file = folder / name
         if not folder.is_symlink() and (file.is_symlink() or file.is_file()):
             file.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Delete what killed processes left of their `atomic_write`; only for who is alone in the folder."""
+    folder = Path(folder)
+    if folder.is_dir():
+        remove(folder, [path.name for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)])
 
 
 def _remove_if_abandoned(file: Path) -> None:

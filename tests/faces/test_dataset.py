@@ -11,7 +11,8 @@ from tiny_faces import SIZE, record, write
 import facecomp_lib as fc
 from facecomp_lib.faces import Augment, FaceBatch, dataset
 from facecomp_lib.faces.dataset import FaceDataset, folder
-from facecomp_lib.faces.store import Store, Writer
+from facecomp_lib.faces.store import Store
+from facecomp_lib.faces.writer import Writer
 
 
 @pytest.fixture(scope="module")
