@@ -240,7 +240,8 @@ def open_part(path: Path, schema: pa.Schema, count: int | None = None) -> pa.Tab
             raise ValueError(f"{path}: the column {field.name!r} must be {field.type}, found {there}.")
     if count is not None and table.num_rows != count:
         raise ValueError(f"{path} holds {table.num_rows} faces where {META} says {count}: prepare it again.")
-    table = table.select(schema.names)
+    with damaged(path, "fetch or prepare it again"):  # without the file's own metadata
+        table = pa.Table.from_arrays(table.select(schema.names).columns, schema=schema)
     _check_values(path, table)
     return table
 
