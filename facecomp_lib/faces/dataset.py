@@ -48,7 +48,13 @@ def embedded(split: str, size: int = 128) -> FaceDataset:
 
 @lru_cache(maxsize=8)  # the same call gives the same object, so that faces decoded once stay decoded
 def _embedded(path: str, split: str, size: int) -> FaceDataset:
-    store = Store(path)
+    try:
+        store = Store(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            "The faces that travel with the course are damaged or missing: get the course anew, or in a git "
+            f"clone call git checkout facecomp_lib/faces/pack ({error})"
+        ) from error
     if size > store.size:
         raise ValueError(
             f"The embedded faces have {store.size} px, {size} px needs the renderer: "

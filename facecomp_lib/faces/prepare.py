@@ -1,8 +1,9 @@
 """Turn a folder or zip of photographs into a prepared data set of aligned faces.
 
-Every image is read, its largest face found and aligned; it is kept or rejected, and ``manifest.csv`` in the
-data set says which and why. The work is cut into parts that are written whole, so that a killed run goes on
-where it stopped; the result's bytes do not depend on interruptions or on the number of processes.
+Every image is read, its largest face found and aligned; it is kept or rejected. ``manifest.csv`` in the data
+set says which and why, also for files that look like images and cannot be read. The work is cut into parts
+that are written whole, so that a killed run goes on where it stopped; the result's bytes do not depend on
+interruptions or on the number of processes.
 `data_scripts/prepare_folder.py` is the command.
 """
 
@@ -13,13 +14,15 @@ import contextlib
 import csv
 import io
 import json
+import math
 import multiprocessing
 import os
-import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +33,11 @@ from numpy.typing import NDArray
 from facecomp_lib.faces import alignment, photo
 from facecomp_lib.faces.codec import encode_record
 from facecomp_lib.faces.image_io import read_image
-from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
+from facecomp_lib.faces.labels import Table, read_side_files
+from facecomp_lib.faces.sources import SUFFIXES, ImageSource, sha256
 from facecomp_lib.faces.splits import split_of
-from facecomp_lib.utils.files import atomic_write, expand, locked
+from facecomp_lib.utils.checks import check_choice, check_count, check_path, check_range
+from facecomp_lib.utils.files import atomic_write, damaged, printable, remove, remove_leftovers
 
 __all__ = ["MANIFEST", "Options", "prepare"]
 
@@ -71,10 +76,15 @@ class Options:
     part_length: int = 256
 
     def __post_init__(self) -> None:
-        limits = {"size": (16, 2048), "zoom": (0.5, 4), "max_outside": (0, 1), "part_length": (1, 100_000)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie in {low} ... {high}, not {getattr(self, name)}.")
+        check_count(self.size, 16, "size", 2048)
+        check_range(self.zoom, 0.5, 4, "zoom")
+        check_count(self.least_side, 1, "min_face")
+        check_range(self.max_outside, 0, 1, "max_outside")
+        for name in ("max_turn", "max_residual", "max_doubt"):
+            check_range(getattr(self, name), 0, math.inf, name)
+        if self.limit is not None:
+            check_count(self.limit, 1, "limit")
+        check_count(self.part_length, 1, "part_length", 100_000)
 
     @property
     def least_side(self) -> int:
@@ -99,7 +109,10 @@ def prepare(
         options: see `Options`.
         labels: CSV file with a column ``file`` and any others: ``identity`` (number or name of the person);
             columns of 0/1, -1/1 or true/false (attributes); columns of numbers (scalars); text is left out.
-            Looked for on disk, then inside the zip. Without identities every image is a person of its own.
+            A column ``split`` (train, val, test, or CelebA's 0, 1, 2) decides instead of the hash of the
+            identity. Looked for on disk, then inside the zip. Without identities every image is a person of
+            its own. Files are named as seen from ``source``; capitals, ``\\`` for ``/`` and accents that are
+            stored in another way do not matter where the name is clear without them.
         landmarks: ``.npy`` file ``[N, 68, 2]`` in pixels of the images, one row per row of ``labels``, or
             per image in alphabetical order; then no detector is used.
         workers: processes.
@@ -109,49 +122,43 @@ def prepare(
         How many images were kept and rejected: ``{"kept": ..., reason: ..., ...}``.
 
     Raises:
-        FileNotFoundError, ValueError: the source, a side file, or the target folder is not usable.
+        FileNotFoundError, ValueError: an argument, the source, a side file, or the target folder is not
+            usable; nothing was written. BlockingIOError: another process prepares the same folder.
+        BrokenProcessPool: a worker process died.
     """
     from facecomp_lib.faces.writer import Writer
 
+    _end_if_imported_by_a_worker()
     options = options or Options()
-    job = _plan(expand(source), options, labels, landmarks)
-    out = expand(folder)
-    writer = Writer(
+    check_count(workers, 1, "workers")
+    out = check_path(folder, "folder")
+    job = _plan(check_path(source, "source"), options, labels, landmarks)
+    with Writer(
         out,
         Path(source).stem,
         options.size,
         job.table.attributes,
         job.table.scalars,
         preparation=job.fingerprint,
-    )
-    parts = range(-(-len(job.names) // options.part_length))
-    pieces = out / "unfinished"
-    if not _finished(out):
-        with _alone(pieces):
-            todo = [part for part in parts if not (writer.has_part(part) and _piece(pieces, part).is_file())]
+    ) as writer:
+        pieces = [out / "unfinished" / f"manifest-{part:05d}.csv" for part in range(job.parts)]
+        if not writer.finished:
+            done = [writer.has_part(part) and piece.is_file() for part, piece in enumerate(pieces)]
+            todo = [part for part in range(job.parts) if not done[part]]
             for part, (records, rows) in _run(job, todo, workers, progress):
-                atomic_write(_piece(pieces, part), _csv_text(rows))
+                atomic_write(pieces[part], _csv_text(rows))
                 writer.add_part(part, records)
-            rows = [row for part in parts for row in _read_csv(_piece(pieces, part))]
-            atomic_write(out / MANIFEST, _csv_text(rows))
+            rows = [row for piece in pieces for row in _read_csv(piece)] + job.left_out
+            atomic_write(out / MANIFEST, _csv_text(sorted(rows, key=lambda row: row["file"])))
             writer.finish(manifest=MANIFEST)
-    shutil.rmtree(pieces, ignore_errors=True)
+        _remove_pieces(pieces)
     return _count(_read_csv(out / MANIFEST))
 
 
-@contextlib.contextmanager
-def _alone(pieces: Path) -> Iterator[None]:
-    try:
-        with locked(pieces / "lock"):
-            yield
-    except BlockingIOError as error:
-        raise BlockingIOError(
-            f"Another process prepares {pieces.parent}: wait until it ends, or choose another folder."
-        ) from error
-
-
-def _finished(folder: Path) -> bool:
-    return "parts" in json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+def _end_if_imported_by_a_worker() -> None:
+    """A worker process imports the script that started it; without a guard there, it would start more."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(1)  # the process that waits for it says what is wrong
 
 
 def _count(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
@@ -177,7 +184,13 @@ class _Job:
     names: list[str]
     duplicate_of: dict[str, str]
     table: Table
+    left_out: list[dict[str, Any]]  # manifest rows of what looks like an image and cannot be read
     fingerprint: dict[str, Any]  # what must be equal for a run to go on
+
+    @property
+    def parts(self) -> int:
+        """Number of parts."""
+        return -(-len(self.names) // self.options.part_length)
 
     def part(self, number: int) -> range:
         """The images of one part, as indices into ``names``."""
@@ -189,7 +202,9 @@ def _plan(source: Path, options: Options, labels: str | None, landmarks: str | N
     with ImageSource(source) as images:
         names = images.names[: options.limit]
         if not names:
-            raise ValueError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}).")
+            others = "; ".join(f"{name}: {reason}" for name, reason in list(images.left_out.items())[:2])
+            raise ValueError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}). {others}".strip())
+        left_out = [_rejected(name, reason) for name, reason in images.left_out.items()]
         hashes = {name: images.digest(name) for name in names}
         side_files = {name: images.side_file(name) for name in (labels, landmarks) if name is not None}
         table = read_side_files(side_files, labels, landmarks, images.names)
@@ -199,7 +214,7 @@ def _plan(source: Path, options: Options, labels: str | None, landmarks: str | N
     digests = {"images_sha256": sha256(json.dumps(hashes).encode())}
     digests |= {f"side_file_{i}_sha256": sha256(data) for i, data in enumerate(side_files.values())}
     fingerprint = asdict(options) | {"detector": detector, "images": len(names)} | digests
-    return _Job(source, options, detector, names, duplicates, table, fingerprint)
+    return _Job(source, options, detector, names, duplicates, table, left_out, fingerprint)
 
 
 def _detector(options: Options) -> str:
@@ -207,8 +222,7 @@ def _detector(options: Options) -> str:
 
     if options.detector is None:
         return best_detector()
-    if options.detector not in DETECTORS:
-        raise ValueError(f"There is no detector {options.detector!r}; choose one of {', '.join(DETECTORS)}.")
+    check_choice(options.detector, DETECTORS, "detector")
     return options.detector
 
 
@@ -247,6 +261,11 @@ def _results(
             done = future.result()
             advance(len(done[1]))
             yield waiting.pop(future), done
+    except BrokenProcessPool as error:
+        raise BrokenProcessPool(
+            "A worker process died. A script must call prepare below `if __name__ == '__main__':`. Else memory "
+            "may be short: workers=1 needs least, and the same call goes on from here."
+        ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -295,7 +314,7 @@ def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:
 def _do_image(job: _Job, images: ImageSource, index: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """The record of one image, or None; and its row of the manifest."""
     name = job.names[index]
-    row: dict[str, Any] = dict.fromkeys(_COLUMNS, "") | {"file": name, "kept": 0}
+    row = _rejected(name)
     if job.table.labelled and name not in job.table.row_of:
         return None, row | {"reason": "no labels"}
     if name in job.duplicate_of:
@@ -330,13 +349,19 @@ def _do_image(job: _Job, images: ImageSource, index: int) -> tuple[dict[str, Any
     return record, row | {"kept": 1, "split": record["split"], "identity": record["identity"]}
 
 
+def _rejected(name: str, reason: str = "") -> dict[str, Any]:
+    """A row of the manifest."""
+    return dict.fromkeys(_COLUMNS, "") | {"file": printable(name), "kept": 0, "reason": reason}
+
+
 def _known_of(table: Table, name: str, index: int) -> dict[str, Any]:
     """Identity, split, attributes and scalars; an image of nobody known is a person of its own."""
     row = table.row_of[name]
     person = None if table.people is None else int(table.people[row])
+    split = split_of(name if person is None else person)
     known: dict[str, Any] = {
         "identity": index if person is None else person,
-        "split": split_of(name if person is None else person),
+        "split": split if table.splits is None else str(table.splits[row]),
     }
     if table.truths is not None:
         known["attributes"] = dict(zip(table.attributes, table.truths[row].tolist(), strict=True))
@@ -371,8 +396,13 @@ def _reason(options: Options, side: float, outside: float, turn: float, residual
 # --------------------------------------------------------------------------------------------------- files
 
 
-def _piece(folder: Path, part: int) -> Path:
-    return folder / f"manifest-{part:05d}.csv"
+def _remove_pieces(pieces: Sequence[Path]) -> None:
+    """Delete what a run needed to go on; a file of somebody else stays, and its folder with it."""
+    folder = pieces[0].parent
+    remove_leftovers(folder)
+    remove(folder, [*(piece.name for piece in pieces), "lock"])
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -380,9 +410,13 @@ def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
+    return printable(text.getvalue())
 
 
 def _read_csv(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    advice = "delete it and start again"
+    with damaged(file, advice), file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    if any(tuple(row) != _COLUMNS or None in row.values() for row in rows):
+        raise ValueError(f"{file} is damaged or cut off (it must have {len(_COLUMNS)} columns): {advice}.")
+    return rows

@@ -292,16 +292,38 @@ def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp
     ("spoil", "says"),
     [
         (lambda p: {"source": p / "nowhere"}, "no folder or zip file"),
-        (lambda p: {"source": p / "points.npy"}, "neither a folder nor a whole zip"),
+        (lambda p: {"source": p / "points.npy"}, "name a folder of images or a whole zip"),
         (lambda p: {"source": _empty(p)}, "holds no images"),
         (lambda p: {"labels": str(p / "none.csv")}, "There is no file"),
         (lambda p: {"labels": _text(p, "name,age\n00.png,3\n")}, "column 'file'"),
         (lambda p: {"labels": _text(p, "file,age\n00.png\n")}, "equal length"),
         (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 images"),
-        (lambda p: {"points": _text(p, "hello")}, "not an array file"),
+        (lambda p: {"points": _text(p, "hello")}, "array of numbers with numpy.save"),
         (lambda p: {"points": _array(p, np.zeros((7, 5, 2)))}, r"\[N, 68, 2\]"),
-        (lambda p: {"points": _array(p, np.array([{}, {}]))}, "not an array file"),
-        (lambda p: {"points": None, "options": Options(size=48, detector="magic")}, "no detector 'magic'"),
+        (lambda p: {"points": _array(p, np.array([{}, {}]))}, "array of numbers with numpy.save"),
+        (lambda p: {"workers": 0}, "workers must be a whole number, 1 or more, not 0"),
+        (
+            lambda p: {"labels": _text(p, "file,age\nx.png,3\ny.png,4\n")},
+            "2 of 2 rows .* such as 'x.png' and",
+        ),
+        (lambda p: {"labels": _text(p, "file;age\n00.png;3\n")}, "column 'file'.*, not 'file;age'"),
+        (lambda p: {"labels": _text(p, "file,age,age\n00.png,3,4\n")}, "each name once"),
+        (
+            lambda p: {"labels": _text(p, "file,pose\n00.png,3\n")},
+            "side.txt: scalar names .* Rename the column",
+        ),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,inf\n")}, "'age' has infinite numbers"),
+        (lambda p: {"labels": _text(p, "file,split\n00.png,holdout\n")}, "split must be one of .*'holdout'"),
+        (
+            lambda p: {"labels": _text(p, "file,identity,split\n00.png,7,val\n01.png,7,test\n")},
+            "person 7 is in val and in test",
+        ),
+        (lambda p: {"points": _header(p, (10**12, 68, 2))}, "array of numbers with numpy.save"),
+        (lambda p: {"points": _array(p, np.full((7, 68, 2), "a"))}, "side.npy must hold numbers"),
+        (
+            lambda p: {"points": None, "options": Options(size=48, detector="magic")},
+            "Unknown detector 'magic'",
+        ),
     ],
 )
 def test_unusable_arguments_get_one_clear_sentence_and_leave_nothing(spoil, says, photos, points, tmp_path):
@@ -321,15 +343,35 @@ def _text(folder, text):
     return str(folder / "side.txt")
 
 
+def _header(folder, shape):
+    """An array file that promises more than it holds."""
+    with (folder / "side.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "<f4"})
+    return str(folder / "side.npy")
+
+
 def _array(folder, array):
     np.save(folder / "side.npy", array, allow_pickle=True)
     return str(folder / "side.npy")
 
 
-def test_options_out_of_range_are_refused():
-    for wrong in ({"size": 3}, {"zoom": 0}, {"max_outside": 2}):
-        with pytest.raises(ValueError, match="must lie in"):
-            Options(**wrong)
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("size", 3, "size must be a whole number, 16 ... 2048, not 3"),
+        ("size", 64.0, "size must be a whole number"),
+        ("zoom", 0, "zoom must lie in 0.5 ... 4"),
+        ("zoom", float("nan"), "zoom must lie in 0.5 ... 4"),
+        ("max_outside", 2, "max_outside must lie in 0 ... 1"),
+        ("limit", -1, "limit must be a whole number, 1 or more, not -1"),
+        ("limit", 0, "limit must be a whole number, 1 or more"),
+        ("min_face", -5, "min_face must be a whole number"),
+        ("max_doubt", "a", "max_doubt must be 0 or more, not 'a'"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, value, says):
+    with pytest.raises(ValueError, match=says):
+        Options(**{name: value})
 
 
 # ---------------------------------------------------------------------------------------------- the command
