@@ -4,7 +4,8 @@
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
 
 A killed run goes on when it is started again. manifest.csv in the result lists every image, also of formats
-that cannot be read, with the reason where it was rejected. Keep in mind whose faces these are: see RESPONSIBLE_USE.md.
+that cannot be read, with the reason where it was rejected. Keep in mind whose faces these are: see
+RESPONSIBLE_USE.md.
 """
 
 import argparse

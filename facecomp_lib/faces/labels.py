@@ -55,9 +55,11 @@ def read_side_files(
         table = _read_labels(contents[labels], labels, names)
     if landmarks is not None:
         points = _read_points(contents[landmarks], landmarks)
-        rows = len(names) if table.truths is None else len(table.truths)
+        rows, of = (
+            (len(names), "images") if table.truths is None else (len(table.truths), f"rows of {labels}")
+        )
         if len(points) != rows:
-            raise ValueError(f"{landmarks} holds {len(points)} faces for {rows} images: give one row each.")
+            raise ValueError(f"{landmarks} holds {len(points)} faces for {rows} {of}: give one for each.")
         table = replace(table, landmarks=points)
     return table
 

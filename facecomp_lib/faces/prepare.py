@@ -148,11 +148,14 @@ def prepare(
             for part, (records, rows) in _run(job, todo, workers, progress):
                 atomic_write(pieces[part], _csv_text(rows))
                 writer.add_part(part, records)
-            rows = [row for piece in pieces for row in _read_csv(piece)] + job.left_out
+            rows = [row for piece in pieces for row in _read_csv(piece, "delete it and start again")]
+            rows += job.left_out
             atomic_write(out / MANIFEST, _csv_text(sorted(rows, key=lambda row: row["file"])))
             writer.finish(manifest=MANIFEST)
         _remove_pieces(pieces)
-    return _count(_read_csv(out / MANIFEST))
+    return _count(
+        _read_csv(out / MANIFEST, "the faces are prepared, but for this list choose a fresh folder")
+    )
 
 
 def _end_if_imported_by_a_worker() -> None:
@@ -263,8 +266,8 @@ def _results(
             yield waiting.pop(future), done
     except BrokenProcessPool as error:
         raise BrokenProcessPool(
-            "A worker process died. A script must call prepare below `if __name__ == '__main__':`. Else memory "
-            "may be short: workers=1 needs least, and the same call goes on from here."
+            "A worker process died. A script must call prepare below `if __name__ == '__main__':`. Else "
+            "memory may be short: workers=1 needs least, and the same call goes on from here."
         ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -413,8 +416,7 @@ def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return printable(text.getvalue())
 
 
-def _read_csv(file: Path) -> list[dict[str, str]]:
-    advice = "delete it and start again"
+def _read_csv(file: Path, advice: str) -> list[dict[str, str]]:
     with damaged(file, advice), file.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     if any(tuple(row) != _COLUMNS or None in row.values() for row in rows):

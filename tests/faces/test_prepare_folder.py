@@ -134,8 +134,49 @@ def test_small_faces_are_rejected_unless_asked_for(photos, points, tmp_path):
 def test_images_that_the_labels_do_not_name_are_rejected(photos, tmp_path):
     (tmp_path / "labels.csv").write_text("file,age\n00.png,30\nsub/nowhere.png,31\n")
     np.save(tmp_path / "two.npy", np.load(tmp_path / "points.npy")[:2])
-    counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
+    with pytest.warns(UserWarning, match="1 of 2 rows of .*labels.csv .* such as 'sub/nowhere.png'"):
+        counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
     assert counts == {"kept": 1, "no labels": 6}
+
+
+def test_a_split_column_decides_instead_of_the_hash(photos, points, tmp_path):
+    given = ["test", "val", "train", "test", "val", "train", "test"]
+    rows = "".join(f"{i:02}.png,{split}\n" for i, split in enumerate(given))
+    (tmp_path / "labels.csv").write_text("file,split\n" + rows)
+    run(photos, tmp_path / "out", points, labels=str(tmp_path / "labels.csv"))
+    faces = fc.faces.folder(tmp_path / "out")
+    split_of = dict(zip(faces.column("name"), faces.column("split"), strict=True))
+    assert [split_of[f"{i:02}.png"] for i in range(7)] == given
+
+
+def test_files_that_look_like_images_and_cannot_be_read_are_counted_and_named(photos, points, tmp_path):
+    (photos / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "broken.png").symlink_to("/nowhere.png")
+    assert run(photos, tmp_path / "out", points) == {"kept": 7, "other format": 1, "unreadable": 1}
+    rows = manifest(tmp_path / "out")
+    assert list(rows) == sorted(file.name for file in photos.iterdir())
+    assert rows["IMG_1.HEIC"]["reason"] == "other format: .heic is not read, export it as JPEG or PNG"
+    assert rows["broken.png"]["reason"].startswith("unreadable: a link that leads nowhere")
+
+
+def test_names_that_are_not_utf8_are_prepared_like_others(photos, points, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/M\xfcller"
+    try:
+        os.rename(photos, folder)
+        os.rename(folder + b"/00.png", folder + b"/00\xfc.png")
+        (Path(os.fsdecode(folder)) / "00\udcfd.png").write_bytes(b"no image")
+    except OSError:
+        pytest.skip("this system has no such names")
+    source = os.fsdecode(folder)
+    np.save(tmp_path / "more.npy", np.load(points)[[0, 0, 1, 2, 3, 4, 5, 6]])
+    counts = run(source, tmp_path / "out", str(tmp_path / "more.npy"))
+    assert counts == {"kept": 7, "unreadable": 1}
+    assert run(source, tmp_path / "out", str(tmp_path / "more.npy")) == counts
+    assert {"00\\udcfc.png", "00\\udcfd.png"} < set(manifest(tmp_path / "out"))
+    faces = fc.faces.folder(tmp_path / "out")
+    assert faces.name == "M\\udcfcller" and "00\\udcfc.png" in faces.column("name")
+    result = command(source, tmp_path / "out", "--size", 48, "--zoom", 1.2, "--landmarks", points)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
 
 
 def test_dlib_finds_the_faces_where_no_landmarks_are_given(photos, tmp_path):
@@ -194,6 +235,56 @@ def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
     first = run(photos, tmp_path / "out", points)
     monkeypatch.setattr(preparing, "_do_image", None)
     assert run(photos, tmp_path / "out", points) == first
+
+
+def test_of_three_commands_at_once_one_works_and_the_others_say_so(photos, points, tmp_path):
+    arguments = ("--size", 48, "--zoom", 1.2, "--landmarks", points, "--workers", 1)
+    program = [sys.executable, SCRIPT, photos, tmp_path / "out", *arguments]
+    processes = [
+        subprocess.Popen([*map(str, program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    results = [(*process.communicate(), process.returncode) for process in processes]
+    done = [out for out, _, code in results if code == 0]
+    assert done and all("7 of 7 images kept" in out for out in done)
+    for _, error, code in results:
+        assert code == 0 or "Another process prepares" in error.splitlines()[-1]
+        assert "Traceback" not in error
+    run(photos, tmp_path / "alone", points, Options(size=48, zoom=1.2))
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_a_script_without_a_guard_is_told_so_once(photos, points, tmp_path):
+    (tmp_path / "job.py").write_text(f"""
+import sys
+sys.path.insert(0, {str(SCRIPT.parents[1])!r})
+from facecomp_lib.faces import prepare as p
+p.prepare({str(photos)!r}, "out", p.Options(size=48, zoom=1.2), None, {points!r}, workers=2, progress=False)
+""")
+    result = subprocess.run([sys.executable, "job.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (
+        result.returncode == 1 and result.stderr.count("A script must call prepare below `if __name__") == 1
+    )
+    assert "Another process" not in result.stderr and "freeze_support" not in result.stderr
+    assert run(photos, tmp_path / "out", points, Options(size=48, zoom=1.2)) == {"kept": 7}
+
+
+def test_what_killed_runs_and_desktops_leave_is_no_obstacle(photos, points, tmp_path):
+    run(photos, tmp_path / "clean", points)
+    out, half = tmp_path / "out", "0123456789abcdef.part"
+    out.mkdir()
+    others = {".DS_Store": b"desktop", ".mine.part": b"somebody's"}
+    for name, data in others.items():
+        (out / name).write_bytes(data)
+    for name in ("meta.json", "part-00000.arrow"):  # killed before the first file was in place
+        (out / f".{name}.{half}").write_bytes(b"half")
+    run(photos, out, points)
+    assert contents(out) == contents(tmp_path / "clean") | others
+    (out / "unfinished").mkdir()  # killed after the last file was in place
+    for name in ("lock", "manifest-00000.csv", f".manifest-00000.csv.{half}", "notes.txt"):
+        (out / "unfinished" / name).write_bytes(b"old")
+    run(photos, out, points)
+    assert contents(out) == contents(tmp_path / "clean") | others | {"notes.txt": b"old"}
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups to look at")
@@ -297,7 +388,7 @@ def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp
         (lambda p: {"labels": str(p / "none.csv")}, "There is no file"),
         (lambda p: {"labels": _text(p, "name,age\n00.png,3\n")}, "column 'file'"),
         (lambda p: {"labels": _text(p, "file,age\n00.png\n")}, "equal length"),
-        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 images"),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 rows of"),
         (lambda p: {"points": _text(p, "hello")}, "array of numbers with numpy.save"),
         (lambda p: {"points": _array(p, np.zeros((7, 5, 2)))}, r"\[N, 68, 2\]"),
         (lambda p: {"points": _array(p, np.array([{}, {}]))}, "array of numbers with numpy.save"),
@@ -372,6 +463,30 @@ def _array(folder, array):
 def test_options_out_of_range_are_refused(name, value, says):
     with pytest.raises(ValueError, match=says):
         Options(**{name: value})
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(photos, points, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ValueError, match="out is a file: name a fresh folder"):
+        run(photos, tmp_path / "out", points)
+
+
+def test_a_mutated_manifest_is_read_or_refused_by_name(photos, points, tmp_path):
+    counts = run(photos, tmp_path / "out", points)
+    file = tmp_path / "out" / MANIFEST
+    whole, rng, refused = file.read_bytes(), np.random.default_rng(0), 0
+    for turn in range(12):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] = rng.choice([0, 10, 44, 255])
+        file.write_bytes(data[: rng.integers(len(data))] if turn % 4 == 0 else data)
+        try:
+            assert run(photos, tmp_path / "out", points).keys() >= {"kept"}
+        except ValueError as error:
+            refused += 1
+            assert str(file) in str(error) and "choose a fresh folder" in str(error), repr(error)
+    assert refused
+    file.write_bytes(whole)
+    assert run(photos, tmp_path / "out", points) == counts
 
 
 # ---------------------------------------------------------------------------------------------- the command
