@@ -57,7 +57,7 @@ class Writer:
             ``FaceDataset.version``.
 
     Attributes:
-        finished: whether the data set was complete already.
+        finished: whether the data set is complete.
 
     Raises:
         ValueError: the folder holds something else, or a size, format or quality that cannot be.
@@ -82,7 +82,7 @@ class Writer:
         self._head: dict[str, Any] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
-            "name": printable(name),
+            "name": printable(str(name)),
             "size": size,
             "attribute_names": list(attribute_names),
             "scalars": list(scalars),
@@ -92,12 +92,14 @@ class Writer:
         self._head = _merged(self._head, meta)
         self._held = contextlib.ExitStack()
         self._check_folder()  # before anything is made in it
-        with self._alone():
-            self._start_or_resume()
+        if not self.finished:
+            with self._alone():
+                self._start_or_resume()
 
     def __enter__(self) -> Writer:
-        self._held.enter_context(self._alone())
-        self._start_or_resume()  # another process may have finished in between
+        if not self.finished:
+            self._held.enter_context(self._alone())
+            self._start_or_resume()  # another process may have finished in between
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,6 +155,7 @@ class Writer:
         self._write_meta(
             _merged(self._head, meta) | {"parts": parts, "count": sum(count for _, count in parts)}
         )
+        self.finished = True
         return self.folder
 
     @contextlib.contextmanager
@@ -166,7 +169,7 @@ class Writer:
                     f"Another process prepares {self.folder}: wait until it ends, or choose another folder."
                 ) from error
             yield
-        if "parts" in read_meta(self.folder):
+        if self.finished:
             remove(self.folder, [LOCK])  # whoever locks it now finds nothing left to do
 
     def _check_folder(self) -> bool:
@@ -211,6 +214,7 @@ class Writer:
         row |= {key: _vector(key, record.get(key), length) for key, length in _VECTORS.items()}
         if row["identity"] is not None:
             row["identity"] = int(row["identity"])
+            check_count(row["identity"], 0, "its identity", 2**31 - 1)
         attributes = record.get("attributes") or {}
         row["attributes"] = [bool(attributes[name]) for name in self._head["attribute_names"]]
         scalars = record.get("scalars") or {}

@@ -275,6 +275,13 @@ def embedded_tiny(path, monkeypatch):
     monkeypatch.setattr(dataset, "PACK", path)
 
 
+def test_damaged_embedded_faces_say_how_to_get_them_again(tmp_path):
+    with pytest.raises(
+        ValueError, match="travel with the course are damaged or missing: get the course anew"
+    ):
+        dataset._embedded(str(tmp_path), "train", 64)
+
+
 def test_embedded_faces_by_split_and_size(embedded_tiny):
     test = fc.faces.embedded("test", size=SIZE)
     assert test.column("split").tolist() == ["test"] * 3

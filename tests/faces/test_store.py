@@ -112,6 +112,38 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
         Writer(tmp_path / "other", "tiny", SIZE)
 
 
+def test_one_process_writes_at_a_time(tmp_path):
+    arguments = (tmp_path / "set", "tiny", SIZE, ATTRIBUTES, SCALARS)
+    with Writer(*arguments) as writer:
+        with pytest.raises(BlockingIOError, match="Another process prepares .*set: wait until it ends"):
+            Writer(*arguments)
+        writer.add_part(0, [record(0)])
+    with Writer(*arguments) as writer:  # the first one ended without having finished
+        writer.add_part(1, [record(1)])
+        writer.finish()
+    assert list(tree(tmp_path / "set")) == ["meta.json", "part-00000.arrow", "part-00001.arrow"]
+    with Writer(*arguments) as first, Writer(*arguments) as second:
+        assert first.finished and second.finished  # nothing is left to do
+
+
+def test_hidden_files_do_not_make_a_folder_a_foreign_one(tmp_path):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", ".meta.json.0123456789abcdef.part"):
+        (tmp_path / name).write_bytes(b"x")
+    write(tmp_path)
+    assert len(Store(tmp_path)) == 6 and (tmp_path / ".DS_Store").exists()
+    assert not (tmp_path / ".meta.json.0123456789abcdef.part").exists()
+
+
+def test_a_refused_folder_stays_as_it_was(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear")
+    (tmp_path / "file").write_text("mine")
+    for folder, sentence in (("mine", "is not empty"), ("file", "file is a file: name a fresh folder")):
+        with pytest.raises(ValueError, match=sentence):
+            Writer(tmp_path / folder, "tiny", SIZE)
+    assert tree(tmp_path / "mine") == {"diary.txt": b"dear"}
+
+
 def changed(**fields):
     return record(0) | fields
 
@@ -132,6 +164,10 @@ def changed(**fields):
         (changed(mirror_valid=None), "mirror_valid bool"),
         (changed(attributes={"male": True}), "has no 'beard'"),
         (changed(scalars={"age": 1, "height": 2}), "height"),
+        (changed(scalars={"age": np.inf}), "age must be 1 finite number"),
+        (changed(pose=(0, np.inf, 0)), "pose must be 3 finite numbers"),
+        (changed(identity=-1), "identity must be a whole number, 0 "),
+        (changed(identity=2**31), "identity must be a whole number, 0 "),
         ({key: value for key, value in record(0).items() if key != "name"}, "has no 'name'"),
     ],
 )
