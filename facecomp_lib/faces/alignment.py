@@ -18,6 +18,12 @@ Points = NDArray[np.float64]
 #: Image-left eye, image-right eye and the centre between the mouth corners, fractions of the side.
 TEMPLATE = np.array([[0.378, 0.481], [0.621, 0.480], [0.499, 0.736]])
 
+MAX_RESIDUAL = 0.04
+"""Largest misfit (`residual`) of eyes and mouth in a face as the methods know them."""
+
+MAX_TURN = 0.8
+"""Largest `turn` of the head to either side: some 45 degrees."""
+
 # Zooming keeps this point, below the mouth, in its place: so the face stays and hair and background leave.
 _ZOOM_CENTRE = np.array([0.5, 0.81])
 
@@ -98,7 +104,7 @@ def align_matrix(landmarks: ArrayLike, size: float, zoom: float = 1.0) -> Points
 def residual(landmarks: ArrayLike) -> float:
     """How badly a face fits the frame: root mean square distance of its aligned anchors from the template.
 
-    A fraction of the side: below 0.02 for most portraits, beyond 0.04 the landmarks or the pose are odd.
+    A fraction of the side: below 0.02 for most portraits, beyond `MAX_RESIDUAL` landmarks or pose are odd.
 
     Args:
         landmarks: ``[68, 2]``, any coordinates.

@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from facecomp_lib.utils.files import expand
 
-__all__ = ["MAX_MEGAPIXELS", "Source", "read_image"]
+__all__ = ["MAX_MEGAPIXELS", "SUFFIXES", "Source", "is_image_name", "read_image", "read_mask_image"]
 
 MAX_MEGAPIXELS = 50
 # Pillow goes by content, and would start other programs for some kinds of file (Ghostscript for EPS).
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+_HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".jpe", ".mpo", ".png", ".webp", ".bmp"),
+    *(".tif", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm", ".pbm"),
+    *(".heic", ".heif"),  # found, and then refused by a sentence
+)
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]"
 )
 _Pixels: TypeAlias = NDArray[np.uint8]
+
+
+def is_image_name(name: str | os.PathLike[str]) -> bool:
+    """Whether a search for images takes a file of this name: by its suffix, and nothing hidden.
+
+    Args:
+        name: of a file, or its path below the folder that is searched. What lies in a hidden folder, or in
+            one that macOS adds to zip files, is hidden, too.
+    """
+    parts = [part for part in re.split(r"[/\\]", os.fspath(name)) if part not in ("", ".", "..")]
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+    return bool(parts) and not hidden and Path(parts[-1]).suffix.lower() in SUFFIXES
 
 
 def read_image(source: Source) -> _Pixels:
@@ -38,17 +57,39 @@ def read_image(source: Source) -> _Pixels:
         FileNotFoundError: no such file.
         ValueError: not an image, damaged, or larger than `MAX_MEGAPIXELS`.
     """
+    return _over_white(_read(source))
+
+
+def read_mask_image(source: Source) -> _Pixels:
+    """How light each pixel of a mask's image is: uint8 ``[H, W]``, the brightest of red, green and blue.
+
+    Of an image with transparent pixels it is how opaque they are, whatever their colour.
+
+    Args:
+        source: as in `read_image`, which raises the same; an array may hold truth values, too.
+    """
+    if isinstance(source, np.ndarray) and source.dtype == bool:
+        source = source.astype(np.uint8)
+    pixels = _read(source)
+    if pixels.shape[2] == 4 and pixels[..., 3].min() < 255:
+        return pixels[..., 3]
+    return pixels[..., :3].max(-1)
+
+
+def _read(source: Source) -> _Pixels:
+    """Any image as uint8 RGB ``[H, W, 3]``, or RGBA ``[H, W, 4]`` where it has an alpha channel; upright."""
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if isinstance(source, Image.Image):
-        return _decode(lambda: source.copy(), "The image")
+        return _decode(source, "The image")
     if isinstance(source, (bytes, bytearray, memoryview)):  # a memoryview is what an upload widget gives
-        return _decode(lambda: _open(io.BytesIO(source)), "The image")
-    if isinstance(source, io.IOBase):
-        return _decode(lambda: _open(source), "The image")  # type: ignore[arg-type]
+        return _decode(io.BytesIO(source), "The image")
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        return _decode(source, name if isinstance(name, str) else "The image")
     if not isinstance(source, (str, os.PathLike)):
         raise ValueError(
-            "A photo is a file name, an open file, bytes, a PIL image or an array, not "
+            "An image is a file name, an open file, bytes, a PIL image or an array, not "
             f"{type(source).__name__}."
         )
     file = expand(source)
@@ -56,44 +97,63 @@ def read_image(source: Source) -> _Pixels:
         raise ValueError(f"{file} is a folder: name one image in it.")
     if not file.exists():
         raise FileNotFoundError(f"There is no file {file}: check the name and the folder.")
-    return _decode(lambda: _open(file), str(file))
-
-
-def _open(source: Path | IO[bytes]) -> Image.Image:
-    """Recognise a file as one of FORMATS, as far as this Pillow was built with them."""
-    Image.init()
-    return Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+    if not file.is_file():  # reading a pipe would wait without end
+        raise ValueError(f"{file} is a pipe or a device: name an ordinary image file.")
+    return _decode(file, str(file))
 
 
 class _Refused(ValueError):
     """Readable, but not what we take; the message is a sentence already."""
 
 
-def _decode(open_image: Callable[[], Image.Image], name: str) -> _Pixels:
+def _decode(source: Path | IO[bytes] | Image.Image, name: str) -> _Pixels:
     """Open, check the size before any pixel is decoded, then decode; each failure becomes one sentence."""
     limit = f"at most {MAX_MEGAPIXELS} megapixels are accepted: shrink it first"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            image = open_image()
-        with image:
-            if image.width * image.height > MAX_MEGAPIXELS * 1e6:
-                raise _Refused(f"{name} has {image.width} x {image.height} pixels; {limit}.")
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image), name)
+            warnings.simplefilter("ignore")  # of Pillow: what it can read in spite of them is good enough
+            with _open(source) as image:
+                if image.width * image.height > MAX_MEGAPIXELS * 1e6:
+                    raise _Refused(f"{name} has {image.width} x {image.height} pixels; {limit}.")
+                image.load()
+                return _pixels(ImageOps.exif_transpose(image), name)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is far too large; {limit}.") from error
     except UnidentifiedImageError as error:
-        raise ValueError(
-            f"{name} is not an image of a kind that is accepted (JPEG, PNG, WebP, TIFF ...)."
-        ) from error
+        raise ValueError(_unknown_kind(source, name)) from error
     except _Refused:
         raise
     except Exception as error:  # damaged files leave Pillow's decoders by errors of any type
-        raise ValueError(f"{name} is damaged or cut off and cannot be read ({error}).") from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ValueError(f"{name} cannot be read ({error.strerror}).") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{name} is damaged or cut off and cannot be read ({reason}).") from error
 
 
-def _rgb(image: Image.Image, name: str) -> _Pixels:
+def _open(source: Path | IO[bytes] | Image.Image) -> Image.Image:
+    """Recognise a file as one of FORMATS, as far as this Pillow was built with them."""
+    if isinstance(source, Image.Image):
+        if isinstance(source, ImageFile.ImageFile) and source.format not in FORMATS:
+            raise UnidentifiedImageError
+        return source.copy()
+    Image.init()
+    return Image.open(source, formats=[kind for kind in FORMATS if kind in Image.OPEN])
+
+
+def _unknown_kind(source: Path | IO[bytes] | Image.Image, name: str) -> str:
+    head = b""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            head = file.read(12)
+    elif not isinstance(source, Image.Image) and source.seekable():
+        source.seek(0)
+        head = source.read(12)
+    if head[4:8] == b"ftyp" and head[8:] in _HEIC:
+        return f"{name} is a HEIC photograph, as iPhones take them: export it as JPEG first."
+    return f"{name} is not an image of a kind that is accepted (JPEG, PNG, WebP, TIFF ...)."
+
+
+def _pixels(image: Image.Image, name: str) -> _Pixels:
     if image.mode.startswith("I") or image.mode == "F":
         numbers = np.asarray(image)
         if image.mode != "F":
@@ -102,11 +162,16 @@ def _rgb(image: Image.Image, name: str) -> _Pixels:
             numbers = numbers.astype(np.uint16)
         return _from_array(numbers, name)
     image = _in_srgb(image)
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"))
+    transparent = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+
+
+def _over_white(pixels: _Pixels) -> _Pixels:
+    if pixels.shape[2] == 3:
+        return pixels
+    image = Image.fromarray(pixels)
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
@@ -142,8 +207,5 @@ def _from_array(array: NDArray[Any], name: str = "The array") -> _Pixels:
         array = (array * 255.0).round().astype(np.uint8)
     elif array.dtype != np.uint8:
         raise _Refused(f"{name} must hold uint8, uint16, or floats in [0, 1], not {layout}.")
-    array = array[..., None] if array.ndim == 2 else array
-    if array.shape[2] == 4:
-        alpha = array[..., 3:] / 255.0
-        array = (array[..., :3] * alpha + 255 * (1 - alpha)).round().astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    array = array[..., None] if array.ndim == 2 else array  # [H, W, C]
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], max(3, array.shape[2]))))

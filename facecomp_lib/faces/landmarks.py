@@ -2,13 +2,16 @@
 
 Two detectors: `face-alignment` (networks, S3FD and FAN; better in difficult poses) where its weights are
 there or can be fetched, else dlib (histograms of gradients, regression trees; for nearly frontal faces).
-Every face says which one found it. All coordinates are (x, y) in pixels of the image, whole numbers at
+Every face says which one found it, and how far it is to be trusted: things that look a little like a face
+are found, too. All coordinates are (x, y) in pixels of the image, whole numbers at
 pixel centres; landmarks are in iBUG 68-point order.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,17 +21,32 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facecomp_lib import weights
-from facecomp_lib.faces.alignment import anchors
+from facecomp_lib.faces.alignment import MAX_RESIDUAL, anchors, residual
+from facecomp_lib.faces.detectors import DETECTORS, Detector, load
 from facecomp_lib.faces.schema import LANDMARK_MIRROR
 from facecomp_lib.utils.checks import check_landmarks
 
-__all__ = ["DETECTORS", "FoundFace", "best_detector", "detect", "identity_embedding"]
+__all__ = [
+    "DETECTORS",
+    "MAX_DOUBT",
+    "FoundFace",
+    "best_detector",
+    "best_face",
+    "detect",
+    "identity_embedding",
+    "least_face",
+]
 
 ImageLike = NDArray[np.uint8]  # [H, W, 3], RGB
 
-DETECTORS = ("face-alignment", "dlib")
+MAX_DOUBT = 0.08
+"""Beyond this, what was found is not taken for a face, or its landmarks are of no use."""
 
-_SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this; dlib sees faces from 80 px on
+_SEARCH_SIDE = 1280  # faces are searched for in a copy no larger than this first
+# And if there is none, at last in one no larger than this. The networks see smaller faces, and would need some
+# 10 GB for a copy of 5120 px.
+_FINEST_SIDE = {"dlib": 5120, "face-alignment": 2560}
+_LEAST_FACE = 80  # what dlib sees, px of the copy
 _SMALLEST = 32  # below this, both detectors have nothing to look at
 _FACE_SIDE = 300  # landmarks are fitted in a copy where the face's box has this side
 
@@ -42,7 +60,8 @@ class FoundFace:
         landmarks: float64 ``[68, 2]``, (x, y) in pixels.
         detector: "face-alignment" or "dlib".
         doubt: how far the landmarks of the image and of its mirror image disagree on average, as a
-            fraction of the distance between the eyes: 0.02 for a clear face; not to be trusted beyond 0.1.
+            fraction of the distance between the eyes: 0.02 for a clear face, 0.1 and more for most things
+            that are none.
     """
 
     box: NDArray[np.float64]
@@ -55,6 +74,11 @@ class FoundFace:
         """The box's side in pixels (the geometric mean of width and height)."""
         width, height = self.box[2:] - self.box[:2]
         return float(np.sqrt(max(width, 0) * max(height, 0)))
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it is a face whose landmarks can be used."""
+        return self.doubt <= MAX_DOUBT and residual(self.landmarks) <= MAX_RESIDUAL
 
 
 @cache
@@ -76,7 +100,7 @@ def best_detector() -> str:
 
 
 def detect(image: ImageLike, detector: str | None = None) -> list[FoundFace]:
-    """All faces that are found in an image, the largest first.
+    """All faces that are found in an image and can be trusted, the largest first.
 
     Args:
         image: uint8 ``[H, W, 3]``, RGB.
@@ -86,16 +110,21 @@ def detect(image: ImageLike, detector: str | None = None) -> list[FoundFace]:
         ValueError: not such an image, or no such detector.
         FileNotFoundError: the detector's weights are missing; the message says what to do.
     """
-    _check_image(image)
-    detector = detector or best_detector()
-    if detector not in DETECTORS:
-        raise ValueError(f"There is no detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
-    fit = _fitter(detector)
-    faces = []
-    for box in _find_boxes(fit, image):
-        landmarks, doubt = _landmarks(fit, image, box)
-        faces.append(FoundFace(box, landmarks, detector, doubt))
-    return sorted(faces, key=lambda face: -face.side)
+    return [face for face in _search(image, detector) if face.trusted]
+
+
+def best_face(image: ImageLike, detector: str | None = None) -> FoundFace | None:
+    """The face that counts: the largest trusted one; or else the least doubtful find; or None.
+
+    Args and errors as in `detect`.
+    """
+    return next(iter(_search(image, detector)), None)
+
+
+def least_face(image: ImageLike, detector: str) -> int:
+    """About how wide a face must be in this image to be found, px."""
+    copies = _copies(max(image.shape[:2]), _FINEST_SIDE[detector])
+    return math.ceil(_LEAST_FACE / max(scale for scale, _ in copies))
 
 
 def identity_embedding(image: ImageLike, landmarks: NDArray[Any]) -> NDArray[np.float32]:
@@ -137,27 +166,58 @@ def _check_image(image: ImageLike) -> None:
 # ------------------------------------------------------------------------------------------- one procedure
 
 
-def _find_boxes(fit: _Fitter, image: ImageLike) -> list[NDArray[np.float64]]:
-    """Boxes found in a handy copy; if none, in one twice as large, and in that with a border around it.
+def _search(image: ImageLike, detector: str | None) -> list[FoundFace]:
+    """What is found in one copy of the image after the other, until something can be trusted.
 
-    The border helps with images that are cut tightly around a face.
+    Returns:
+        Trusted faces, the largest first; or if there are none, all other finds, the least doubtful first.
     """
+    _check_image(image)
+    detector = detector or best_detector()
+    if detector not in DETECTORS:
+        raise ValueError(f"There is no detector {detector!r}; choose one of {', '.join(DETECTORS)}.")
+    fit = load(detector)
+    doubtful: list[FoundFace] = []
+    for scale, border in _copies(max(image.shape[:2]), _FINEST_SIDE[detector]):
+        finds = []
+        for box in _find_boxes(fit, image, scale, border):
+            landmarks, doubt = _landmarks(fit, image, box)
+            finds.append(FoundFace(box, landmarks, detector, doubt))
+        if trusted := [face for face in finds if face.trusted]:
+            return sorted(trusted, key=lambda face: -face.side)
+        doubtful += finds
+    return sorted(doubtful, key=lambda face: face.doubt)
+
+
+def _copies(side: int, finest: int) -> Iterator[tuple[float, float]]:
+    """Scales of the copies to search in turn, and the border around each as a share of its side.
+
+    An image whose longer side is small is enlarged, a large one is shrunk less and less. The border helps
+    with images that are cut tightly around a face.
+    """
+    scale = min(1.0, _SEARCH_SIDE / side)
+    yield scale, 0.0
+    yield 2 * scale, 0.0
+    yield (2 * scale if scale == 1 else scale), 0.25
+    if min(side, finest) > 2 * _SEARCH_SIDE:
+        yield min(1.0, finest / side), 0.0
+
+
+def _find_boxes(fit: Detector, image: ImageLike, scale: float, border: float) -> list[NDArray[np.float64]]:
+    """Boxes found in a copy of the image, in pixels of the image."""
     height, width = image.shape[:2]
-    scale = min(1.0, _SEARCH_SIDE / max(height, width))
-    for enlarge, border in ((1, 0.0), (2, 0.0), (2, 0.25)):
-        copy = _resized(
-            image, max(1, round(width * scale * enlarge)), max(1, round(height * scale * enlarge))
-        )
-        margin = round(border * max(copy.shape[:2]))
-        copy = np.pad(copy, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        found = fit.boxes(copy) if min(copy.shape[:2]) >= _SMALLEST else []
-        if found:
-            inner = np.array([copy.shape[1] - 2 * margin, copy.shape[0] - 2 * margin] * 2)
-            return [(box - margin + 0.5) * np.array([width, height] * 2) / inner - 0.5 for box in found]
-    return []
+    copy = _resized(image, max(1, round(width * scale)), max(1, round(height * scale)))
+    if min(copy.shape[:2]) < _SMALLEST:
+        return []
+    inner = np.array(copy.shape[1::-1] * 2)
+    margin = round(border * max(copy.shape[:2]))
+    copy = np.pad(copy, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+    return [(box - margin + 0.5) * np.array([width, height] * 2) / inner - 0.5 for box in fit.boxes(copy)]
 
 
-def _landmarks(fit: _Fitter, image: ImageLike, box: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _landmarks(
+    fit: Detector, image: ImageLike, box: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
     """Landmarks and doubt, from a copy of the face at a size that suits the fitter, and its mirror image."""
     copy, origin, zoom = _face_copy(image, box)
     left, top, right, bottom = ((box.reshape(2, 2) - origin + 0.5) * zoom - 0.5).ravel()
@@ -192,72 +252,3 @@ def _resized(image: ImageLike, width: int, height: int) -> ImageLike:
     if (height, width) == image.shape[:2]:
         return image
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
-
-
-# --------------------------------------------------------------------------------------- the two detectors
-
-
-class _Dlib:
-    """dlib's frontal face detector and 68-point predictor."""
-
-    def __init__(self) -> None:
-        predictor = weights.path("dlib_landmarks")
-        try:
-            import dlib
-        except ImportError as error:
-            raise ImportError(
-                f"Finding faces needs dlib, which does not load here ({error}): pip install dlib-bin."
-            ) from error
-        self._dlib = dlib
-        self._detector = dlib.get_frontal_face_detector()
-        self._predictor = dlib.shape_predictor(str(predictor))
-
-    def boxes(self, image: ImageLike) -> list[NDArray[np.float64]]:
-        found = self._detector(np.ascontiguousarray(image), 0)
-        return [np.array([r.left(), r.top(), r.right(), r.bottom()], dtype=np.float64) for r in found]
-
-    def landmarks(self, image: ImageLike, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        rectangle = self._dlib.rectangle(*(round(v) for v in box.tolist()))
-        return np.array([(p.x, p.y) for p in self._predictor(image, rectangle).parts()], dtype=np.float64)
-
-
-class _FaceAlignment:
-    """The networks of the `face-alignment` package, loaded from our cache."""
-
-    def __init__(self) -> None:
-        fan, sfd = weights.path("fan_landmarks"), weights.path("fan_detector")
-        import face_alignment
-        import torch
-
-        class Fan(face_alignment.FaceAlignment):
-            """The package's own class, with the landmark network read from the checked file."""
-
-            def _load_native(self, _name: str, size: int, device: str, dtype: torch.dtype) -> Any:
-                network = face_alignment.api.FAN(size)
-                network.load_state_dict(torch.load(fan, map_location=device, weights_only=True))
-                return network.to(device, dtype=dtype).eval()
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._fan = Fan(
-            face_alignment.LandmarksType.TWO_D,
-            device=device,
-            flip_input=False,  # mirrored images are averaged here for both detectors
-            face_detector="sfd",
-            face_detector_kwargs={"path_to_detector": str(sfd)},
-            compile=False,
-        )
-
-    def boxes(self, image: ImageLike) -> list[NDArray[np.float64]]:
-        return [np.asarray(b[:4], dtype=np.float64) for b in self._fan.face_detector.detect_from_image(image)]
-
-    def landmarks(self, image: ImageLike, box: NDArray[np.float64]) -> NDArray[np.float64]:
-        found = self._fan.get_landmarks_from_image(image, detected_faces=[[*box.tolist(), 1.0]])
-        return np.asarray(found[0], dtype=np.float64)
-
-
-_Fitter = _Dlib | _FaceAlignment
-
-
-@cache
-def _fitter(detector: str) -> _Fitter:
-    return _Dlib() if detector == "dlib" else _FaceAlignment()

@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from facecomp_lib.faces import alignment
+from facecomp_lib.faces import alignment, resampling
 from facecomp_lib.faces.image_io import Source, read_image
+from facecomp_lib.faces.resampling import Matrix, Photo
 from facecomp_lib.utils.checks import (
     check_count,
     check_finite,
@@ -31,10 +33,12 @@ from facecomp_lib.utils.checks import (
     check_shape,
 )
 
+if TYPE_CHECKING:
+    from facecomp_lib.faces.landmarks import FoundFace
+
 __all__ = ["Face", "align", "astronaut", "from_photo"]
 
-_Photo: TypeAlias = NDArray[np.uint8]
-_Matrix: TypeAlias = NDArray[np.float64]
+_MAX_OUTSIDE = 0.25  # share of the aligned image that may lie beyond the photograph's edge without a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +53,17 @@ class Face:
         photo_landmarks: float64 ``[68, 2]`` in pixels of ``photo``.
         matrix: float64 ``[2, 3]``, from pixels of ``photo`` to pixels of ``image``.
         detector: what found the landmarks: "face-alignment", "dlib", or "given".
+        doubt: of the landmarks, see `landmarks.FoundFace`; 0 if they were given.
     """
 
     image: Tensor
     landmarks: Tensor
     inside: Tensor
-    photo: _Photo
+    photo: Photo
     photo_landmarks: NDArray[np.float64]
-    matrix: _Matrix
+    matrix: Matrix
     detector: str
+    doubt: float = 0.0
 
     def __getattr__(self, name: str) -> Any:
         if name in ("picture", "picture_landmarks"):
@@ -71,7 +77,7 @@ class Face:
         """Side of the aligned image in pixels."""
         return int(self.image.shape[-1])
 
-    def paste(self, completed: Tensor, mask: Tensor | None = None, feather: float | None = None) -> _Photo:
+    def paste(self, completed: Tensor, mask: Tensor | None = None, feather: float | None = None) -> Photo:
         """The photograph with a completed crop put back where the hole was.
 
         Known pixels of the photograph stay as they are, bit for bit: what falls on a known pixel of the mask
@@ -102,11 +108,18 @@ class Face:
             feather = self.size / 64
         check_range(feather, 0, np.inf, "feather", " px")
         crop = completed.detach()[0].permute(1, 2, 0).float().clamp(0, 1)  # [S, S, 3]
-        return _paste(self.photo, self.matrix, crop.cpu().numpy(), hole, feather)
+        return resampling.paste(self.photo, self.matrix, crop.cpu().numpy(), hole, feather)
 
 
 def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = None) -> Face:
     """Find the largest face of a photograph and align it like the course's faces.
+
+    Another face of a group, or one that is covered, is named by its landmarks. `landmarks.detect` gives all
+    faces of an image, the largest first::
+
+        photo = read_image("group.jpg")  # from facecomp_lib.faces.image_io
+        second = fc.faces.landmarks.detect(photo)[1]
+        face = fc.faces.from_photo(photo, landmarks=second.landmarks)
 
     Args:
         source: a file name, an open file, a file's bytes, a PIL image or an array (see `read_image`).
@@ -115,28 +128,35 @@ def from_photo(source: Source, size: int = 128, landmarks: ArrayLike | None = No
             is needed then.
 
     Raises:
-        ValueError: not a usable photograph, no face in it, or unusable landmarks; the message says what to
-            try.
+        ValueError: not a usable photograph, nothing in it that is certainly a face, or unusable landmarks;
+            the message says what to try.
         FileNotFoundError: no such file, or the weights for finding faces are missing.
+
+    Warns:
+        UserWarning: a large part of the aligned image lies beyond the photograph's edge, eyes and mouth do
+            not lie as in a face, or the head is turned far to one side.
     """
     check_count(size, 8, "size (side of the aligned image, px)", 4096)
     photo = read_image(source)
-    detector = "given"
+    detector, doubt = "given", 0.0
     if landmarks is None:
-        from facecomp_lib.faces.landmarks import best_detector, detect
+        from facecomp_lib.faces.landmarks import best_detector, best_face
 
         detector = best_detector()
-        faces = detect(photo, detector)
-        if not faces:
-            raise ValueError(_no_face(source, photo, detector))
-        landmarks = faces[0].landmarks
+        found = best_face(photo, detector)
+        if found is None or not found.trusted:
+            raise ValueError(_no_face(source, photo, detector, found))
+        landmarks, doubt = found.landmarks, found.doubt
     points = np.asarray(landmarks, dtype=np.float64)
     check_landmarks(points, (68, 2))
-    return align(photo, points, size, detector)
+    face = replace(align(photo, points, size, detector), doubt=doubt)
+    for oddity in _oddities(face):
+        warnings.warn(oddity, stacklevel=2)
+    return face
 
 
 def align(
-    photo: _Photo, landmarks: NDArray[np.float64], size: int, detector: str = "given", zoom: float = 1.0
+    photo: Photo, landmarks: NDArray[np.float64], size: int, detector: str = "given", zoom: float = 1.0
 ) -> Face:
     """The face with these landmarks in the aligned frame; antialiased where the photograph is larger.
 
@@ -153,7 +173,7 @@ def align(
     height, width = photo.shape[:2]
     if (reach.max(axis=0) < 0).any() or (reach.min(axis=0) > (width - 1, height - 1)).any():
         raise ValueError("The landmarks lie outside the photograph: they must be in its pixels, (x, y).")
-    crop = _warp(photo, matrix, (size, size))
+    crop = resampling.warp(photo, matrix, (size, size))
     grid = alignment.apply(alignment.invert(matrix), np.stack(np.meshgrid(range(size), range(size)), axis=-1))
     inside = ((grid >= -0.5) & (grid <= (width - 0.5, height - 0.5))).all(axis=-1)
     return Face(
@@ -179,119 +199,36 @@ def astronaut(size: int = 128) -> Face:
     return from_photo(data.astronaut(), size=size, landmarks=landmarks)
 
 
-def _no_face(source: Source, photo: _Photo, detector: str) -> str:
+def _no_face(source: Source, photo: Photo, detector: str, found: FoundFace | None) -> str:
+    from facecomp_lib.faces.landmarks import MAX_DOUBT, least_face
+
     name = str(source) if isinstance(source, (str, os.PathLike)) else "the photograph"
     height, width = photo.shape[:2]
+    searched = f"No face found in {name} ({width} x {height} px, searched by {detector})"
+    if found is not None:
+        left, top, right, bottom = found.box.round().astype(int).tolist()
+        searched += (
+            f": what lies at ({left}, {top}) ... ({right}, {bottom}) is too doubtful "
+            f"({found.doubt:.2f}; at most {MAX_DOUBT} is trusted)"
+        )
+    least = least_face(photo, detector)
     return (
-        f"No face found in {name} ({width} x {height} px, searched by {detector}). Try a photograph where "
-        "the face is upright, looks towards the camera and is at least 40 px wide, or crop it so that the "
-        "face fills a third of it; or give 68 points yourself: from_photo(..., landmarks=points)."
+        f"{searched}. Try a photograph where the face is uncovered, upright, looks towards the camera and is "
+        f"at least {least} px wide ({least / max(height, width):.1%} of the longer side), or crop it so that "
+        "the face fills a third of it; or, for a face that is covered or damaged, give its 68 points "
+        "yourself: from_photo(..., landmarks=points)."
     )
 
 
-# ----------------------------------------------------------------------------------------- there and back
-
-
-def _warp(photo: NDArray[Any], matrix: _Matrix, shape: tuple[int, int]) -> NDArray[Any]:
-    """Resample ``photo`` by a similarity: pixel p of the photograph lands on ``matrix`` applied to p.
-
-    Where the photograph shrinks, it is first resampled on a grid fine enough for its pixels and then
-    averaged, so that nothing aliases whatever the angle. Beyond the edge, the last pixels are repeated.
-
-    Args:
-        photo: ``[H, W, C]`` uint8 or float32.
-        matrix: ``[2, 3]``.
-        shape: height and width of the result.
-    """
-    import cv2
-
-    scale = np.sqrt(np.linalg.det(matrix[:, :2]))
-    fine = max(1, int(np.ceil(1 / scale - 1e-9)))
-    finer = matrix * fine
-    finer[:, 2] += (fine - 1) / 2  # pixel centres: x' = (x + 0.5) * fine - 0.5
-    height, width = shape
-    cut, origin = _needed_part(photo, finer, height * fine, width * fine)
-    finer[:, 2] += finer[:, :2] @ origin
-    how = cv2.INTER_CUBIC if fine == 1 and scale > 1 else cv2.INTER_LINEAR
-    result = cv2.warpAffine(
-        cut, finer, (width * fine, height * fine), flags=how, borderMode=cv2.BORDER_REPLICATE
-    )
-    if fine > 1:
-        result = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
-    return result.reshape(height, width, -1)
-
-
-def _needed_part(
-    photo: NDArray[Any], matrix: _Matrix, height: int, width: int
-) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """The part of the photograph that lands in a result of this size, with a margin; and its top left
-    corner."""
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
-    reach = alignment.apply(alignment.invert(matrix), corners)
-    limits = np.array(photo.shape[1::-1])
-    low = np.clip(np.floor(reach.min(axis=0)).astype(int) - 4, 0, limits - 1)
-    high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 5, low + 1, limits)
-    return np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0]]), low.astype(np.float64)
-
-
-def _paste(photo: _Photo, matrix: _Matrix, crop: NDArray[np.float32], hole: _Photo, feather: float) -> _Photo:
-    """See `Face.paste`; works on the part of the photograph around the hole."""
-    import cv2
-
-    result = photo.copy()
-    scale = np.sqrt(np.linalg.det(matrix[:, :2]))
-    width = feather / scale  # of the seam, in pixels of the photograph
-    window = _hole_window(matrix, hole, photo.shape, margin=int(np.ceil(2 * width)) + 2)
-    if window is None:
-        return result
-    rows, columns = window
-    origin = np.array([columns.start, rows.start])
-    shape = (rows.stop - rows.start, columns.stop - columns.start)
-    to_crop = matrix.copy()
-    to_crop[:, 2] += matrix[:, :2] @ origin
-
-    nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    missing = cv2.warpAffine(
-        hole, to_crop, shape[::-1], flags=nearest, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
-    new = _warp(crop, alignment.invert(to_crop), shape) * 255
-    if width > 0:
-        around, weight = _known_colours(photo[rows, columns], missing, width)
-        depth = cv2.distanceTransform(missing, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        seam = np.clip(1 - depth / (width + 1), 0, 1) * weight
-        new += seam[..., None] * (around - new)
-    changed = missing.astype(bool)
-    result[rows, columns][changed] = new[changed].round().clip(0, 255).astype(np.uint8)
-    return result
-
-
-def _hole_window(
-    matrix: _Matrix, hole: _Photo, shape: tuple[int, ...], margin: int
-) -> tuple[slice, slice] | None:
-    """Rows and columns of the photograph that hold the hole and a margin; None if the hole is not in it."""
-    ys, xs = np.nonzero(hole)
-    if not len(xs):
-        return None
-    corners = [(x, y) for x in (xs.min() - 0.5, xs.max() + 0.5) for y in (ys.min() - 0.5, ys.max() + 0.5)]
-    reach = alignment.apply(alignment.invert(matrix), np.array(corners))
-    low = np.maximum(np.floor(reach.min(axis=0)).astype(int) - margin, 0)
-    high = np.minimum(np.ceil(reach.max(axis=0)).astype(int) + margin + 1, shape[1::-1])
-    if (low >= high).any():
-        return None
-    return slice(low[1], high[1]), slice(low[0], high[0])
-
-
-def _known_colours(part: _Photo, missing: NDArray[Any], width: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The known pixels' colours, spread into the hole, and how much they are worth there (0 ... 1)."""
-    import cv2
-
-    def spread(values: NDArray[Any]) -> NDArray[Any]:
-        side = (
-            2 * int(np.ceil(width / 2)) + 1
-        )  # two box blurs: a tent, at a cost that the width doesn't change
-        once = cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE)
-        return cv2.blur(once, (side, side), borderType=cv2.BORDER_REPLICATE)
-
-    known = (1 - missing).astype(np.float32)
-    weight = spread(known)
-    return spread(part * known[..., None]) / np.maximum(weight, 1e-4)[..., None], np.clip(weight * 20, 0, 1)
+def _oddities(face: Face) -> Iterator[str]:
+    """Sentences on what makes this face unlike those that the methods know."""
+    outside = 1 - float(face.inside.mean())
+    if outside > _MAX_OUTSIDE:
+        yield (
+            f"{outside:.0%} of the aligned image lie beyond the photograph's edge, where its last pixels "
+            "repeat (face.inside says where): take a photograph with more room around the face."
+        )
+    if alignment.residual(face.photo_landmarks) > alignment.MAX_RESIDUAL:
+        yield "Eyes and mouth do not lie as in a face: check the landmarks, 68 points (x, y) in iBUG order."
+    if abs(alignment.turn(face.photo_landmarks)) > alignment.MAX_TURN:
+        yield "The head is turned far to one side: methods know faces that look towards the camera."

@@ -378,10 +378,10 @@ def _find(job: _Job, name: str, image: NDArray[np.uint8]) -> tuple[NDArray[np.fl
     """Landmarks of the largest face, and the detector's doubt; given landmarks are not doubted."""
     if job.table.landmarks is not None:
         return job.table.landmarks[job.table.row_of[name]].astype(np.float64), 0.0
-    from facecomp_lib.faces.landmarks import detect
+    from facecomp_lib.faces.landmarks import best_face
 
-    faces = detect(image, job.detector)
-    return (faces[0].landmarks, faces[0].doubt) if faces else (None, 0.0)
+    face = best_face(image, job.detector)
+    return (face.landmarks, face.doubt) if face else (None, 0.0)
 
 
 def _reason(options: Options, side: float, outside: float, turn: float, residual: float, doubt: float) -> str:

@@ -18,13 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from facecomp_lib.faces.image_io import Source
 from facecomp_lib.masks import face_boxes, folder, irregular, occluders, patterns, rectangles
 from facecomp_lib.masks.base import MaskContext, MaskKind
 from facecomp_lib.masks.compositing import check, composite, hole_fraction, merge
 from facecomp_lib.utils.checks import check_count, check_landmarks, shown
 from facecomp_lib.utils.files import expand
 
-__all__ = ["KINDS", "SOURCES", "check", "check_kind", "composite", "hole_fraction", "make", "merge"]
+__all__ = ["KINDS", "SOURCES", "check", "check_kind", "composite", "hole_fraction", "make", "merge", "read"]
 
 _KINDS: dict[str, MaskKind] = {
     **rectangles.KINDS,
@@ -100,12 +101,34 @@ def make(
     return torch.from_numpy(masks)
 
 
+def read(source: Source, size: int | tuple[int, int] | None = None, invert: bool = False) -> Tensor:
+    """A mask of one's own from an image: float32 ``[1, 1, H, W]``, 1 = known, 0 = missing.
+
+    Light pixels are missing and dark ones known, as in the partial-convolution archive's test masks; of an
+    image with transparent pixels, the opaque ones are missing. Grey is parted in the middle.
+
+    Args:
+        source: a file name, an open file, a file's bytes, a PIL image or an array ``[H, W]`` or
+            ``[H, W, 3 or 4]``.
+        size: side in pixels, or (height, width), to the nearest pixel; by default the image's own.
+        invert: dark (or transparent) pixels are the missing ones instead.
+
+    Raises:
+        ValueError: not an image, damaged or far too large, or not a size.
+        FileNotFoundError: no such file.
+    """
+    height, width = (None, None) if size is None else _size(size)
+    light = folder.light_pixels(source, height, width)
+    return torch.from_numpy(light if invert else ~light).float()[None, None]
+
+
 def check_kind(kind: str | os.PathLike[str]) -> None:
     """Refuse what is neither one of :data:`KINDS` nor a folder."""
     named = isinstance(kind, (str, os.PathLike)) and str(kind) != ""
     if not named or (kind not in _KINDS and not expand(kind).is_dir()):
         raise ValueError(
-            f"Unknown mask kind {shown(kind)}: choose one of {', '.join(KINDS)}, or name a folder of masks."
+            f"Unknown mask kind {shown(kind)}: choose one of {', '.join(KINDS)}, or name a folder of masks; "
+            "masks.read takes one image."
         )
 
 
@@ -127,6 +150,8 @@ def _size(size: int | tuple[int, int]) -> tuple[int, int]:
     if sides.dtype.kind not in "iu" or sides.shape not in ((), (2,)):
         raise ValueError(f"size must be a whole number of pixels, or (height, width), not {size}.")
     height, width = np.broadcast_to(sides, 2)
+    if min(height, width) < 1:
+        raise ValueError(f"size must be at least 1 px each way, not {height} x {width}.")
     return int(height), int(width)
 
 

@@ -28,10 +28,10 @@ def irregular_mask(low: int, high: int) -> Draw:
     ) -> Hole:
         """Brush strokes and blobs, or a mask from a folder of images.
 
-        ``folder``: its images are the masks, whatever Pillow reads: light is missing, dark is known (as in
-        the test masks of the partial-convolution archive); resized to the nearest pixel and flipped at
-        random. One is chosen whose ratio lies in the bounds. ``invert``: dark is missing (as in that
-        archive's raw training masks).
+        ``folder``: its images are the masks: light (or, of images with transparent pixels, opaque) is
+        missing, dark is known (as in the test masks of the partial-convolution archive); resized to the
+        nearest pixel and flipped at random. One is chosen whose ratio lies in the bounds; what is no image
+        is left out with a warning. ``invert``: dark is missing (as in that archive's raw training masks).
         """
         pixels = context.height * context.width
         least, most = low * pixels // 100 + 1, (high * pixels - 1) // 100

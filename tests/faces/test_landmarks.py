@@ -153,13 +153,13 @@ import numpy as np, torch
 import face_alignment.api as api
 from face_alignment.detection.sfd.net_s3fd import s3fd
 from facecomp_lib import weights
-from facecomp_lib.faces import landmarks
+from facecomp_lib.faces import detectors
 
 torch.hub.download_url_to_file = None  # nothing may be fetched behind our back
 torch.save(api.FAN(4).state_dict(), weights.cache_dir() / weights.REGISTRY["fan_landmarks"].filename)
 torch.save(s3fd().state_dict(), weights.cache_dir() / weights.REGISTRY["fan_detector"].filename)
 weights.path = lambda name: weights.cache_dir() / weights.REGISTRY[name].filename
-fit = landmarks._FaceAlignment()
+fit = detectors.FaceAlignment()
 image = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
 points = fit.landmarks(image, np.array([40.0, 40, 120, 120]))
 assert points.shape == (68, 2) and np.isfinite(points).all()
