@@ -22,6 +22,7 @@ Equal faces give equal bytes: no times, no host names. Files from elsewhere are 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -173,9 +174,9 @@ class Writer:
         tables = [_open_part(self.folder / name, self.schema) for name in names]
         parts = [[name, table.num_rows] for name, table in zip(names, tables, strict=True)]
         _check_identities(pa.concat_tables(tables))
-        self._write_meta(
-            _merged(self._head, meta) | {"parts": parts, "count": sum(count for _, count in parts)}
-        )
+        digests = [_sha256(self.folder / name) for name in names]
+        about = {"parts": parts, "parts_sha256": digests, "count": sum(count for _, count in parts)}
+        self._write_meta(_merged(self._head, meta) | about)
         return self.folder
 
     def _part(self, index: int) -> Path:
@@ -261,6 +262,16 @@ class Store:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
+    @property
+    def version(self) -> str:
+        """What identifies the data set: its maker's version, and a digest of ``meta.json``, which holds those
+        of the parts. A data set of an earlier edition that has a version, but no digests, has that alone."""
+        named = str(self.meta.get("version", ""))
+        if named and "parts_sha256" not in self.meta:
+            return named
+        digest = hashlib.sha256(json.dumps(self.meta, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{named}-{digest}" if named else digest
+
     def column(self, name: str) -> NDArray[Any]:
         """One column of all faces: vectors ``[N, k]``, ``identity`` int64 (-1 unknown), text ``[N]``.
 
@@ -335,8 +346,13 @@ def _vector(name: str, value: Any, length: int) -> NDArray[np.float32] | None:
     return flat
 
 
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _merged(head: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    taken = set(meta) & {*head, "parts", "count"}
+    taken = set(meta) & {*head, "parts", "parts_sha256", "count"}
     if taken:
         raise ValueError(f"meta.json says {', '.join(sorted(taken))} itself: name your entries otherwise.")
     return dict(head) | dict(json.loads(json.dumps(meta)))
