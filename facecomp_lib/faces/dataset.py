@@ -119,9 +119,15 @@ class FaceDataset:
         return str(self._store.meta["name"]) + chosen + (", augmented" if self._own else "")
 
     @property
+    def augmentation(self) -> tuple[Augment, int] | None:
+        """The changes of :meth:`with_augmentation` and their seed, if there are any."""
+        return None if self._own is None else self._own[:2]
+
+    @property
     def version(self) -> str:
-        """The data set's version, as its maker wrote it; model cards name it."""
-        return str(self._store.meta.get("version", ""))
+        """What the faces are: the version that the data set's maker gave it, if any, and a digest of what
+        ``meta.json`` says of its preparation and its parts. Model cards name it."""
+        return self._store.version
 
     @property
     def meta(self) -> dict[str, Any]:

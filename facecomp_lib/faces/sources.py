@@ -13,20 +13,16 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from facecomp_lib.faces.image_io import SUFFIXES, is_hidden_name
 from facecomp_lib.utils.files import damaged, expand, read_bytes
 
-__all__ = ["SUFFIXES", "ImageSource", "sha256"]
+__all__ = ["ImageSource", "sha256"]
 
-SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
-    ".tif", ".tiff", ".webp",
-})  # fmt: skip
 OTHER_SUFFIXES = frozenset({  # images, too, but of formats that are not read
-    ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".heic", ".heif", ".hif", ".ico", ".jxl", ".nef", ".orf",
-    ".psd", ".raf", ".rw2", ".svg", ".tga", ".xcf",
+    ".arw", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".hif", ".ico", ".jxl", ".nef", ".orf", ".psd", ".raf",
+    ".rw2", ".svg", ".tga", ".xcf",
 })  # fmt: skip
 _START = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n|RIFF....WEBP", re.DOTALL)  # of JPEG, PNG and WebP files
-_CLUTTER = ("__MACOSX", "Thumbs.db")
 MAX_FILE_MEGABYTES = 300
 MAX_SIDE_FILE_MEGABYTES = 2000
 
@@ -40,7 +36,7 @@ class ImageSource:
     """The images of a folder or a zip file, by name. Hidden files are no images.
 
     Attributes:
-        names: of the images, in alphabetical order: files with one of `SUFFIXES`, and files without any
+        names: of the images, in alphabetical order: those of `is_image_name`, and files without any
             suffix that begin like an image. Linked sub-folders are searched, each folder once.
         left_out: entries that look like images but cannot be read, with the reason.
 
@@ -60,7 +56,7 @@ class ImageSource:
                 found = {info.filename for info in self._zip.infolist() if not info.is_dir()}
         else:
             raise FileNotFoundError(f"There is no folder or zip file {source}.")
-        self.names = sorted(name for name in found if not _is_hidden(name) and self._is_image(name))
+        self.names = sorted(name for name in found if not is_hidden_name(name) and self._is_image(name))
 
     def __enter__(self) -> ImageSource:
         return self
@@ -110,7 +106,9 @@ class ImageSource:
         while waiting:
             for place, folders, files in os.walk(waiting.pop(0), onerror=note):  # does not enter links
                 real = os.path.realpath(place)
-                folders[:] = sorted(name for name in folders if real not in visited and not _is_hidden(name))
+                folders[:] = sorted(
+                    name for name in folders if real not in visited and not is_hidden_name(name)
+                )
                 waiting += [Path(place, name) for name in folders if os.path.islink(Path(place, name))]
                 if real not in visited:
                     yield from (Path(place, name).relative_to(self.source).as_posix() for name in files)
@@ -138,11 +136,6 @@ class ImageSource:
                 return _START.match(file.read(12)) is not None
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError):
             return False
-
-
-def _is_hidden(name: str) -> bool:
-    parts = re.split(r"[/\\]", name)
-    return any((part.startswith(".") and part not in (".", "..")) or part in _CLUTTER for part in parts)
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,8 @@ Equal faces give equal bytes: no times, no host names. Files from elsewhere are 
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -112,6 +114,16 @@ class Store:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
+    @property
+    def version(self) -> str:
+        """What identifies the data set: its maker's version, and a digest of ``meta.json``, which holds those
+        of the parts. A data set of an earlier edition that has a version, but no digests, has that alone."""
+        named = str(self.meta.get("version", ""))
+        if named and "parts_sha256" not in self.meta:
+            return named
+        digest = hashlib.sha256(json.dumps(self.meta, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{named}-{digest}" if named else digest
+
     def column(self, name: str) -> NDArray[Any]:
         """One column of all faces: vectors ``[N, k]``, ``identity`` int64 (-1 unknown), text ``[N]``.
 
@@ -159,9 +171,8 @@ class Store:
         """File, row and name of a face, for messages."""
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         file = self.meta["parts"][part][0]
-        return (
-            f"{self.folder / file}, row {row - int(self._starts[part])} ({self._table.column('name')[row]})"
-        )
+        number, name = row - int(self._starts[part]), self._table.column("name")[row]
+        return f"{self.folder / file}, row {number} ({name})"
 
     def _decode(
         self, name: str, row: int, size: int, decoder: Callable[[memoryview, int, int], Decoded]

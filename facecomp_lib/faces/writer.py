@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,9 +153,9 @@ class Writer:
         tables = [open_part(self.folder / name, self.schema) for name in names]
         parts = [[name, table.num_rows] for name, table in zip(names, tables, strict=True)]
         check_identities(pa.concat_tables(tables), self.folder)
-        self._write_meta(
-            _merged(self._head, meta) | {"parts": parts, "count": sum(count for _, count in parts)}
-        )
+        digests = [_sha256(self.folder / name) for name in names]
+        about = {"parts": parts, "parts_sha256": digests, "count": sum(count for _, count in parts)}
+        self._write_meta(_merged(self._head, meta) | about)
         self.finished = True
         return self.folder
 
@@ -246,8 +247,13 @@ def _scalar(name: str, value: Any) -> float | None:
     return None if flat is None else float(flat[0])
 
 
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _merged(head: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    taken = set(meta) & {*head, "parts", "count"}
+    taken = set(meta) & {*head, "parts", "parts_sha256", "count"}
     if taken:
         raise ValueError(f"meta.json says {', '.join(sorted(taken))} itself: name your entries otherwise.")
     return dict(head) | dict(json.loads(json.dumps(meta)))

@@ -16,8 +16,7 @@ from photo_help import need_dlib, save_snapshots, snapshot
 from PIL import Image
 
 import facecomp_lib as fc
-from facecomp_lib.faces import alignment
-from facecomp_lib.faces import prepare as preparing
+from facecomp_lib.faces import alignment, prepare_parts
 from facecomp_lib.faces.prepare import MANIFEST, Options, prepare
 
 SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "prepare_folder.py"
@@ -151,11 +150,14 @@ def test_a_split_column_decides_instead_of_the_hash(photos, points, tmp_path):
 
 def test_files_that_look_like_images_and_cannot_be_read_are_counted_and_named(photos, points, tmp_path):
     (photos / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "raw.nef").write_bytes(b"raw")
+    np.save(points, np.load(points)[[0, 1, 2, 3, 4, 5, 6, 0]])
     (photos / "broken.png").symlink_to("/nowhere.png")
-    assert run(photos, tmp_path / "out", points) == {"kept": 7, "other format": 1, "unreadable": 1}
+    assert run(photos, tmp_path / "out", points) == {"kept": 7, "unreadable": 2, "other format": 1}
     rows = manifest(tmp_path / "out")
     assert list(rows) == sorted(file.name for file in photos.iterdir())
-    assert rows["IMG_1.HEIC"]["reason"] == "other format: .heic is not read, export it as JPEG or PNG"
+    assert rows["raw.nef"]["reason"] == "other format: .nef is not read, export it as JPEG or PNG"
+    assert "HEIC photograph, as iPhones take them: export it as JPEG" in rows["IMG_1.HEIC"]["reason"]
     assert rows["broken.png"]["reason"].startswith("unreadable: a link that leads nowhere")
 
 
@@ -233,7 +235,7 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(stop_after, photos, po
 
 def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
     first = run(photos, tmp_path / "out", points)
-    monkeypatch.setattr(preparing, "_do_image", None)
+    monkeypatch.setattr(prepare_parts, "_do_image", None)
     assert run(photos, tmp_path / "out", points) == first
 
 

@@ -31,7 +31,7 @@ def messy(tmp_path):
     save(folder / "no suffix", "PNG")
     for name in (".hidden.png", "._a.png", ".ipynb_checkpoints/a.png", "__MACOSX/a.png"):
         save(folder / name)
-    for name in ("IMG_1.HEIC", "raw.nef", "notes.txt", "README", "labels.csv", "Thumbs.db", ".DS_Store"):
+    for name in ("drawing.SVG", "raw.nef", "notes.txt", "README", "labels.csv", "Thumbs.db", ".DS_Store"):
         (folder / name).write_bytes(b"nothing that can be read")
     return folder
 
@@ -42,8 +42,8 @@ IMAGES = ["B.JPG", "a.png", "e.gif", "f.ppm", "g.jp2", "h.jfif", "no suffix", "s
 def test_images_are_found_and_those_of_other_formats_are_named(messy):
     with ImageSource(messy) as images:
         assert images.names == IMAGES
-        assert set(images.left_out) == {"IMG_1.HEIC", "raw.nef"}
-        assert images.left_out["IMG_1.HEIC"].endswith(".heic is not read, export it as JPEG or PNG")
+        assert set(images.left_out) == {"drawing.SVG", "raw.nef"}
+        assert images.left_out["drawing.SVG"].endswith(".svg is not read, export it as JPEG or PNG")
 
 
 def test_a_zip_file_is_searched_as_a_folder_is(messy, tmp_path):
