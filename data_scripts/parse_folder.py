@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib import faces, methods
-from facecomp_lib.faces.store import Store, Writer
+from facecomp_lib.faces.store import Store
+from facecomp_lib.faces.writer import Writer
 
 PART, BATCH = 250, 25  # faces in a file, faces at a time
 
@@ -39,29 +40,30 @@ def parse_folder(source: Path, target: Path, parser: nn.Module, size: int) -> Pa
     """
     store, seen = Store(source), faces.folder(source, None, size)
     columns = {name: store.column(name) for name in ("name", "split", "identity", "landmarks")}
+    known = {name: store.known(name) for name in columns}
     origin: dict[str, Any] = {
         "version": str(store.meta.get("version", "")),
         "parser": digest(parser),
         "parser_size": size,
     }
-    writer = Writer(target, str(store.meta["name"]), store.size, **origin)
-    for part, start in enumerate(tqdm(range(0, len(store), PART), desc=f"parsing maps of {source}")):
-        if writer.has_part(part):
-            continue
-        numbers = np.arange(start, min(start + PART, len(store)))
-        batches = np.split(numbers, range(BATCH, len(numbers), BATCH))
-        maps = torch.cat([parser(seen.batch(batch).image).argmax(1) for batch in batches])  # [B, size, size]
-        maps = F.interpolate(maps[:, None].float(), (store.size, store.size)).byte()[:, 0]  # [B, S, S]
-        records = [
-            {
-                **{name: column[number] for name, column in columns.items()},
-                "image": bytes(store.encoded("image", number)),
-                "parsing": encode(labels.numpy()),
-            }
-            for number, labels in zip(numbers, maps, strict=True)
-        ]
-        writer.add_part(part, records)
-    return writer.finish()
+    with Writer(target, str(store.meta["name"]), store.size, **origin) as writer:
+        for part, start in enumerate(tqdm(range(0, len(store), PART), desc=f"parsing maps of {source}")):
+            if writer.has_part(part):
+                continue
+            numbers = np.arange(start, min(start + PART, len(store)))
+            batches = np.split(numbers, range(BATCH, len(numbers), BATCH))
+            maps = torch.cat([parser(seen.batch(batch).image).argmax(1) for batch in batches])  # [B, S', S']
+            maps = F.interpolate(maps[:, None].float(), (store.size, store.size)).byte()[:, 0]  # [B, S, S]
+            records = [
+                {
+                    **{name: column[number] for name, column in columns.items() if known[name][number]},
+                    "image": bytes(store.encoded("image", number)),
+                    "parsing": encode(labels.numpy()),
+                }
+                for number, labels in zip(numbers, maps, strict=True)
+            ]
+            writer.add_part(part, records)
+        return target if writer.finished else writer.finish()
 
 
 def encode(labels: np.ndarray) -> bytes:

@@ -3,19 +3,22 @@
     python data_scripts/prepare_folder.py photos/ data/photos --size 256
     python data_scripts/prepare_folder.py utk.zip data/utk --size 128 --zoom 1.55 --labels labels.csv
 
-A killed run goes on when it is started again. manifest.csv in the result lists every image with the reason
-where it was rejected. Keep in mind whose faces these are: see RESPONSIBLE_USE.md.
+A killed run goes on when it is started again. manifest.csv in the result lists every image, also of formats
+that cannot be read, with the reason where it was rejected. Keep in mind whose faces these are: see
+RESPONSIBLE_USE.md.
 """
 
 import argparse
 import os
 import sys
+import warnings
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib.faces import prepare
+from facecomp_lib.utils.files import printable
 
 
 def main() -> int:
@@ -32,7 +35,9 @@ def main() -> int:
         default=defaults.zoom,
         help="1 is the course's frame; more cuts tighter, for tightly cut sources (%(default)s)",
     )
-    parser.add_argument("--labels", help="CSV: file, identity, attributes, numbers (on disk or in the zip)")
+    parser.add_argument(
+        "--labels", help="CSV: file, identity, split, attributes, numbers (on disk or in the zip)"
+    )
     parser.add_argument("--landmarks", help=".npy [N, 68, 2] of known landmarks, instead of a detector")
     parser.add_argument("--detector", choices=("dlib", "face-alignment"), help="default: the best to be had")
     parser.add_argument("--min-face", type=int, help="least side of the cut square in the photo (size / 2)")
@@ -45,6 +50,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="the first so many images only")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     given = parser.parse_args()
+    warnings.formatwarning = lambda message, *_: f"prepare_folder: {message}\n"
     try:
         options = prepare.Options(
             size=given.size,
@@ -71,7 +77,7 @@ def main() -> int:
         print("prepare_folder: stopped; the same command goes on from here.", file=sys.stderr)
         return 130
     total, kept = sum(counts.values()), counts.pop("kept")
-    print(f"{given.folder}: {kept} of {total} images kept")
+    print(f"{printable(given.folder)}: {kept} of {total} images kept")
     for reason, count in counts.items():
         print(f"  {count} rejected: {reason}")
     if counts.get("leaves the image", 0) > total / 4:

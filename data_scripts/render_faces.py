@@ -9,6 +9,7 @@ it was when started again. Called with nothing but a folder it renders the embed
 """
 
 import argparse
+import math
 import multiprocessing
 import os
 import sys
@@ -22,7 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from facecomp_lib.faces.codec import encode_record
 from facecomp_lib.faces.splits import SPLITS, split_of
-from facecomp_lib.faces.store import Writer
+from facecomp_lib.faces.store import MAX_SIZE
+from facecomp_lib.faces.writer import Writer
+from facecomp_lib.utils.checks import check_count
 
 PACK_VERSION = "2"
 PART = 250  # images in one file: what a stopped run may lose
@@ -131,9 +134,22 @@ def parse(arguments=None):
         "--workers", type=int, default=os.cpu_count(), help="processes (all cores; 1 on CUDA)"
     )
     options = parser.parse_args(arguments)
-    for name, low in (("size", 16), ("per_person", 1), ("workers", 1), ("train", 0), ("val", 0), ("test", 0)):
-        if getattr(options, name) < low:
-            parser.error(f"--{name.replace('_', '-')} must be at least {low}.")
+    least = {
+        "size": 16,
+        "quality": 1,
+        "per_person": 1,
+        "workers": 1,
+        "seed": 0,
+        "train": 0,
+        "val": 0,
+        "test": 0,
+    }
+    most = {"size": MAX_SIZE, "quality": 100}
+    try:
+        for name, low in least.items():
+            check_count(getattr(options, name), low, f"--{name.replace('_', '-')}", most.get(name, math.inf))
+    except ValueError as error:
+        parser.error(str(error))
     if options.train + options.val + options.test == 0:
         parser.error("there is nothing to render: all three counts are 0.")
     return options
@@ -142,15 +158,21 @@ def parse(arguments=None):
 def main(arguments=None):
     options = parse(arguments)
     try:
-        from facecomp_lib.faces.render import ATTRIBUTES
-    except ImportError as error:
-        sys.exit(str(error))
+        render(options)
+    except (ImportError, ValueError, OSError) as error:
+        sys.exit(f"render_faces: {error}")
+    except KeyboardInterrupt:
+        print("render_faces: stopped; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+
+
+def render(options):
+    """Write the data set, as far as it is not there."""
     from tqdm import tqdm
 
-    try:
-        _renderer(options.device)  # compile once, before the workers need it
-    except ValueError as error:
-        sys.exit(str(error))
+    from facecomp_lib.faces.render import ATTRIBUTES
+
+    _renderer(options.device)  # compile once, before the workers need it
     faces = plan({split: getattr(options, split) for split in SPLITS}, options.per_person)
     writer = Writer(
         options.out,
@@ -171,7 +193,7 @@ def main(arguments=None):
     parts = [faces[start : start + PART] for start in range(0, len(faces), PART)]
     workers = options.workers if options.device == "cpu" else 1
     options.out = None  # workers need it no more
-    with tqdm(total=len(faces), unit="face") as bar, _pool(workers) as run:
+    with writer, tqdm(total=len(faces), unit="face") as bar, _pool(workers) as run:
         for index, part in enumerate(parts):
             if writer.has_part(index):
                 bar.update(len(part))
@@ -181,7 +203,8 @@ def main(arguments=None):
                 records.append(record)
                 bar.update()
             writer.add_part(index, records)
-    writer.finish()
+        if not writer.finished:
+            writer.finish()
 
 
 class _pool:

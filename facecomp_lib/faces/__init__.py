@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from facecomp_lib.faces.schema import PARSING as PARSING
     from facecomp_lib.faces.schema import FaceBatch as FaceBatch
     from facecomp_lib.faces.splits import split_of as split_of
-    from facecomp_lib.faces.store import Writer as Writer
+    from facecomp_lib.faces.writer import Writer as Writer
 
 # Public name -> module that defines it; imported at first use, so that `import facecomp_lib` stays quick.
 _HOMES = {
@@ -34,7 +34,7 @@ _HOMES = {
     "embedded": "dataset",
     "folder": "dataset",
     "Augment": "augment",
-    "Writer": "store",
+    "Writer": "writer",
     "edit_landmarks": "expressions",
     "expression_from": "expressions",
     "split_of": "splits",

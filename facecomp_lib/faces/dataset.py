@@ -49,7 +49,13 @@ def embedded(split: str, size: int = 128) -> FaceDataset:
 
 @lru_cache(maxsize=8)  # the same call gives the same object, so that faces decoded once stay decoded
 def _embedded(path: str, split: str, size: int) -> FaceDataset:
-    store = Store(path)
+    try:
+        store = Store(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            "The faces that travel with the course are damaged or missing: get the course anew, or in a git "
+            f"clone call git checkout facecomp_lib/faces/pack ({error})"
+        ) from error
     if size > store.size:
         raise ValueError(
             f"The embedded faces have {store.size} px, {size} px needs the renderer: "
@@ -114,9 +120,15 @@ class FaceDataset:
         return str(self._store.meta["name"]) + chosen + (", augmented" if self._own else "")
 
     @property
+    def augmentation(self) -> tuple[Augment, int] | None:
+        """The changes of :meth:`with_augmentation` and their seed, if there are any."""
+        return None if self._own is None else self._own[:2]
+
+    @property
     def version(self) -> str:
-        """The data set's version, as its maker wrote it; model cards name it."""
-        return str(self._store.meta.get("version", ""))
+        """What the faces are: the version that the data set's maker gave it, if any, and a digest of what
+        ``meta.json`` says of its preparation and its parts. Model cards name it."""
+        return self._store.version
 
     @property
     def meta(self) -> dict[str, Any]:

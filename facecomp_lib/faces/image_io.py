@@ -15,7 +15,15 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from facecomp_lib.utils.files import expand
 
-__all__ = ["MAX_MEGAPIXELS", "SUFFIXES", "Source", "is_image_name", "read_image", "read_mask_image"]
+__all__ = [
+    "MAX_MEGAPIXELS",
+    "SUFFIXES",
+    "Source",
+    "is_hidden_name",
+    "is_image_name",
+    "read_image",
+    "read_mask_image",
+]
 
 MAX_MEGAPIXELS = 50
 # Pillow goes by content, and would start other programs for some kinds of file (Ghostscript for EPS).
@@ -38,12 +46,19 @@ def is_image_name(name: str | os.PathLike[str]) -> bool:
     """Whether a search for images takes a file of this name: by its suffix, and nothing hidden.
 
     Args:
-        name: of a file, or its path below the folder that is searched. What lies in a hidden folder, or in
-            one that macOS adds to zip files, is hidden, too.
+        name: of a file, or its path below the folder that is searched; see `is_hidden_name`.
     """
-    parts = [part for part in re.split(r"[/\\]", os.fspath(name)) if part not in ("", ".", "..")]
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-    return bool(parts) and not hidden and Path(parts[-1]).suffix.lower() in SUFFIXES
+    return Path(name).suffix.lower() in SUFFIXES and not is_hidden_name(name)
+
+
+def is_hidden_name(name: str | os.PathLike[str]) -> bool:
+    """Whether a file or folder is hidden, or lies in a hidden folder, or in one that macOS adds to zip files.
+
+    Args:
+        name: of a file, or its path below the folder that is searched.
+    """
+    parts = re.split(r"[/\\]", os.fspath(name))
+    return any((part.startswith(".") and part not in (".", "..")) or part == "__MACOSX" for part in parts)
 
 
 def read_image(source: Source) -> _Pixels:

@@ -1,8 +1,9 @@
 """Turn a folder or zip of photographs into a prepared data set of aligned faces.
 
-Every image is read, its largest face found and aligned; it is kept or rejected, and ``manifest.csv`` in the
-data set says which and why. The work is cut into parts that are written whole, so that a killed run goes on
-where it stopped; the result's bytes do not depend on interruptions or on the number of processes.
+Every image is read, its largest face found and aligned; it is kept or rejected. ``manifest.csv`` in the data
+set says which and why, also for files that look like images and cannot be read. The work is cut into parts
+that are written whole, so that a killed run goes on where it stopped; the result's bytes do not depend on
+interruptions or on the number of processes.
 `data_scripts/prepare_folder.py` is the command.
 """
 
@@ -13,32 +14,23 @@ import contextlib
 import csv
 import io
 import json
-import multiprocessing
+import math
 import os
-import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facecomp_lib.faces import alignment, photo
-from facecomp_lib.faces.codec import encode_record
-from facecomp_lib.faces.image_io import read_image
-from facecomp_lib.faces.sources import SUFFIXES, ImageSource, Table, read_side_files, sha256
-from facecomp_lib.faces.splits import split_of
-from facecomp_lib.utils.files import atomic_write, expand, locked
+from facecomp_lib.faces.image_io import SUFFIXES
+from facecomp_lib.faces.labels import read_side_files
+from facecomp_lib.faces.prepare_parts import COLUMNS, Job, end_if_imported_by_a_worker, rejected, run
+from facecomp_lib.faces.sources import ImageSource, sha256
+from facecomp_lib.utils.checks import check_choice, check_count, check_path, check_range
+from facecomp_lib.utils.files import atomic_write, damaged, printable, remove, remove_leftovers
 
 __all__ = ["MANIFEST", "Options", "prepare"]
 
 MANIFEST = "manifest.csv"
-
-_COLUMNS = ("file", "kept", "reason", "split", "identity", "side", "outside", "turn", "residual", "doubt")
 
 
 @dataclass(frozen=True)
@@ -71,10 +63,15 @@ class Options:
     part_length: int = 256
 
     def __post_init__(self) -> None:
-        limits = {"size": (16, 2048), "zoom": (0.5, 4), "max_outside": (0, 1), "part_length": (1, 100_000)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie in {low} ... {high}, not {getattr(self, name)}.")
+        check_count(self.size, 16, "size", 2048)
+        check_range(self.zoom, 0.5, 4, "zoom")
+        check_count(self.least_side, 1, "min_face")
+        check_range(self.max_outside, 0, 1, "max_outside")
+        for name in ("max_turn", "max_residual", "max_doubt"):
+            check_range(getattr(self, name), 0, math.inf, name)
+        if self.limit is not None:
+            check_count(self.limit, 1, "limit")
+        check_count(self.part_length, 1, "part_length", 100_000)
 
     @property
     def least_side(self) -> int:
@@ -99,7 +96,10 @@ def prepare(
         options: see `Options`.
         labels: CSV file with a column ``file`` and any others: ``identity`` (number or name of the person);
             columns of 0/1, -1/1 or true/false (attributes); columns of numbers (scalars); text is left out.
-            Looked for on disk, then inside the zip. Without identities every image is a person of its own.
+            A column ``split`` (train, val, test, or CelebA's 0, 1, 2) decides instead of the hash of the
+            identity. Looked for on disk, then inside the zip. Without identities every image is a person of
+            its own. Files are named as seen from ``source``; capitals, ``\\`` for ``/`` and accents that are
+            stored in another way do not matter where the name is clear without them.
         landmarks: ``.npy`` file ``[N, 68, 2]`` in pixels of the images, one row per row of ``labels``, or
             per image in alphabetical order; then no detector is used.
         workers: processes.
@@ -109,49 +109,40 @@ def prepare(
         How many images were kept and rejected: ``{"kept": ..., reason: ..., ...}``.
 
     Raises:
-        FileNotFoundError, ValueError: the source, a side file, or the target folder is not usable.
+        FileNotFoundError, ValueError: an argument, the source, a side file, or the target folder is not
+            usable; nothing was written. BlockingIOError: another process prepares the same folder.
+        BrokenProcessPool: a worker process died.
     """
-    from facecomp_lib.faces.store import Writer
+    from facecomp_lib.faces.writer import Writer
 
+    end_if_imported_by_a_worker()
     options = options or Options()
-    job = _plan(expand(source), options, labels, landmarks)
-    out = expand(folder)
-    writer = Writer(
+    check_count(workers, 1, "workers")
+    out = check_path(folder, "folder")
+    job = _plan(check_path(source, "source"), options, labels, landmarks)
+    with Writer(
         out,
         Path(source).stem,
         options.size,
         job.table.attributes,
         job.table.scalars,
         preparation=job.fingerprint,
-    )
-    parts = range(-(-len(job.names) // options.part_length))
-    pieces = out / "unfinished"
-    if not _finished(out):
-        with _alone(pieces):
-            todo = [part for part in parts if not (writer.has_part(part) and _piece(pieces, part).is_file())]
-            for part, (records, rows) in _run(job, todo, workers, progress):
-                atomic_write(_piece(pieces, part), _csv_text(rows))
+    ) as writer:
+        pieces = [out / "unfinished" / f"manifest-{part:05d}.csv" for part in range(job.parts)]
+        if not writer.finished:
+            done = [writer.has_part(part) and piece.is_file() for part, piece in enumerate(pieces)]
+            todo = [part for part in range(job.parts) if not done[part]]
+            for part, (records, rows) in run(job, todo, workers, progress):
+                atomic_write(pieces[part], _csv_text(rows))
                 writer.add_part(part, records)
-            rows = [row for part in parts for row in _read_csv(_piece(pieces, part))]
-            atomic_write(out / MANIFEST, _csv_text(rows))
+            rows = [row for piece in pieces for row in _read_csv(piece, "delete it and start again")]
+            rows += job.left_out
+            atomic_write(out / MANIFEST, _csv_text(sorted(rows, key=lambda row: row["file"])))
             writer.finish(manifest=MANIFEST)
-    shutil.rmtree(pieces, ignore_errors=True)
-    return _count(_read_csv(out / MANIFEST))
-
-
-@contextlib.contextmanager
-def _alone(pieces: Path) -> Iterator[None]:
-    try:
-        with locked(pieces / "lock"):
-            yield
-    except BlockingIOError as error:
-        raise BlockingIOError(
-            f"Another process prepares {pieces.parent}: wait until it ends, or choose another folder."
-        ) from error
-
-
-def _finished(folder: Path) -> bool:
-    return "parts" in json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        _remove_pieces(pieces)
+    return _count(
+        _read_csv(out / MANIFEST, "the faces are prepared, but for this list choose a fresh folder")
+    )
 
 
 def _count(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
@@ -167,29 +158,13 @@ def _kind(reason: str) -> str:
 # ---------------------------------------------------------------------------------------- what is to be done
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Everything a worker process needs to know."""
-
-    source: Path
-    options: Options
-    detector: str
-    names: list[str]
-    duplicate_of: dict[str, str]
-    table: Table
-    fingerprint: dict[str, Any]  # what must be equal for a run to go on
-
-    def part(self, number: int) -> range:
-        """The images of one part, as indices into ``names``."""
-        length = self.options.part_length
-        return range(number * length, min((number + 1) * length, len(self.names)))
-
-
-def _plan(source: Path, options: Options, labels: str | None, landmarks: str | None) -> _Job:
+def _plan(source: Path, options: Options, labels: str | None, landmarks: str | None) -> Job:
     with ImageSource(source) as images:
         names = images.names[: options.limit]
         if not names:
-            raise ValueError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}).")
+            others = "; ".join(f"{name}: {reason}" for name, reason in list(images.left_out.items())[:2])
+            raise ValueError(f"{source} holds no images ({', '.join(sorted(SUFFIXES))}). {others}".strip())
+        left_out = [rejected(name, reason) for name, reason in images.left_out.items()]
         hashes = {name: images.digest(name) for name in names}
         side_files = {name: images.side_file(name) for name in (labels, landmarks) if name is not None}
         table = read_side_files(side_files, labels, landmarks, images.names)
@@ -199,7 +174,7 @@ def _plan(source: Path, options: Options, labels: str | None, landmarks: str | N
     digests = {"images_sha256": sha256(json.dumps(hashes).encode())}
     digests |= {f"side_file_{i}_sha256": sha256(data) for i, data in enumerate(side_files.values())}
     fingerprint = asdict(options) | {"detector": detector, "images": len(names)} | digests
-    return _Job(source, options, detector, names, duplicates, table, fingerprint)
+    return Job(source, options, detector, names, duplicates, table, left_out, fingerprint)
 
 
 def _detector(options: Options) -> str:
@@ -207,182 +182,33 @@ def _detector(options: Options) -> str:
 
     if options.detector is None:
         return best_detector()
-    if options.detector not in DETECTORS:
-        raise ValueError(f"There is no detector {options.detector!r}; choose one of {', '.join(DETECTORS)}.")
+    check_choice(options.detector, DETECTORS, "detector")
     return options.detector
-
-
-# ----------------------------------------------------------------------------------------------- doing it
-
-_Done = tuple[list[dict[str, Any]], list[dict[str, Any]]]  # encoded records, manifest rows
-
-
-def _run(job: _Job, parts: Sequence[int], workers: int, progress: bool) -> Iterator[tuple[int, _Done]]:
-    """Each part's records and manifest rows, as they are done."""
-    from tqdm.auto import tqdm
-
-    done_before = len(job.names) - sum(len(job.part(part)) for part in parts)
-    kept = seen = 0
-    with tqdm(total=len(job.names), initial=done_before, unit="image", disable=not progress) as bar:
-        for part, done in _results(job, parts, workers, bar.update):
-            seen, kept = seen + len(done[1]), kept + len(done[0])
-            bar.set_postfix_str(f"rejected {(seen - kept) / seen:.1%}")
-            yield part, done
-
-
-def _results(
-    job: _Job, parts: Sequence[int], workers: int, advance: Callable[[int], Any]
-) -> Iterator[tuple[int, _Done]]:
-    if workers <= 1:
-        _start(job)
-        for part in parts:
-            yield part, _do_part(part, advance)
-        return
-    # Fresh processes: a forked copy of a process that has used threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, max(len(parts), 1)), context, _start_process, (job,))
-    waiting = {pool.submit(_do_part, part): part for part in parts}
-    try:
-        for future in as_completed(waiting):
-            done = future.result()
-            advance(len(done[1]))
-            yield waiting.pop(future), done
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-_worker: tuple[_Job, ImageSource] | None = None
-
-
-def _start(job: _Job) -> None:
-    global _worker
-    _worker = job, ImageSource(job.source)
-
-
-def _start_process(job: _Job) -> None:
-    """A worker process: one thread, leaves Ctrl-C to the main process, and ends with it however it ends."""
-    import cv2
-    import torch
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    _start(job)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:
-    assert _worker is not None, "_start comes first"
-    job, images = _worker
-    records, rows = [], []
-    for index in job.part(part):
-        record, row = _do_image(job, images, index)
-        rows.append(row)
-        if record is not None:
-            records.append(encode_record(record))
-        if advance is not None:
-            advance(1)
-    return records, rows
-
-
-def _do_image(job: _Job, images: ImageSource, index: int) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """The record of one image, or None; and its row of the manifest."""
-    name = job.names[index]
-    row: dict[str, Any] = dict.fromkeys(_COLUMNS, "") | {"file": name, "kept": 0}
-    if job.table.labelled and name not in job.table.row_of:
-        return None, row | {"reason": "no labels"}
-    if name in job.duplicate_of:
-        return None, row | {"reason": f"duplicate: same file as {job.duplicate_of[name]}"}
-    try:
-        image = read_image(images.read(name))
-    except ValueError as error:
-        return None, row | {"reason": f"unreadable: {error}"}
-    points, doubt = _find(job, name, image)
-    if points is None:
-        return None, row | {"reason": "no face"}
-    try:
-        face = photo.align(image, points, job.options.size, job.detector, job.options.zoom)
-    except ValueError as error:
-        return None, row | {"reason": f"poor landmarks: {error}"}
-    quality = {
-        "side": job.options.size / float(np.sqrt(np.linalg.det(face.matrix[:, :2]))),
-        "outside": 1 - float(face.inside.mean()),
-        "turn": alignment.turn(points),
-        "residual": alignment.residual(points),
-        "doubt": doubt,
-    }
-    row |= {key: f"{value:.4f}" for key, value in quality.items()}
-    reason = _reason(job.options, **quality)
-    if reason:
-        return None, row | {"reason": reason}
-    record = {
-        "name": name,
-        "image": (face.image[0].permute(1, 2, 0) * 255).round().byte().numpy(),
-        "landmarks": face.landmarks[0].numpy(),
-    } | _known_of(job.table, name, index)
-    return record, row | {"kept": 1, "split": record["split"], "identity": record["identity"]}
-
-
-def _known_of(table: Table, name: str, index: int) -> dict[str, Any]:
-    """Identity, split, attributes and scalars; an image of nobody known is a person of its own."""
-    row = table.row_of[name]
-    person = None if table.people is None else int(table.people[row])
-    known: dict[str, Any] = {
-        "identity": index if person is None else person,
-        "split": split_of(name if person is None else person),
-    }
-    if table.truths is not None:
-        known["attributes"] = dict(zip(table.attributes, table.truths[row].tolist(), strict=True))
-    if table.numbers is not None:
-        numbers = (None if np.isnan(value) else float(value) for value in table.numbers[row])
-        known["scalars"] = dict(zip(table.scalars, numbers, strict=True))
-    return known
-
-
-def _find(job: _Job, name: str, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64] | None, float]:
-    """Landmarks of the largest face, and the detector's doubt; given landmarks are not doubted."""
-    if job.table.landmarks is not None:
-        return job.table.landmarks[job.table.row_of[name]].astype(np.float64), 0.0
-    from facecomp_lib.faces.landmarks import best_face
-
-    face = best_face(image, job.detector)
-    return (face.landmarks, face.doubt) if face else (None, 0.0)
-
-
-def _reason(options: Options, side: float, outside: float, turn: float, residual: float, doubt: float) -> str:
-    """Why a face is rejected; empty if it is kept."""
-    faults = {
-        "too small": side < options.least_side,
-        "poor landmarks": doubt > options.max_doubt,
-        "poor alignment": residual > options.max_residual,
-        "head turned away": abs(turn) > options.max_turn,
-        "leaves the image": outside > options.max_outside,
-    }
-    return next((fault for fault, found in faults.items() if found), "")
 
 
 # --------------------------------------------------------------------------------------------------- files
 
 
-def _piece(folder: Path, part: int) -> Path:
-    return folder / f"manifest-{part:05d}.csv"
+def _remove_pieces(pieces: Sequence[Path]) -> None:
+    """Delete what a run needed to go on; a file of somebody else stays, and its folder with it."""
+    folder = pieces[0].parent
+    remove_leftovers(folder)
+    remove(folder, [*(piece.name for piece in pieces), "lock"])
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
+    return printable(text.getvalue())
 
 
-def _read_csv(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+def _read_csv(file: Path, advice: str) -> list[dict[str, str]]:
+    with damaged(file, advice), file.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    if any(tuple(row) != COLUMNS or None in row.values() for row in rows):
+        raise ValueError(f"{file} is damaged or cut off (it must have {len(COLUMNS)} columns): {advice}.")
+    return rows

@@ -19,7 +19,7 @@ def split_of(identity: str | int, val: float = 0.08, test: float = 0.12, salt: s
     """
     if not (0 <= val <= 1 and 0 <= test <= 1 and val + test <= 1):
         raise ValueError(f"val and test are shares that sum to at most 1, not {val} and {test}.")
-    digest = hashlib.sha256(f"{salt}/{identity}".encode()).digest()
+    digest = hashlib.sha256(f"{salt}/{identity}".encode("utf-8", "surrogatepass")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     if place < test:
         return "test"

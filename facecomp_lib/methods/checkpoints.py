@@ -30,7 +30,7 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
     """A trained method in eval mode; ``.card`` says what it was trained on, how long, and how well it does.
 
     Args:
-        name: one of ``fc.methods.NAMES``.
+        name: one of ``fc.methods.NAMES``; or the file of a checkpoint, as for :func:`load`.
         variant: by default the paper's full model.
         size: side of its images, px; by default the one to which ``fc.faces.from_photo`` brings a photograph.
 
@@ -38,6 +38,8 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
         ValueError: an unknown method, or a damaged or foreign checkpoint.
         FileNotFoundError: no such checkpoint travels with the course; the sentence lists those that do.
     """
+    if Path(name).suffix in _ENDINGS:
+        return load(name)
     find(name)
     stem = "-".join(part for part in (name, variant, str(size)) if part)
     if not (FOLDER / f"{stem}.json").exists():
@@ -148,10 +150,22 @@ def _load_run(folder: Path, weights: Path | None = None) -> Method:
     if not finished:
         raise FileNotFoundError(f"The run in {folder} has finished no stage yet: go on with its training.")
     method = _rebuild(name, options, folder / "config.json")
-    _take(method, finished[-1].read_bytes(), method.networks, finished[-1])
+    data = finished[-1].read_bytes()
+    if _recorded(folder, finished[-1]) not in (None, hashlib.sha256(data).hexdigest()):
+        raise ValueError(f"{finished[-1]} is damaged: call fit again, or train again in a fresh run_dir.")
+    _take(method, data, method.networks, finished[-1])
     if (folder / "card.json").is_file():
         method.card = _read_json(folder / "card.json", "damaged: train again in a fresh run_dir")
     return method.eval()
+
+
+def _recorded(folder: Path, weights: Path) -> str | None:
+    """SHA-256 of a run's weights as its manifest has it, if it has."""
+    try:
+        manifest = json.loads((folder / "state" / "state.json").read_text(encoding="utf-8"))
+        return manifest["files"][weights.name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:

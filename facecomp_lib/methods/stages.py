@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
@@ -10,10 +11,12 @@ from typing import Any
 
 from facecomp_lib import masks
 from facecomp_lib.faces.augment import Augment
+from facecomp_lib.utils.checks import check_choice, check_count, check_range, describe, shown
 
 __all__ = ["Constant", "Cosine", "Loss", "Plateau", "OptimizerConfig", "Stage"]
 
 OPTIMIZERS = ("adam", "rmsprop")
+_LARGEST_BATCH = 65_536
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Loss:
 
     def __post_init__(self) -> None:
         if not _is_number(self.weight):
-            raise ValueError(f"The weight of a loss must be a finite number, not {self.weight!r}.")
-        _check_count("every", self.every, 1)
+            raise ValueError(f"The weight of a loss must be a finite number, not {shown(self.weight)}.")
+        check_count(self.every, 1, "every")
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,8 @@ class Cosine:
     final: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_count("warmup", self.warmup, 0)
-        if not _is_number(self.final) or not 0 <= self.final <= 1:
-            raise ValueError(f"final must lie in 0 ... 1, not {self.final!r}.")
+        check_count(self.warmup, 0, "warmup")
+        check_range(self.final, 0, 1, "final")
 
     def factor(self, step: int, steps: int) -> float:
         """Multiplier of the learning rate in step number ``step``, from 0, of a stage of ``steps`` steps."""
@@ -93,9 +95,9 @@ class Plateau:
 
     def __post_init__(self) -> None:
         if not _is_number(self.factor) or not 0 < self.factor < 1:
-            raise ValueError(f"factor must lie between 0 and 1, not {self.factor!r}.")
-        _check_count("patience", self.patience, 0)
-        _check_count("every", self.every, 1)
+            raise ValueError(f"factor must lie between 0 and 1, not {shown(self.factor)}.")
+        check_count(self.patience, 0, "patience")
+        check_count(self.every, 1, "every")
 
 
 Schedule = Constant | Cosine | Plateau
@@ -134,19 +136,26 @@ class OptimizerConfig:
     schedule: Schedule = field(default_factory=Constant)
 
     def __post_init__(self) -> None:
+        if not _is_names(self.networks) or not isinstance(self.losses, Mapping):
+            raise ValueError(
+                "networks must be a tuple of names and losses name -> weight, not "
+                f"{shown(self.networks)} and {describe(self.losses)}."
+            )
         if not self.networks or not self.losses:
             raise ValueError("An optimizer needs a network that learns and a loss to learn from.")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}.")
-        if not _is_number(self.lr) or not self.lr > 0 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"lr must be above 0 and betas in [0, 1), not {self.lr} and {self.betas}.")
-        if self.clip is not None and not self.clip > 0:
-            raise ValueError(f"clip must be None or above 0, not {self.clip}.")
+        check_choice(self.optimizer, OPTIMIZERS, "optimizer")
+        if not _is_number(self.lr) or not self.lr > 0:
+            raise ValueError(f"lr must be above 0 and finite, not {shown(self.lr)}.")
+        _check_betas(self.betas)
+        if self.clip is not None and (not _is_number(self.clip) or not self.clip > 0):
+            raise ValueError(f"clip must be None or above 0, not {shown(self.clip)}.")
         if self.skip_below is not None and not _is_number(self.skip_below):
-            raise ValueError(f"skip_below must be None or a finite number, not {self.skip_below!r}.")
-        _check_count("every", self.every, 1)
+            raise ValueError(f"skip_below must be None or a finite number, not {shown(self.skip_below)}.")
+        check_count(self.every, 1, "every")
         if not isinstance(self.schedule, Schedule):
-            raise ValueError(f"schedule must be Constant(), Cosine() or Plateau(), not {self.schedule!r}.")
+            raise ValueError(
+                f"schedule must be Constant(), Cosine() or Plateau(), not {shown(self.schedule)}."
+            )
         if all(loss.every > 1 for loss in self.terms.values()):
             raise ValueError(
                 f"One of the losses {', '.join(self.losses)} must be evaluated each time: give one of them "
@@ -189,8 +198,8 @@ class Stage:
         watched: draw the watched faces now and then; pointless while nothing that draws is learning.
 
     Raises:
-        ValueError: no steps, no optimizers, an unknown kind of hole, two optimizers that share a network, an
-            optimizer that would never learn.
+        ValueError: a field of another kind or out of range, an unknown kind of mask, two optimizers that
+            share a network, an optimizer that would never learn.
     """
 
     name: str
@@ -203,17 +212,9 @@ class Stage:
     watched: bool = True
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"A stage's name becomes part of file names: {self.name!r} cannot.")
-        if self.steps < 1 or self.batch_size < 1 or not self.optimizers:
-            raise ValueError(
-                f"Stage {self.name!r} needs at least 1 step, batch size 1 and an optimizer, not {self.steps} "
-                f"steps, batch size {self.batch_size} and {len(self.optimizers)} optimizers."
-            )
-        for kind in self.masks:
-            masks.check_kind(kind)
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"ema must be None or between 0 and 1, not {self.ema}.")
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ValueError(f"A stage's name becomes part of file names: {shown(self.name)} cannot.")
+        self._check_fields()
         learners = [name for optimizer in self.optimizers.values() for name in optimizer.networks]
         if len(set(learners)) < len(learners):
             raise ValueError(f"In stage {self.name!r} a network belongs to two optimizers: {learners}.")
@@ -235,6 +236,24 @@ class Stage:
         }
         return replace(self, optimizers=learning)
 
+    def _check_fields(self) -> None:
+        of_it = f"of stage {self.name!r}"
+        counts = _is_count(self.steps) and _is_count(self.batch_size) and self.batch_size <= _LARGEST_BATCH
+        if not counts or not _all_optimizers(self.optimizers):
+            raise ValueError(
+                f"Stage {self.name!r} needs at least 1 step, a batch size of 1 ... {_LARGEST_BATCH} and an "
+                f"optimizer (name -> OptimizerConfig), not {shown(self.steps)} steps, batch size "
+                f"{shown(self.batch_size)} and {shown(self.optimizers)}."
+            )
+        if not _is_names(self.masks):
+            raise ValueError(f"masks {of_it} must be a tuple of kinds or folders, not {shown(self.masks)}.")
+        for kind in self.masks:
+            masks.check_kind(kind)
+        if not isinstance(self.augment, Augment | None):
+            raise ValueError(f"augment {of_it} must be an Augment or None, not {shown(self.augment)}.")
+        if self.ema is not None and (not _is_number(self.ema) or not 0 < self.ema < 1):
+            raise ValueError(f"ema must be None or between 0 and 1, not {shown(self.ema)}.")
+
     def _check_turns(self) -> None:
         for name, optimizer in self.optimizers.items():
             if optimizer.every > self.steps:
@@ -254,9 +273,24 @@ class Stage:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _check_count(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+
+
+def _all_optimizers(value: Any) -> bool:
+    configs = value.values() if isinstance(value, Mapping) else [None]
+    return len(configs) > 0 and all(isinstance(config, OptimizerConfig) for config in configs)
+
+
+def _is_names(value: Any) -> bool:
+    """Whether it is a tuple or list of texts or paths, and no text itself."""
+    return isinstance(value, tuple | list) and all(isinstance(name, str | os.PathLike) for name in value)
+
+
+def _check_betas(betas: Any) -> None:
+    pair = isinstance(betas, tuple | list) and len(betas) == 2
+    if not pair or not all(_is_number(beta) and 0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas must be two numbers in [0, 1), not {shown(betas)}.")

@@ -1,8 +1,8 @@
 """Checkpoints that survive a kill at any moment, and weight files: safetensors, written whole or not at all.
 
-A checkpoint is two files in ``run_dir/state``: tensors under a name that contains their hash, and
-``state.json``, which names them. Renaming ``state.json`` is the moment at which a checkpoint becomes the one
-that counts; until then the one before it is untouched.
+A checkpoint is two files in ``run_dir/state``: tensors under a name that contains their hash, and the
+manifest ``state.json``, which names them. Renaming ``state.json`` is the moment at which a checkpoint becomes
+the one that counts; until then the one before it is untouched.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -20,16 +19,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from facecomp_lib.training.manifest import PATH, digest, seal, unseal
 from facecomp_lib.utils.files import atomic_write, remove
 
 __all__ = [
     "explain_full_disk",
+    "forget_checkpoint",
     "load_checkpoint",
     "read_weights",
     "save_checkpoint",
     "write_weights",
 ]
 
+_TENSORS = re.compile(r"[0-9a-f]{16}\.safetensors")
 _OURS = re.compile(r"([0-9a-f]{16}|new)\.safetensors|\.(new\.safetensors|state\.json)\.[0-9a-f]{16}\.part")
 
 
@@ -39,7 +41,7 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], **content: Any)
     Args:
         folder: for checkpoints alone.
         tensors: by name.
-        content: what else to remember, as JSON has it.
+        content: what else the manifest says, as JSON has it.
 
     Raises:
         OSError: no room or no permission; the checkpoint before is as it was, and nothing else is left.
@@ -47,12 +49,10 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], **content: Any)
     try:
         fresh = folder / "new.safetensors"
         write_weights(fresh, tensors)
-        with open(fresh, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        named = fresh.with_name(f"{digest[:16]}.safetensors")
+        sha256 = str(digest(fresh))
+        named = fresh.with_name(f"{sha256[:16]}.safetensors")
         os.replace(fresh, named)
-        text = json.dumps({**content, "tensors": named.name, "sha256": digest})
-        atomic_write(folder / "state.json", text + "\n")
+        atomic_write(folder / PATH.name, seal({**content, "tensors": named.name, "sha256": sha256}))
     finally:
         _tidy(folder)
 
@@ -66,7 +66,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors.torch import load as from_bytes
 
     try:
-        content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        content = unseal((folder / PATH.name).read_bytes())
+        if not _TENSORS.fullmatch(content["tensors"]):
+            raise ValueError("it names no tensors")
         data = (folder / content["tensors"]).read_bytes()
         if hashlib.sha256(data).hexdigest() != content["sha256"]:
             raise ValueError("its SHA-256 is not the recorded one")
@@ -74,8 +76,14 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
         raise ValueError(
             f"The checkpoint in {folder} is damaged ({error}): train again in a fresh run_dir, or delete "
-            "that folder to train from the beginning; weights-*.safetensors hold the finished stages."
+            f"{folder.parent} to train from the beginning; weights-*.safetensors hold the finished stages."
         ) from error
+
+
+def forget_checkpoint(folder: Path) -> None:
+    """Delete the run's checkpoint, and nothing else that lies beside it."""
+    remove(folder, [PATH.name])
+    _tidy(folder)
 
 
 def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -97,8 +105,11 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """What :func:`write_weights` wrote.
+
+    Args:
+        sha256: of the file as it was written, if it is known.
 
     Raises:
         ValueError: no such file, or a damaged one.
@@ -107,8 +118,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load as from_bytes
 
     try:
-        return from_bytes(path.read_bytes())
-    except (FileNotFoundError, SafetensorError) as error:
+        data = path.read_bytes()
+        if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+            raise ValueError("its SHA-256 is not the recorded one")
+        return from_bytes(data)
+    except (FileNotFoundError, ValueError, SafetensorError) as error:
         raise ValueError(
             f"{path} is missing or damaged ({error}): train again in a fresh run_dir."
         ) from error
@@ -131,8 +145,10 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
 def _tidy(folder: Path) -> None:
     """Keep the checkpoint that counts; remove others and half-written ones, by the names that we gave."""
     try:
-        counts = json.loads((folder / "state.json").read_text(encoding="utf-8"))["tensors"]
-    except (OSError, ValueError, KeyError, TypeError):
+        counts = unseal((folder / PATH.name).read_bytes())["tensors"]
+    except FileNotFoundError:
         counts = None
+    except (OSError, ValueError, KeyError):
+        return  # damaged: who knows which tensors it meant
     names = [file.name for file in folder.iterdir()] if folder.is_dir() else []
     remove(folder, [name for name in names if _OURS.fullmatch(name) and name != counts])

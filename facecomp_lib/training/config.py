@@ -6,36 +6,32 @@ seed; ``run_dir/config.json`` keeps it, and a ``run_dir`` of another one is refu
 
 from __future__ import annotations
 
-import atexit
 import dataclasses
-import dis
-import functools
 import hashlib
-import inspect
 import json
-import os
 import sys
-import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any
 
-import torch
-from lightning_fabric import Fabric
-
 import facecomp_lib
+from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Plateau, Stage
 from facecomp_lib.presets import PRESETS
-from facecomp_lib.training.run_dir import read_json
-from facecomp_lib.utils.files import atomic_write
+from facecomp_lib.training.checkpoint import forget_checkpoint
+from facecomp_lib.training.manifest import PATH, digest, read_manifest
+from facecomp_lib.training.source import source_hashes
+from facecomp_lib.utils.checks import check_choice, describe
+from facecomp_lib.utils.files import atomic_write, expand, remove
 
-__all__ = ["check_or_write_config", "fingerprint", "launch_fabric", "run_config", "validate_stages"]
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+__all__ = [
+    "check_or_write_config",
+    "fingerprint",
+    "run_config",
+    "validate_stages",
+]
 
 
 def validate_stages(
@@ -48,12 +44,24 @@ def validate_stages(
     """The stages of a run, after a look at whether they can work.
 
     Raises:
-        ValueError: an unknown preset, network or loss; stages of one name; faces of another size than the
-            method's; a learning rate that waits for a validation loss without validation faces.
+        ValueError: what is no method, data set or stage; an unknown preset, network or loss; stages of one
+            name; faces of another size than the method's; a learning rate that waits for a validation loss
+            without validation faces.
     """
-    if stages is None and preset not in PRESETS:
-        raise ValueError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    stages = list(method.stages(preset) if stages is None else stages)
+    if not isinstance(method, Method):
+        raise ValueError(f"method must be one of fc.methods.build or load, not {describe(method)}.")
+    for faces, name in ((data, "data"), (validation, "validation")):
+        if not isinstance(faces, FaceDataset) and not (faces is None and name == "validation"):
+            raise ValueError(
+                f"{name} must be a data set of faces, not {describe(faces)}: open one with fc.faces.embedded "
+                "or fc.faces.folder; data_scripts/prepare_folder.py makes one of images."
+            )
+    if stages is None:
+        check_choice(preset, PRESETS, "preset")
+        stages = method.stages(preset)
+    if not isinstance(stages, Sequence) or not all(isinstance(stage, Stage) for stage in stages):
+        raise ValueError(f"stages must be a list of fc.methods.Stage, not {describe(stages)}.")
+    stages = list(stages)
     names = [stage.name for stage in stages]
     if not stages or len(set(names)) < len(names):
         raise ValueError(f"A run needs at least one stage and a name of its own for each, not {names}.")
@@ -104,42 +112,6 @@ def _check_optimizers(method: Method, stage: Stage) -> None:
                     raise ValueError(f"{where}: {method.name} has no loss {term!r}; it has {known}.")
 
 
-def launch_fabric(stages: Sequence[Stage], precision: str, accelerator: str) -> Fabric:
-    """Device, precision and processes: this one alone, or all those that ``torchrun`` started.
-
-    Raises:
-        ValueError: an unknown precision, or a batch that the processes cannot share.
-    """
-    if precision not in PRECISIONS:
-        raise ValueError(f"Unknown precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
-    world = int(os.environ.get("WORLD_SIZE", 1))
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
-    for stage in stages:
-        if stage.batch_size % world:
-            raise ValueError(
-                f"{world} processes cannot share the {stage.batch_size} samples per step of stage "
-                f"{stage.name!r} evenly: make its batch_size a multiple of {world}."
-            )
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=here,
-        num_nodes=world // here,
-        strategy="ddp" if world > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
-    )
-    if os.environ.get("LT_CLI_USED") != "1":  # `fabric run` has launched already
-        fabric.launch()
-    if world > 1:
-        atexit.register(_leave)
-    return fabric
-
-
-def _leave() -> None:
-    # A program that ends with an open process group is sometimes aborted.
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
 # ---- the configuration
 
 
@@ -167,10 +139,12 @@ def run_config(
         "precision": precision,
         "library": facecomp_lib.__version__,
         "python": "{}.{}".format(*sys.version_info),
-        "code": _source_hashes(method),
+        "code": source_hashes(method),
     }
     if validation is not None and any(map(_has_plateau, stages)):
         config["validation"] = _describe(validation)
+    if folders := {str(kind) for stage in stages for kind in stage.masks} - set(masks.KINDS):
+        config["masks"] = {kind: _digest_of(expand(kind)) for kind in sorted(folders)}
     return json.loads(json.dumps(config, default=str))
 
 
@@ -182,27 +156,72 @@ def fingerprint(config: dict[str, Any]) -> str:
 def check_or_write_config(folder: Path, config: dict[str, Any]) -> None:
     """Write the run's ``config.json``, or compare with the one that is there.
 
+    A run that has not trained a step yet gives way to another one. A damaged ``config.json`` is written anew
+    where it is certain that it was this one.
+
     Raises:
-        ValueError: the folder holds another run; the sentence says what differs.
+        ValueError: the folder holds another run, and the sentence says what differs; or a damaged one.
     """
-    path = folder / "config.json"
-    if not path.exists():
-        atomic_write(path, json.dumps({"fingerprint": fingerprint(config), **config}, indent=2) + "\n")
+    path, ours = folder / "config.json", fingerprint(config)
+    text = json.dumps({"fingerprint": ours, **config}, indent=2) + "\n"
+    if not path.exists() and not (folder / PATH).exists():
+        atomic_write(path, text)
         return
-    there = read_json(path)
-    if there.get("fingerprint") == fingerprint(config):
+    there, manifest = _read_config(path), _manifest(folder)
+    own = there.pop("fingerprint", None)
+    if own != fingerprint(there):
+        what = "damaged" if path.exists() else "missing"
+        if ours not in (own, fingerprint(there), manifest.get("config")):
+            raise ValueError(f"{path} is {what}: choose a fresh run_dir, or delete this one.")
+        atomic_write(path, text)
+        warnings.warn(f"{path} is {what}: it is written anew.", stacklevel=3)
         return
-    what = list(_differences({key: value for key, value in there.items() if key != "fingerprint"}, config))
+    if own == ours:
+        return
+    if not manifest.get("step") and not _has_rows(folder / "log.csv"):
+        forget_checkpoint(folder / PATH.parent)
+        remove(folder, ["log.csv"])
+        atomic_write(path, text)
+        return
+    what = list(_differences(there, config))
     more = f" and {len(what) - 3} more" if len(what) > 3 else ""
     raise ValueError(
         f"{folder} holds another run: it differs in {', '.join(what[:3]) or 'its fingerprint'}{more}. "
-        "Choose a fresh run_dir, or delete this one."
+        "Choose a fresh run_dir, or delete this one. To train on from its weights, give "
+        f"fc.methods.load({str(folder)!r}) to fit, with a fresh run_dir."
     )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """What ``config.json`` says, empty if it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return read_manifest(folder)
+    except ValueError:
+        return {"step": "unknown"}
+
+
+def _has_rows(log: Path) -> bool:
+    return log.exists() and log.read_bytes().count(b"\n") > 1
 
 
 def _describe(data: FaceDataset) -> dict[str, Any]:
     named = {name: getattr(data, name) for name in ("name", "version", "split")}
-    return {**named, "faces": len(data), "size": data.size}
+    augmented = {} if data.augmentation is None else {"augmented": repr(data.augmentation)}
+    return {**named, "faces": len(data), "size": data.size, **augmented}
+
+
+def _digest_of(folder: Path) -> str:
+    """SHA-256 of the names and contents of what lies in a folder of masks."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return hashlib.sha256(json.dumps([(file.name, digest(file)) for file in files]).encode()).hexdigest()
 
 
 def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
@@ -222,75 +241,3 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
 def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
-
-
-# ---- source code
-
-
-def _source_hashes(method: Method) -> dict[str, str]:
-    """A hash for each class of the method's parts, and for each function and class that they use from the
-    module (or the notebook) that defines them: of their source, and of the plain constants that they use."""
-    waiting: list[Any] = [cls for part in method.modules() for cls in type(part).__mro__ if _is_ours(cls)]
-    hashes: dict[str, str] = {}
-    while waiting:
-        thing = waiting.pop()
-        if thing.__qualname__ in hashes:
-            continue
-        lines: list[str] = []
-        if isinstance(thing, type):
-            lines += [f"{name} = {_plain(value)}" for name, value in vars(thing).items() if "__" not in name]
-        for function in _functions(thing):
-            lines.append(_source(function))
-            for name in sorted(_global_names(function.__code__) & function.__globals__.keys()):
-                value = function.__globals__[name]
-                if isinstance(value, type | FunctionType):
-                    waiting += [value] if value.__module__ == thing.__module__ else []
-                else:
-                    lines.append(f"{name} = {_plain(value)}")
-        hashes[thing.__qualname__] = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    return dict(sorted(hashes.items()))
-
-
-def _is_ours(cls: type) -> bool:
-    """Not PyTorch's, and not the common ground of all methods, which the library's version stands for."""
-    return cls.__module__.split(".")[0] not in ("torch", "builtins", "abc") and not issubclass(Method, cls)
-
-
-def _functions(thing: Any) -> Iterator[FunctionType]:
-    """A function itself, or those that a class defines: ``inspect`` finds no source of a notebook's class."""
-    members = vars(thing).items() if isinstance(thing, type) else [(thing.__name__, thing)]
-    for name, member in members:
-        if name == "stages" and isinstance(thing, type) and issubclass(thing, Method):
-            continue  # what it returned is part of the configuration
-        if isinstance(member, staticmethod | classmethod):
-            member = member.__func__
-        elif isinstance(member, property):
-            member = member.fget
-        elif isinstance(member, functools.cached_property):
-            member = member.func
-        if isinstance(member := inspect.unwrap(member) if callable(member) else member, FunctionType):
-            yield member
-
-
-def _source(function: FunctionType) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        return f"{function.__qualname__}: unknown source"
-
-
-def _global_names(code: CodeType) -> set[str]:
-    """Names that a function looks up in its module, in functions within it as well."""
-    names = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
-    return names.union(*(_global_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
-
-
-def _plain(value: Any) -> str:
-    """Numbers, texts and collections of them as a text; empty for anything else."""
-    if isinstance(value, set | frozenset):
-        value = sorted(map(repr, value))
-    if isinstance(value, dict):
-        value = list(value.items())
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_plain, value))})"
-    return repr(value) if isinstance(value, _PLAIN) else ""

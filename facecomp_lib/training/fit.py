@@ -5,12 +5,13 @@
 
 Everything random hangs on the seed and the number of the step, so a checkpoint needs no random state, and a
 run that was killed and called again ends with the very bytes of one that was not (on a CPU, with the same
-number of threads).
+number of threads), whatever other threads of the program draw.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 
@@ -18,21 +19,20 @@ import torch
 
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Method, Stage
-from facecomp_lib.training.checkpoint import explain_full_disk, read_weights
+from facecomp_lib.training.checkpoint import explain_full_disk
 from facecomp_lib.training.config import (
     check_or_write_config,
     fingerprint,
-    launch_fabric,
     run_config,
     validate_stages,
 )
+from facecomp_lib.training.devices import compile_works, launch_fabric
 from facecomp_lib.training.loop import Loop
 from facecomp_lib.training.run import Run
-from facecomp_lib.training.run_dir import locked, weights_path
+from facecomp_lib.training.run_dir import check_folder, locked
 from facecomp_lib.training.run_log import Callback, Callbacks, FixedFaces, ProgressBar, RunLog
 from facecomp_lib.training.signals import GracefulShutdown
-from facecomp_lib.training.step import compile_works
-from facecomp_lib.utils.files import expand
+from facecomp_lib.utils.checks import check_count, check_path, check_range, describe, shown
 from facecomp_lib.utils.renamed import renamed
 
 __all__ = ["fit"]
@@ -71,15 +71,15 @@ def fit(
     Args:
         method: of ``fc.methods.build``; a new run begins with its weights.
         data: faces of the method's size.
-        run_dir: of this run alone.
+        run_dir: of this run alone; a fresh or empty folder, or the one in which this run was begun.
         preset: ``"smoke"``, ``"lesson"`` or ``"full"``, for ``method.stages``.
         stages: instead of the method's own.
         until: last stage to train now, by default the last of all.
         seed: of everything random, 0 or more.
         validation: the faces of figures, by default ``data``, and of the validation loss that a ``Plateau``
             schedule needs.
-        precision: ``"32-true"``, ``"bf16-mixed"`` or ``"16-mixed"``.
-        accelerator: as Lightning Fabric has it.
+        precision: ``"32-true"``, ``"bf16-mixed"`` or, on a GPU, ``"16-mixed"``.
+        accelerator: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"cuda"`` or ``"mps"``.
         save_every: seconds between checkpoints.
         callbacks: who follows the run; by default a live figure, () for nobody. Log files and the progress
             bar are always there.
@@ -90,58 +90,71 @@ def fit(
 
     Raises:
         ValueError: something unknown or impossible, a ``run_dir`` that holds another run (the code of the
-            method counts, comments included), or a damaged checkpoint.
+            method counts, comments included) or something else, or a damaged checkpoint.
         TypeError: a callback that is no ``Callback``.
         BlockingIOError: another process is training in ``run_dir``.
         OSError: ``run_dir`` cannot be written; what was saved before stays whole.
         FloatingPointError: a loss or gradient is not finite; the sentence names it and its step.
-        KeyboardInterrupt: stopped by hand, after saving; call again to go on.
+        KeyboardInterrupt: stopped by hand, after saving; call again to go on. SIGTERM and SIGHUP save, too,
+            and then end the program as they always do.
     """
+    folder = check_path(run_dir, "run_dir")
     plan = validate_stages(method, data, preset, stages, validation)
     names = [stage.name for stage in plan]
     if until is not None and until not in names:
-        raise ValueError(f"Unknown stage until={until!r}: choose one of {', '.join(names)}.")
-    if seed < 0 or num_samples < 0:
-        raise ValueError(f"seed and num_samples must be 0 or more, not {seed} and {num_samples}.")
-    if wrong := [callback for callback in callbacks or () if not isinstance(callback, Callback)]:
-        raise TypeError(f"A callback must be a fc.training.Callback, not {wrong[0]!r}.")
+        raise ValueError(f"Unknown stage until={shown(until)}: choose one of {', '.join(names)}.")
+    check_count(seed, 0, "seed", 2**63 - 1)
+    check_count(num_samples, 0, "num_samples")
+    check_range(save_every, 0, math.inf, "save_every", " s")
+    _check_callbacks(callbacks)
     last = names.index(until) if until else len(plan) - 1
     fabric = launch_fabric(plan, precision, accelerator)
     config = run_config(method, plan, data, seed, precision, validation)
-    folder = expand(run_dir)
     cuda = [fabric.device] if fabric.device.type == "cuda" else []
+    compile = compile and compile_works(fabric.device)
     with GracefulShutdown() as stop, contextlib.ExitStack() as stack:
         stack.enter_context(explain_full_disk(folder))
         if fabric.is_global_zero:
+            check_folder(folder)
             stack.enter_context(locked(folder))
             check_or_write_config(folder, config)
-        stack.enter_context(torch.random.fork_rng(cuda))
+        if cuda or compile:  # else PyTorch's own generators are not drawn from
+            stack.enter_context(torch.random.fork_rng(cuda))
         described = {
             "fingerprint": fingerprint(config),
             "preset": preset if stages is None else None,
             **config,
         }
-        compile = compile and compile_works(fabric.device)
         loop = Loop(
             method, data, folder, plan, seed, fabric, stop, described, save_every, validation, compile
         )
         loop.begin()
         if loop.step < loop.ends[last]:
             if fabric.is_global_zero:
-                loop.callbacks = _callbacks(callbacks, FixedFaces(method, validation or data, num_samples))
+                faces = FixedFaces(method, validation or data, num_samples)
+                loop.callbacks = Callbacks(RunLog(loop.written.get("log")), _displays(callbacks), faces)
                 loop.callbacks.start(folder, plan, loop.step, loop.ends[last])
                 stack.callback(loop.callbacks.end)
             loop.run(last)
         elif loop.step > loop.ends[last]:
-            method.load_state_dict(read_weights(weights_path(folder, names[last])))
+            loop.load_stage(last)
         if stop.caught is None:
             fabric.barrier()
+        elif fabric.is_global_zero:
+            stop.sentence = f"Training is saved in {folder} after {loop.step} steps: call fit again to go on."
     return Run(method.eval(), folder)
 
 
-def _callbacks(given: Sequence[Callback] | None, faces: FixedFaces) -> Callbacks:
+def _check_callbacks(callbacks: Sequence[Callback] | None) -> None:
+    if not isinstance(callbacks, Sequence | None):
+        raise TypeError(f"callbacks must be a list of fc.training.Callback, not {describe(callbacks)}.")
+    if wrong := [callback for callback in callbacks or () if not isinstance(callback, Callback)]:
+        raise TypeError(f"A callback must be a fc.training.Callback, not {describe(wrong[0])}.")
+
+
+def _displays(given: Sequence[Callback] | None) -> list[Callback]:
     if given is None:
         from facecomp_lib.training.live import LiveFigure  # loads matplotlib
 
         given = [LiveFigure()]
-    return Callbacks(RunLog(), [ProgressBar(), *given], faces)
+    return [ProgressBar(), *given]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import platform
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,62 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facecomp_lib.methods import Method, Stage
+from facecomp_lib.training.manifest import PATH, read_manifest
 from facecomp_lib.utils import files
 from facecomp_lib.utils.files import atomic_write
 
-__all__ = ["locked", "make_card", "read_json", "read_log", "weights_path", "write_image"]
+__all__ = [
+    "check_folder",
+    "locked",
+    "make_card",
+    "parse_row",
+    "read_card",
+    "read_json",
+    "read_log",
+    "weights_path",
+    "write_image",
+]
 
 _LAST = 100  # steps that the final losses are means over
+_LOCK = "lock"
+_FOLDERS = ("state", "images", "tensorboard")
+_BEFORE = "init_from.json"  # what experiments write before the training begins
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is neither empty nor that of a run, before anything is written.
+
+    Hidden files, which editors and systems leave, do not count.
+
+    Raises:
+        ValueError: it holds something else, or a link that leads out of it.
+    """
+    if not folder.is_dir():
+        return
+    for name in (*_FOLDERS, _LOCK):
+        if (folder / name).is_symlink():
+            raise ValueError(
+                f"{folder / name} is a link, and training writes into its own folder alone: remove the link, "
+                "or choose another run_dir."
+            )
+    config = folder / "config.json"
+    if (folder / PATH).exists() or (config.is_file() and b'"fingerprint"' in config.read_bytes()):
+        return
+    if foreign := sorted(path.name for path in folder.iterdir() if not _may_stay(path)):
+        named = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
+        raise ValueError(
+            f"{folder} is neither empty nor the folder of a run (it holds {named}): choose a fresh run_dir."
+        )
+
+
+def _may_stay(path: Path) -> bool:
+    """Whether something does not get in a new run's way: what is hidden, a lock, a folder called ``state``,
+    of whose content nothing that is not ours is touched."""
+    if path.name == _LOCK:
+        return path.is_file() and not path.stat().st_size
+    return (
+        path.name.startswith(".") or path.name == _BEFORE or (path.name == PATH.parent.name and path.is_dir())
+    )
 
 
 @contextlib.contextmanager
@@ -39,7 +89,7 @@ def locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(folder / "lock"))
+            stack.enter_context(files.locked(folder / _LOCK))
         except BlockingIOError as error:
             raise BlockingIOError(
                 f"Another process is training in {folder}: wait until it ends, or choose another run_dir."
@@ -68,16 +118,58 @@ def weights_path(folder: Path, stage: str) -> Path:
     return folder / f"weights-{stage}.safetensors"
 
 
+def read_card(folder: Path) -> dict[str, Any]:
+    """What ``card.json`` says.
+
+    Raises:
+        ValueError: it is not as it was written.
+    """
+    path, recorded = folder / "card.json", read_manifest(folder).get("card")
+    if recorded is None:
+        return read_json(path)
+    if not path.is_file() or path.read_bytes() != recorded.encode():
+        raise ValueError(
+            f"{path} is missing, damaged or was changed: call fit again as before, which writes it anew."
+        )
+    return json.loads(recorded)
+
+
 def read_log(folder: Path) -> dict[str, NDArray[Any]]:
-    """Columns of ``log.csv``: ``step`` (int), ``stage`` (str), then numbers, NaN where a cell is empty."""
-    with open(folder / "log.csv", encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    table = {name: [row[place] for row in rows] for place, name in enumerate(header)}
+    """Columns of ``log.csv``: ``step`` (int), ``stage`` (str), then numbers, NaN where a cell is empty.
+
+    Rows that cannot be read are left out, with a warning.
+
+    Raises:
+        ValueError: it is no log of a run.
+    """
+    path = folder / "log.csv"
+    header, *lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    names = header.split(",")
+    if names[:2] != ["step", "stage"]:
+        raise ValueError(
+            f"{path} is not as fit wrote it (did a spreadsheet save it?): its first line must begin with "
+            "step,stage. Restore it, or look at the run with tensorboard."
+        )
+    rows = [row for line in lines[:-1] if (row := parse_row(line, len(names)))]
+    if lost := len(lines) - 1 - len(rows):
+        warnings.warn(f"{path} is damaged: {lost} of its rows cannot be read and are left out.", stacklevel=2)
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return {
-        "step": np.array(table.pop("step"), int),
-        "stage": np.array(table.pop("stage"), str),
-        **{name: np.array([float(v or "nan") for v in values]) for name, values in table.items()},
+        "step": np.array(columns[0], int),
+        "stage": np.array(columns[1], str),
+        **{name: np.array(values, float) for name, values in zip(names[2:], columns[2:], strict=True)},
     }
+
+
+def parse_row(line: str, width: int) -> tuple[Any, ...] | None:
+    """Step, stage and numbers of a line of the log; None if it is no whole row of ``width`` cells."""
+    cells = line.split(",")
+    if len(cells) != width or not cells[1].isidentifier():
+        return None
+    try:
+        return int(cells[0]), cells[1], *(float(cell or "nan") for cell in cells[2:])
+    except ValueError:
+        return None
 
 
 def write_image(path: Path, rows: Sequence[Tensor]) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +16,8 @@ from tqdm.auto import tqdm
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Constant, Method, Plateau, Stage
-from facecomp_lib.training.run_dir import write_image
+from facecomp_lib.training.draws import own_draws
+from facecomp_lib.training.run_dir import parse_row, write_image
 from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Callback", "Callbacks", "FixedFaces", "Images", "ProgressBar", "RunLog"]
@@ -63,7 +65,13 @@ class RunLog(Callback):
     or a step has none; a learning rate that is not constant gets ``optimizer.lr``, and one that waits for a
     plateau ``optimizer.validation``. Rows from the first step on are of steps that will be repeated, and are
     cut off.
+
+    Args:
+        recorded: :attr:`recorded` at the checkpoint from which the run goes on.
     """
+
+    def __init__(self, recorded: Mapping[str, Any] | None = None) -> None:
+        self._recorded = recorded or {}
 
     def on_start(self, run_dir: Path, stages: Sequence[Stage], step: int, end: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -71,19 +79,39 @@ class RunLog(Callback):
         self.run_dir = run_dir
         self.columns = list(dict.fromkeys(column for stage in stages for column in _columns(stage)))
         path = run_dir / "log.csv"
-        text = ",".join(["step", "stage", *self.columns])
-        if path.exists():
-            rows = path.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
-            numbers = [row.partition(",")[0] for row in rows]
-            kept = [row for row, n in zip(rows, numbers, strict=True) if n.isdecimal() and int(n) < step]
-            text = "\n".join([text, *kept])
-        atomic_write(path, text + "\n")
-        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 (see on_end)
+        self._size, self._digest = 0, hashlib.sha256()
+        text = self._text_before(path, step)
+        atomic_write(path, self._count(text))
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 (see on_end)
         self._board = SummaryWriter(str(run_dir / "tensorboard"), purge_step=step)
+
+    def _text_before(self, path: Path, step: int) -> bytes:
+        """The log up to a step, as it was written, or as much of it as can be read."""
+        header = ["step", "stage", *self.columns]
+        data = path.read_bytes() if path.exists() else b""
+        before = data[: self._recorded.get("bytes", 0)]
+        if before and hashlib.sha256(before).hexdigest() == self._recorded["sha256"]:
+            return before
+        rows = data.decode(errors="replace").split("\n")[1:-1]
+        parsed = [(row, parse_row(row, len(header))) for row in rows]
+        kept = [row for row, numbers in parsed if numbers and numbers[0] < step]
+        if self._recorded or len(kept) < step:
+            _warn_of_damage(path, data, step - len(kept))
+        return ("\n".join([",".join(header), *kept]) + "\n").encode()
+
+    def _count(self, text: bytes) -> bytes:
+        self._size += len(text)
+        self._digest.update(text)
+        return text
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """Length and SHA-256 of the log so far."""
+        return {"bytes": self._size, "sha256": self._digest.hexdigest()}
 
     def on_step(self, step: int, stage: str, row: Mapping[str, float]) -> None:
         cells = [f"{row[column]:.9g}" if column in row else "" for column in self.columns]
-        self._file.write(",".join([str(step), stage, *cells]) + "\n")
+        self._file.write(self._count((",".join([str(step), stage, *cells]) + "\n").encode()))
         if step % _TENSORBOARD_EVERY == 0:
             for name, value in row.items():
                 self._board.add_scalar(name.replace(".", "/"), value, step)
@@ -93,13 +121,26 @@ class RunLog(Callback):
 
     def sync(self) -> None:
         """Bring all rows to the disk."""
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._board.flush()
 
     def on_end(self) -> None:
         self._file.close()
         self._board.close()
+
+
+def _warn_of_damage(path: Path, data: bytes, lost: int) -> None:
+    """Say what is lost of a log, and keep it as it was found."""
+    kept = path.with_name("log-damaged.csv")
+    if data and not kept.exists():
+        atomic_write(kept, data)
+    what, as_it_was = "missing", ""
+    if data:
+        what, as_it_was = "damaged or was changed", f"; as it was it lies in {kept.name}"
+    warnings.warn(
+        f"{path} is {what}: {max(lost, 0)} of its rows are lost{as_it_was}. The training is not affected.",
+        stacklevel=2,
+    )
 
 
 def _columns(stage: Stage) -> list[str]:
@@ -148,7 +189,8 @@ class FixedFaces:
             return None
         image = self.faces.image.to(self.method.device)
         mask = _fixed_masks(stage, len(image), self.method.size, self.faces.landmarks).to(image.device)
-        with torch.compiler.set_stance("force_eager"):  # too seldom to be worth a compilation
+        own = own_draws(0, image.device)
+        with own, torch.compiler.set_stance("force_eager"):  # too seldom to be worth a compilation
             completed = self.method.complete(image, mask).composite
         return Images(torch.where(mask > 0.5, image, 0.5), completed, image)
 

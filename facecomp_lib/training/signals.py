@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sys
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["GracefulShutdown"]
+__all__ = ["GracefulShutdown", "Stopped"]
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, after saving. A script that does not catch it ends with its sentence, without a traceback."""
 
 
 class GracefulShutdown:
-    """Within the block SIGINT and SIGTERM only set :attr:`caught`; at its end the signal is sent again.
+    """Within the block SIGINT, SIGTERM and SIGHUP only set :attr:`caught`; at its end it is sent again.
 
     A second Ctrl-C interrupts at once. Outside the main thread, where Python allows no handlers, nothing is
     deferred; a signal that the program ignores stays ignored.
+
+    Attributes:
+        caught: number of the signal.
+        sentence: what the program says when the signal ends it.
     """
 
     def __init__(self) -> None:
         self.caught: int | None = None
+        self.sentence = ""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> GracefulShutdown:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._before[number] = signal.signal(number, self._note)
         return self
@@ -31,10 +44,35 @@ class GracefulShutdown:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self.caught is not None and kind is None:
-            signal.raise_signal(self.caught)
+        if self.caught is None or kind is not None:
+            return
+        handler = signal.getsignal(self.caught)
+        if handler is signal.default_int_handler:
+            _show_no_traceback()
+            raise Stopped(self.sentence)
+        if handler is signal.SIG_DFL:
+            _say(self.sentence)
+        signal.raise_signal(self.caught)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.caught is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.caught = number
+
+
+def _show_no_traceback() -> None:
+    """Let a program that :class:`Stopped` ends print its sentence alone."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, Stopped):
+            _say(str(error))
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"\n{sentence}", file=sys.stderr, flush=True)

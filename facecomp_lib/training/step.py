@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -15,8 +14,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from facecomp_lib.methods import Constant, Cosine, Method, OptimizerConfig, Plateau, Stage, TrainBatch
+from facecomp_lib.training.draws import own_draws
 
-__all__ = ["StageTrainer", "compile_works"]
+__all__ = ["StageTrainer"]
 
 
 class StageTrainer:
@@ -73,6 +73,7 @@ class StageTrainer:
         self.average: AveragedModel | None = None
         if stage.ema is not None:
             self.average = AveragedModel(self.drawers, multi_avg_fn=get_ema_multi_avg_fn(stage.ema))
+        self.compiled = compile
         if compile:
             for drawer in self.drawers.values():
                 drawer.compile()
@@ -82,26 +83,34 @@ class StageTrainer:
         """What float16 needs: it leaves out an update by itself when the gradient is not finite."""
         return getattr(self.fabric.strategy.precision, "scaler", None)
 
-    def step(self, batch: TrainBatch) -> dict[str, float]:
+    def step(self, batch: TrainBatch, seed: int = 0) -> dict[str, float]:
         """Run one update of every optimizer whose turn it is, in order.
+
+        Args:
+            batch: what the step sees.
+            seed: of what networks draw by themselves, as dropout does.
 
         Returns:
             ``optimizer.term`` -> the loss before this step's updates, ``optimizer.gradient`` -> the norm of
-            the optimizer's gradient before clipping (absent if there was no update), all processes together;
-            and where a schedule changes it ``optimizer.lr``, with ``optimizer.validation`` when that was
-            computed.
+            its gradient before clipping (absent if there was no update), all processes together; where a
+            schedule changes it ``optimizer.lr``; ``optimizer.validation`` when that was computed.
 
         Raises:
             ValueError: a loss that is no scalar, or an optimizer whose losses have nothing to do with it.
         """
         due = {name: config.due(self.done) for name, config in self.stage.optimizers.items()}
-        outputs = self._forward(batch, self.stage.at(self.done), learns=bool(due[self.last]))
+        draws = own_draws(seed, self.fabric.device, self.compiled)
+        with draws:
+            outputs = self._forward(batch, self.stage.at(self.done), learns=bool(due[self.last]))
         row: dict[str, Tensor] = {}
         rates: dict[str, float] = {}
         for name, weights in due.items():
             if weights:
                 rates |= self._set_rate(name)
-                row |= self._turn(name, weights, batch, outputs)
+                self._free(name)
+                with draws, self.fabric.autocast():
+                    terms = self.method.losses(batch, outputs, weights)
+                row |= self._turn(name, weights, terms)
         if self.average is not None and due[self.last]:
             self.average.update_parameters(self.drawers)
         self.done += 1
@@ -178,12 +187,9 @@ class StageTrainer:
             parameter.requires_grad_(True)
 
     def _turn(
-        self, name: str, weights: Mapping[str, float], batch: TrainBatch, outputs: Mapping[str, Tensor]
+        self, name: str, weights: Mapping[str, float], terms: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """One optimizer's losses, and its update."""
-        self._free(name)
-        with self.fabric.autocast():
-            terms = self.method.losses(batch, outputs, weights)
+        """One optimizer's update from its losses."""
         row = {f"{name}.{term}": value.detach().float() for term, value in terms.items()}
         config, objective = self.stage.optimizers[name], self._objective(name, weights, terms)
         if config.skip_below is None or float(self._mean(objective.detach())) >= config.skip_below:
@@ -204,7 +210,8 @@ class StageTrainer:
         """Update an optimizer's networks; returns the norm of the gradient."""
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
-        self.fabric.backward(objective)
+        with own_draws(None, self.fabric.device, self.compiled):
+            self.fabric.backward(objective)
         parameters = [p for p in self.learning[name].values() if p.grad is not None]
         gradients = [p.grad for p in parameters if p.grad is not None]
         self._share(gradients)
@@ -242,9 +249,8 @@ class StageTrainer:
         """An optimizer's objective on the validation faces, in eval mode: the same in all processes."""
         self.method.requires_grad_(False)  # builds no graph, but leaves a gradient penalty its gradients
         weights = {term: loss.weight for term, loss in config.terms.items()}
-        torch.manual_seed(0)  # the next step has a seed of its own
         losses = []
-        with self.method.evaluating():
+        with own_draws(0, self.fabric.device, self.compiled), self.method.evaluating():
             for batch in self.validation():
                 with self.fabric.autocast():
                     outputs = self.method.forward_train(batch, self.stage)
@@ -263,20 +269,6 @@ class StageTrainer:
     def _mean(self, values: Tensor) -> Tensor:
         """Over the processes."""
         return self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[return-value]
-
-
-def compile_works(device: torch.device) -> bool:
-    """Whether ``torch.compile`` finds the compiler that it needs; warns if not."""
-    try:
-        torch.compile(lambda x: x + 1)(torch.ones(1, device=device))
-        return True
-    except Exception as error:  # of many kinds, none of them public
-        warnings.warn(
-            f"compile=True has no effect: torch.compile does not work here ({type(error).__name__}); it "
-            "needs a C++ compiler, and Triton on a GPU.",
-            stacklevel=2,
-        )
-        return False
 
 
 def _weighted_sum(weights: Mapping[str, float], terms: Mapping[str, Tensor]) -> Tensor:

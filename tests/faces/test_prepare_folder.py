@@ -16,8 +16,7 @@ from photo_help import need_dlib, save_snapshots, snapshot
 from PIL import Image
 
 import facecomp_lib as fc
-from facecomp_lib.faces import alignment
-from facecomp_lib.faces import prepare as preparing
+from facecomp_lib.faces import alignment, prepare_parts
 from facecomp_lib.faces.prepare import MANIFEST, Options, prepare
 
 SCRIPT = Path(__file__).resolve().parents[2] / "data_scripts" / "prepare_folder.py"
@@ -134,8 +133,52 @@ def test_small_faces_are_rejected_unless_asked_for(photos, points, tmp_path):
 def test_images_that_the_labels_do_not_name_are_rejected(photos, tmp_path):
     (tmp_path / "labels.csv").write_text("file,age\n00.png,30\nsub/nowhere.png,31\n")
     np.save(tmp_path / "two.npy", np.load(tmp_path / "points.npy")[:2])
-    counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
+    with pytest.warns(UserWarning, match="1 of 2 rows of .*labels.csv .* such as 'sub/nowhere.png'"):
+        counts = run(photos, tmp_path / "out", str(tmp_path / "two.npy"), labels=str(tmp_path / "labels.csv"))
     assert counts == {"kept": 1, "no labels": 6}
+
+
+def test_a_split_column_decides_instead_of_the_hash(photos, points, tmp_path):
+    given = ["test", "val", "train", "test", "val", "train", "test"]
+    rows = "".join(f"{i:02}.png,{split}\n" for i, split in enumerate(given))
+    (tmp_path / "labels.csv").write_text("file,split\n" + rows)
+    run(photos, tmp_path / "out", points, labels=str(tmp_path / "labels.csv"))
+    faces = fc.faces.folder(tmp_path / "out")
+    split_of = dict(zip(faces.column("name"), faces.column("split"), strict=True))
+    assert [split_of[f"{i:02}.png"] for i in range(7)] == given
+
+
+def test_files_that_look_like_images_and_cannot_be_read_are_counted_and_named(photos, points, tmp_path):
+    (photos / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "raw.nef").write_bytes(b"raw")
+    np.save(points, np.load(points)[[0, 1, 2, 3, 4, 5, 6, 0]])
+    (photos / "broken.png").symlink_to("/nowhere.png")
+    assert run(photos, tmp_path / "out", points) == {"kept": 7, "unreadable": 2, "other format": 1}
+    rows = manifest(tmp_path / "out")
+    assert list(rows) == sorted(file.name for file in photos.iterdir())
+    assert rows["raw.nef"]["reason"] == "other format: .nef is not read, export it as JPEG or PNG"
+    assert "HEIC photograph, as iPhones take them: export it as JPEG" in rows["IMG_1.HEIC"]["reason"]
+    assert rows["broken.png"]["reason"].startswith("unreadable: a link that leads nowhere")
+
+
+def test_names_that_are_not_utf8_are_prepared_like_others(photos, points, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/M\xfcller"
+    try:
+        os.rename(photos, folder)
+        os.rename(folder + b"/00.png", folder + b"/00\xfc.png")
+        (Path(os.fsdecode(folder)) / "00\udcfd.png").write_bytes(b"no image")
+    except OSError:
+        pytest.skip("this system has no such names")
+    source = os.fsdecode(folder)
+    np.save(tmp_path / "more.npy", np.load(points)[[0, 0, 1, 2, 3, 4, 5, 6]])
+    counts = run(source, tmp_path / "out", str(tmp_path / "more.npy"))
+    assert counts == {"kept": 7, "unreadable": 1}
+    assert run(source, tmp_path / "out", str(tmp_path / "more.npy")) == counts
+    assert {"00\\udcfc.png", "00\\udcfd.png"} < set(manifest(tmp_path / "out"))
+    faces = fc.faces.folder(tmp_path / "out")
+    assert faces.name == "M\\udcfcller" and "00\\udcfc.png" in faces.column("name")
+    result = command(source, tmp_path / "out", "--size", 48, "--zoom", 1.2, "--landmarks", points)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
 
 
 def test_dlib_finds_the_faces_where_no_landmarks_are_given(photos, tmp_path):
@@ -192,8 +235,58 @@ def test_a_run_stopped_anywhere_goes_on_to_the_same_bytes(stop_after, photos, po
 
 def test_what_is_done_is_not_done_again(photos, points, tmp_path, monkeypatch):
     first = run(photos, tmp_path / "out", points)
-    monkeypatch.setattr(preparing, "_do_image", None)
+    monkeypatch.setattr(prepare_parts, "_do_image", None)
     assert run(photos, tmp_path / "out", points) == first
+
+
+def test_of_three_commands_at_once_one_works_and_the_others_say_so(photos, points, tmp_path):
+    arguments = ("--size", 48, "--zoom", 1.2, "--landmarks", points, "--workers", 1)
+    program = [sys.executable, SCRIPT, photos, tmp_path / "out", *arguments]
+    processes = [
+        subprocess.Popen([*map(str, program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    results = [(*process.communicate(), process.returncode) for process in processes]
+    done = [out for out, _, code in results if code == 0]
+    assert done and all("7 of 7 images kept" in out for out in done)
+    for _, error, code in results:
+        assert code == 0 or "Another process prepares" in error.splitlines()[-1]
+        assert "Traceback" not in error
+    run(photos, tmp_path / "alone", points, Options(size=48, zoom=1.2))
+    assert contents(tmp_path / "out") == contents(tmp_path / "alone")
+
+
+def test_a_script_without_a_guard_is_told_so_once(photos, points, tmp_path):
+    (tmp_path / "job.py").write_text(f"""
+import sys
+sys.path.insert(0, {str(SCRIPT.parents[1])!r})
+from facecomp_lib.faces import prepare as p
+p.prepare({str(photos)!r}, "out", p.Options(size=48, zoom=1.2), None, {points!r}, workers=2, progress=False)
+""")
+    result = subprocess.run([sys.executable, "job.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (
+        result.returncode == 1 and result.stderr.count("A script must call prepare below `if __name__") == 1
+    )
+    assert "Another process" not in result.stderr and "freeze_support" not in result.stderr
+    assert run(photos, tmp_path / "out", points, Options(size=48, zoom=1.2)) == {"kept": 7}
+
+
+def test_what_killed_runs_and_desktops_leave_is_no_obstacle(photos, points, tmp_path):
+    run(photos, tmp_path / "clean", points)
+    out, half = tmp_path / "out", "0123456789abcdef.part"
+    out.mkdir()
+    others = {".DS_Store": b"desktop", ".mine.part": b"somebody's"}
+    for name, data in others.items():
+        (out / name).write_bytes(data)
+    for name in ("meta.json", "part-00000.arrow"):  # killed before the first file was in place
+        (out / f".{name}.{half}").write_bytes(b"half")
+    run(photos, out, points)
+    assert contents(out) == contents(tmp_path / "clean") | others
+    (out / "unfinished").mkdir()  # killed after the last file was in place
+    for name in ("lock", "manifest-00000.csv", f".manifest-00000.csv.{half}", "notes.txt"):
+        (out / "unfinished" / name).write_bytes(b"old")
+    run(photos, out, points)
+    assert contents(out) == contents(tmp_path / "clean") | others | {"notes.txt": b"old"}
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="this system has no process groups to look at")
@@ -292,16 +385,38 @@ def test_another_run_in_the_folder_is_refused_and_left_alone(photos, points, tmp
     ("spoil", "says"),
     [
         (lambda p: {"source": p / "nowhere"}, "no folder or zip file"),
-        (lambda p: {"source": p / "points.npy"}, "neither a folder nor a whole zip"),
+        (lambda p: {"source": p / "points.npy"}, "name a folder of images or a whole zip"),
         (lambda p: {"source": _empty(p)}, "holds no images"),
         (lambda p: {"labels": str(p / "none.csv")}, "There is no file"),
         (lambda p: {"labels": _text(p, "name,age\n00.png,3\n")}, "column 'file'"),
         (lambda p: {"labels": _text(p, "file,age\n00.png\n")}, "equal length"),
-        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 images"),
-        (lambda p: {"points": _text(p, "hello")}, "not an array file"),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,3\n")}, "7 faces for 1 rows of"),
+        (lambda p: {"points": _text(p, "hello")}, "array of numbers with numpy.save"),
         (lambda p: {"points": _array(p, np.zeros((7, 5, 2)))}, r"\[N, 68, 2\]"),
-        (lambda p: {"points": _array(p, np.array([{}, {}]))}, "not an array file"),
-        (lambda p: {"points": None, "options": Options(size=48, detector="magic")}, "no detector 'magic'"),
+        (lambda p: {"points": _array(p, np.array([{}, {}]))}, "array of numbers with numpy.save"),
+        (lambda p: {"workers": 0}, "workers must be a whole number, 1 or more, not 0"),
+        (
+            lambda p: {"labels": _text(p, "file,age\nx.png,3\ny.png,4\n")},
+            "2 of 2 rows .* such as 'x.png' and",
+        ),
+        (lambda p: {"labels": _text(p, "file;age\n00.png;3\n")}, "column 'file'.*, not 'file;age'"),
+        (lambda p: {"labels": _text(p, "file,age,age\n00.png,3,4\n")}, "each name once"),
+        (
+            lambda p: {"labels": _text(p, "file,pose\n00.png,3\n")},
+            "side.txt: scalar names .* Rename the column",
+        ),
+        (lambda p: {"labels": _text(p, "file,age\n00.png,inf\n")}, "'age' has infinite numbers"),
+        (lambda p: {"labels": _text(p, "file,split\n00.png,holdout\n")}, "split must be one of .*'holdout'"),
+        (
+            lambda p: {"labels": _text(p, "file,identity,split\n00.png,7,val\n01.png,7,test\n")},
+            "person 7 is in val and in test",
+        ),
+        (lambda p: {"points": _header(p, (10**12, 68, 2))}, "array of numbers with numpy.save"),
+        (lambda p: {"points": _array(p, np.full((7, 68, 2), "a"))}, "side.npy must hold numbers"),
+        (
+            lambda p: {"points": None, "options": Options(size=48, detector="magic")},
+            "Unknown detector 'magic'",
+        ),
     ],
 )
 def test_unusable_arguments_get_one_clear_sentence_and_leave_nothing(spoil, says, photos, points, tmp_path):
@@ -321,15 +436,59 @@ def _text(folder, text):
     return str(folder / "side.txt")
 
 
+def _header(folder, shape):
+    """An array file that promises more than it holds."""
+    with (folder / "side.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": "<f4"})
+    return str(folder / "side.npy")
+
+
 def _array(folder, array):
     np.save(folder / "side.npy", array, allow_pickle=True)
     return str(folder / "side.npy")
 
 
-def test_options_out_of_range_are_refused():
-    for wrong in ({"size": 3}, {"zoom": 0}, {"max_outside": 2}):
-        with pytest.raises(ValueError, match="must lie in"):
-            Options(**wrong)
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("size", 3, "size must be a whole number, 16 ... 2048, not 3"),
+        ("size", 64.0, "size must be a whole number"),
+        ("zoom", 0, "zoom must lie in 0.5 ... 4"),
+        ("zoom", float("nan"), "zoom must lie in 0.5 ... 4"),
+        ("max_outside", 2, "max_outside must lie in 0 ... 1"),
+        ("limit", -1, "limit must be a whole number, 1 or more, not -1"),
+        ("limit", 0, "limit must be a whole number, 1 or more"),
+        ("min_face", -5, "min_face must be a whole number"),
+        ("max_doubt", "a", "max_doubt must be 0 or more, not 'a'"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, value, says):
+    with pytest.raises(ValueError, match=says):
+        Options(**{name: value})
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(photos, points, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ValueError, match="out is a file: name a fresh folder"):
+        run(photos, tmp_path / "out", points)
+
+
+def test_a_mutated_manifest_is_read_or_refused_by_name(photos, points, tmp_path):
+    counts = run(photos, tmp_path / "out", points)
+    file = tmp_path / "out" / MANIFEST
+    whole, rng, refused = file.read_bytes(), np.random.default_rng(0), 0
+    for turn in range(12):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] = rng.choice([0, 10, 44, 255])
+        file.write_bytes(data[: rng.integers(len(data))] if turn % 4 == 0 else data)
+        try:
+            assert run(photos, tmp_path / "out", points).keys() >= {"kept"}
+        except ValueError as error:
+            refused += 1
+            assert str(file) in str(error) and "choose a fresh folder" in str(error), repr(error)
+    assert refused
+    file.write_bytes(whole)
+    assert run(photos, tmp_path / "out", points) == counts
 
 
 # ---------------------------------------------------------------------------------------------- the command

@@ -280,14 +280,30 @@ def test_a_data_set_is_the_same_for_any_number_of_workers_and_resumes(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--size", "4"], ["--train", "-1"], ["--train", "0", "--val", "0", "--test", "0"]]
+    ("wrong", "sentence"),
+    [
+        (["--size", "4"], "--size must be a whole number, 16 ... 8192, not 4"),
+        (["--size", "1000000"], "--size must be a whole number, 16 ... 8192, not 1000000"),
+        (["--quality", "0"], "--quality must be a whole number, 1 ... 100, not 0"),
+        (["--seed", "-1"], "--seed must be a whole number, 0 or more, not -1"),
+        (["--train", "-1"], "--train must be a whole number, 0 or more, not -1"),
+        (["--per-person", "0"], "--per-person must be a whole number, 1 or more, not 0"),
+        (["--train", "0", "--val", "0", "--test", "0"], "nothing to render"),
+    ],
 )
-def test_impossible_orders_are_refused(wrong, tmp_path, capsys):
+def test_impossible_orders_are_refused_before_anything_is_written(wrong, sentence, tmp_path, capsys):
     with pytest.raises(SystemExit):
         render_faces.main([str(tmp_path / "x"), *wrong])
-    said = capsys.readouterr().err
-    assert "must be at least" in said or "nothing to render" in said
+    assert sentence in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_holds_something_else_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SystemExit, match="render_faces: .*file is a file: name a fresh folder"):
+        render_faces.main([str(tmp_path / "file")])
+    with pytest.raises(SystemExit, match="render_faces: .* is not empty .*: choose a fresh folder"):
+        render_faces.main([str(tmp_path)])
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path):

@@ -11,7 +11,8 @@ from tiny_faces import ATTRIBUTES, SCALARS, SIZE, own_pixels, record, write
 
 from facecomp_lib.faces import codec
 from facecomp_lib.faces.splits import split_of
-from facecomp_lib.faces.store import Store, Writer, arrow_schema
+from facecomp_lib.faces.store import Store, arrow_schema
+from facecomp_lib.faces.writer import Writer
 
 
 def tree(folder):
@@ -98,7 +99,7 @@ def test_a_crash_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", broken)
     with pytest.raises(OSError, match="disk full"):
         writer.add_part(0, [record(0)])
-    assert [path.name for path in writer.folder.iterdir()] == ["meta.json"]
+    assert sorted(path.name for path in writer.folder.iterdir()) == ["lock", "meta.json"]
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path):
@@ -109,6 +110,38 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
     (tmp_path / "other" / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match="not empty"):
         Writer(tmp_path / "other", "tiny", SIZE)
+
+
+def test_one_process_writes_at_a_time(tmp_path):
+    arguments = (tmp_path / "set", "tiny", SIZE, ATTRIBUTES, SCALARS)
+    with Writer(*arguments) as writer:
+        with pytest.raises(BlockingIOError, match="Another process prepares .*set: wait until it ends"):
+            Writer(*arguments)
+        writer.add_part(0, [record(0)])
+    with Writer(*arguments) as writer:  # the first one ended without having finished
+        writer.add_part(1, [record(1)])
+        writer.finish()
+    assert list(tree(tmp_path / "set")) == ["meta.json", "part-00000.arrow", "part-00001.arrow"]
+    with Writer(*arguments) as first, Writer(*arguments) as second:
+        assert first.finished and second.finished  # nothing is left to do
+
+
+def test_hidden_files_do_not_make_a_folder_a_foreign_one(tmp_path):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", ".meta.json.0123456789abcdef.part"):
+        (tmp_path / name).write_bytes(b"x")
+    write(tmp_path)
+    assert len(Store(tmp_path)) == 6 and (tmp_path / ".DS_Store").exists()
+    assert not (tmp_path / ".meta.json.0123456789abcdef.part").exists()
+
+
+def test_a_refused_folder_stays_as_it_was(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear")
+    (tmp_path / "file").write_text("mine")
+    for folder, sentence in (("mine", "is not empty"), ("file", "file is a file: name a fresh folder")):
+        with pytest.raises(ValueError, match=sentence):
+            Writer(tmp_path / folder, "tiny", SIZE)
+    assert tree(tmp_path / "mine") == {"diary.txt": b"dear"}
 
 
 def changed(**fields):
@@ -131,6 +164,10 @@ def changed(**fields):
         (changed(mirror_valid=None), "mirror_valid bool"),
         (changed(attributes={"male": True}), "has no 'beard'"),
         (changed(scalars={"age": 1, "height": 2}), "height"),
+        (changed(scalars={"age": np.inf}), "age must be 1 finite number"),
+        (changed(pose=(0, np.inf, 0)), "pose must be 3 finite numbers"),
+        (changed(identity=-1), "identity must be a whole number, 0 "),
+        (changed(identity=2**31), "identity must be a whole number, 0 "),
         ({key: value for key, value in record(0).items() if key != "name"}, "has no 'name'"),
     ],
 )
@@ -145,7 +182,7 @@ def test_one_person_cannot_be_in_two_splits(tmp_path):
     writer = Writer(tmp_path / "set", "tiny", SIZE, ATTRIBUTES, SCALARS)
     writer.add_part(0, [changed(split="train")])
     writer.add_part(1, [changed(split="test")])
-    with pytest.raises(ValueError, match="Identity 0 occurs in train and in test"):
+    with pytest.raises(ValueError, match="set: identity 0 occurs in train and in test"):
         writer.finish()
 
 
@@ -167,25 +204,34 @@ def edit_meta(folder, **changes):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: (folder / "meta.json").write_text("{"), "meta.json is not readable JSON"),
+        (lambda folder: (folder / "meta.json").write_text("{"), "meta.json is damaged or cut off"),
         (
             lambda folder: (folder / "meta.json").write_bytes(b"\xff\xfe\x00"),
-            "meta.json is not readable JSON",
+            "meta.json is damaged or cut off",
         ),
         (lambda folder: (folder / "meta.json").write_text("[]"), "does not describe a prepared data set"),
         (lambda folder: edit_meta(folder, format_version=99), "format version 99"),
         (lambda folder: edit_meta(folder, size="big"), "meta.json is damaged"),
+        (lambda folder: edit_meta(folder, size=True), "meta.json is damaged"),
+        (lambda folder: edit_meta(folder, name=None), "meta.json is damaged"),
+        (lambda folder: edit_meta(folder, count=5), "meta.json is damaged"),
+        (lambda folder: edit_meta(folder, scalars=["age", "age"]), "meta.json is damaged"),
+        (lambda folder: edit_meta(folder, scalars=["\ud800"]), "meta.json is damaged"),
+        (lambda folder: (folder / "meta.json").write_text("[" * 100_000), "meta.json is damaged"),
         (lambda folder: edit_meta(folder, parts=[["../../part-00000.arrow", 4]]), "meta.json is damaged"),
-        (lambda folder: edit_meta(folder, parts=[["part-00000.arrow", 3]]), "holds 4 faces where"),
+        (lambda folder: edit_meta(folder, parts=[["part-00000.arrow", 3]], count=3), "holds 4 faces where"),
         (
             lambda folder: edit_meta(folder, scalars=["age", "height"]),
             "column 'height' must be float, found 0",
         ),
         (
             lambda folder: (folder / "part-00001.arrow").write_bytes(b"not arrow at all"),
-            "part-00001.arrow is truncated",
+            "part-00001.arrow is damaged or cut off",
         ),
-        (lambda folder: (folder / "part-00001.arrow").write_bytes(b""), "part-00001.arrow is truncated"),
+        (
+            lambda folder: (folder / "part-00001.arrow").write_bytes(b""),
+            "part-00001.arrow is damaged or cut off",
+        ),
     ],
 )
 def test_a_damaged_data_set_is_refused_by_name(tmp_path, damage, message):
@@ -200,7 +246,7 @@ def test_a_truncated_part_is_refused_wherever_it_ends(tmp_path, share):
     part = write(tmp_path / "set") / "part-00000.arrow"
     data = part.read_bytes()
     part.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(ValueError, match="part-00000.arrow is truncated"):
+    with pytest.raises(ValueError, match="part-00000.arrow is damaged or cut off"):
         Store(part.parent)
 
 
@@ -225,25 +271,90 @@ def test_columns_of_another_type_are_refused(tmp_path):
         Store(folder)
 
 
-def other_image(data):
-    """A part whose second image is replaced by these bytes."""
+def with_column(folder, name, values):
+    """A data set of two faces, whose column ``name`` holds these values instead: no Writer writes them."""
+    writer = Writer(folder, "tiny", SIZE, ATTRIBUTES, SCALARS)
+    writer.add_part(0, [codec.encode_record(record(number)) for number in (0, 3)])
+    writer.finish()
+    path = folder / "part-00000.arrow"
+    table = pa.ipc.open_file(pa.OSFile(str(path))).read_all()
+    place = table.schema.get_field_index(name)
+    table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    return folder
 
-    def make(folder):
-        writer = Writer(folder, "tiny", SIZE, ATTRIBUTES, SCALARS)
-        rows = [codec.encode_record(record(number)) for number in (0, 3)]
-        writer.add_part(0, rows)
-        writer.finish()
-        path = folder / "part-00000.arrow"
-        table = pa.ipc.open_file(pa.OSFile(str(path))).read_all()
-        images = [table.column("image")[0].as_py(), data]
-        table = table.set_column(
-            table.schema.get_field_index("image"), "image", pa.array(images, pa.binary())
-        )
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
-            file.write_table(table)
-        return folder
 
-    return make
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "fault"),
+    [
+        ("name", "face 0", None, "has no name"),
+        ("split", "train", None, "has no split"),
+        ("split", "train", "foo", "split is none of train, val, test"),
+        ("image", b"", None, "has no image"),
+        ("attributes", [True, False], None, "has no attributes"),
+        ("attributes", [True, False], [True, None], "attributes must be finite"),
+        ("landmarks", [0.0] * 136, [0.0] * 135 + [np.nan], "landmarks must be finite"),
+        ("landmarks", None, [0.0] * 135 + [None], "landmarks must be finite"),
+        ("pose", [0.0] * 3, [0.0, np.inf, 0.0], "pose must be finite"),
+        ("lamps", None, [-np.inf] * 12, "lamps must be finite"),
+        ("age", None, np.nan, "age must be finite"),
+    ],
+)
+def test_a_store_refuses_what_a_writer_does_not_write(tmp_path, name, good, bad, fault):
+    with pytest.raises(ValueError, match=rf"part-00000.arrow, row 1: it.* {fault}.*: prepare the data set"):
+        Store(with_column(tmp_path / "set", name, [good, bad]))
+    if good is not None and name != "image":
+        Store(with_column(tmp_path / "good", name, [good, good]))
+
+
+def test_a_person_in_two_splits_is_noticed_on_reading(tmp_path):
+    with_column(tmp_path / "set", "identity", [7, 7])
+    assert list(Store(tmp_path / "set").column("identity")) == [7, 7]
+    with_column(tmp_path / "unknown", "identity", [None, None])
+    assert list(Store(tmp_path / "unknown").column("identity")) == [-1, -1]
+    path = write(tmp_path / "two") / "part-00000.arrow"
+    table = pa.ipc.open_file(pa.OSFile(str(path))).read_all()
+    place = table.schema.get_field_index("identity")
+    table = table.set_column(place, "identity", pa.array([1, 1, 2, 3], pa.int32()))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    with pytest.raises(ValueError, match="two: identity 1 occurs in train and in val"):
+        Store(tmp_path / "two")
+
+
+def mutated(data, rng):
+    """The bytes with a few of them changed, or cut off, or with a stretch moved."""
+    data = bytearray(data)
+    kind = rng.integers(4)
+    for place in rng.integers(0, len(data), rng.integers(1, 6)):
+        data[place] = rng.integers(256) if kind else data[place] ^ 1 << rng.integers(8)
+    if kind == 2:
+        del data[rng.integers(len(data)) :]
+    elif kind == 3:
+        start = rng.integers(len(data))
+        data[start : start + 4] = struct.pack("<i", rng.choice([-1, 0, 2**31 - 1, 2**20]))
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", ["part-00001.arrow", "meta.json"])
+def test_mutated_files_are_read_or_refused_by_name(tmp_path, name):
+    """Whatever happens to a byte: faces come out, or one sentence with the file's name."""
+    folder = write(tmp_path / "set", range(3), part=2)
+    whole, rng, refused = (folder / name).read_bytes(), np.random.default_rng(0), 0
+    for _ in range(300):
+        (folder / name).write_bytes(mutated(whole, rng))
+        try:
+            store = Store(folder)
+            row = len(store) - 1
+            for column in ("landmarks", "pose", "age", "identity", "name", "split", "attributes"):
+                store.column(column)
+            store.image(row, SIZE), store.parsing(row, SIZE), store.mirror_flow(row, SIZE)
+            store.light_ratio(row, SIZE // 2)
+        except (ValueError, OSError) as error:
+            refused += 1
+            assert str(folder) in str(error) and "\n" not in str(error), repr(error)
+    assert 100 < refused < 300
 
 
 def huge_png():
@@ -264,7 +375,8 @@ def huge_png():
     ],
 )
 def test_a_image_that_cannot_be_decoded_is_named_with_file_and_row(tmp_path, data, message):
-    store = Store(other_image(data)(tmp_path / "set"))
+    good = codec.encode_record(record(0))["image"]
+    store = Store(with_column(tmp_path / "set", "image", [good, data]))
     assert store.image(0, SIZE).shape == (SIZE, SIZE, 3)
     with pytest.raises(ValueError, match=rf"image of .*part-00000.arrow, row 1 \(face 3\): .*{message}"):
         store.image(1, SIZE)

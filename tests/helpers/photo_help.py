@@ -9,7 +9,7 @@ from PIL import Image
 import facecomp_lib as fc
 from facecomp_lib import weights
 from facecomp_lib.faces import alignment
-from facecomp_lib.faces.store import Writer
+from facecomp_lib.faces.writer import Writer
 
 
 def need_dlib(*names):

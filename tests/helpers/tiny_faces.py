@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from facecomp_lib.faces.schema import LANDMARK_MIRROR, FaceBatch
-from facecomp_lib.faces.store import Writer
+from facecomp_lib.faces.writer import Writer
 
 SIZE = 32
 ATTRIBUTES = ("male", "beard")

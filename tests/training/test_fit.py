@@ -383,7 +383,7 @@ BOOK = [
     import sys
     sys.path[:0] = {paths!r}
     import tiny_method
-    from facecomp_lib.training.config import _source_hashes
+    from facecomp_lib.training.source import source_hashes
     def half(x):
         return x / 2
     """,
@@ -393,11 +393,11 @@ BOOK = [
         def loss_reconstruction(self, sample, drawn):
             return half(super().loss_reconstruction(sample, drawn))
     """,
-    "print(_source_hashes(Edited()))",
+    "print(source_hashes(Edited()))",
     "x = size = width = name = 7",  # names that the class uses for other things
-    "print(_source_hashes(Edited()))",
+    "print(source_hashes(Edited()))",
     "def half(x):\n    return x / 2.0",
-    "print(_source_hashes(Edited()))",
+    "print(source_hashes(Edited()))",
 ]
 
 
@@ -552,7 +552,7 @@ def optimizer(**changes):
         ({"preset": "tiny"}, "Unknown preset 'tiny': choose one of smoke, lesson, full"),
         ({"until": "end"}, "Unknown stage until='end': choose one of alone, against"),
         ({"precision": "8-bit"}, "Unknown precision '8-bit': choose one of 32-true"),
-        ({"seed": -1}, "seed and num_samples must be 0 or more"),
+        ({"seed": -1}, "seed must be a whole number, 0 ... "),
         ({"stages": []}, "at least one stage"),
         ({"stages": [Stage("a", 1, {"p": optimizer()})] * 2}, r"name of its own for each, not \['a', 'a'\]"),
         (
