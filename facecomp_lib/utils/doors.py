@@ -17,7 +17,7 @@ import os
 import sysconfig
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -54,7 +54,11 @@ def door(function: F, name: str = "") -> F:
         except Exception as error:
             if isinstance(error, _MACHINE) or is_refusal(error) or _in_callers_code(error):
                 raise
-            raise ValueError(_sentence(name, function, args, kwargs)) from error
+            try:
+                given = inspect.signature(function).bind(*args, **kwargs).arguments
+            except TypeError:  # arguments that it does not have: Python's own sentence says so
+                raise error from None
+            raise ValueError(_sentence(name, function, given)) from error
 
     return typing.cast(F, guarded)
 
@@ -93,16 +97,12 @@ def _in_callers_code(error: BaseException) -> bool:
     return any(not file.startswith((LIBRARY, *_INSTALLED, *_MADE_UP)) for file in files)
 
 
-def _sentence(name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+def _sentence(name: str, function: Callable[..., Any], given: Mapping[str, Any]) -> str:
     """What a function was given, and which of it is of another kind than its signature says."""
     try:
-        given = inspect.signature(function).bind(*args, **kwargs).arguments
         hints = typing.get_type_hints(function)
-    except (
-        TypeError,
-        NameError,
-    ):  # a call that does not fit the signature; a type that is not there at run time
-        return f"{name} cannot use these arguments: its docstring says what it takes."
+    except NameError:  # a type that only the type checker knows
+        hints = {}
     given = {key: value for key, value in given.items() if key not in ("self", "cls")}
     wrong = [key for key, value in given.items() if key in hints and not _fits(value, hints[key])]
     told = ", ".join(f"{key}={_told(value)}" for key, value in given.items() if not wrong or key in wrong)
