@@ -1,4 +1,4 @@
-"""Arguments of fit, stages and optimizers: wrong ones are refused in a sentence, before anything is written."""
+"""Arguments of fit, stages and optimizers: wrong ones are refused, before anything is written."""
 
 import re
 
