@@ -170,11 +170,11 @@ def check_or_write_config(folder: Path, config: dict[str, Any]) -> None:
     there, manifest = _read_config(path), _manifest(folder)
     own = there.pop("fingerprint", None)
     if own != fingerprint(there):
-        what = "damaged" if path.exists() else "missing"
+        state = "damaged" if path.exists() else "missing"
         if ours not in (own, fingerprint(there), manifest.get("config")):
-            raise ValueError(f"{path} is {what}: choose a fresh run_dir, or delete this one.")
+            raise ValueError(f"{path} is {state}: choose a fresh run_dir, or delete this one.")
         atomic_write(path, text)
-        warnings.warn(f"{path} is {what}: it is written anew.", stacklevel=3)
+        warnings.warn(f"{path} is {state}: it is written anew.", stacklevel=3)
         return
     if own == ours:
         return

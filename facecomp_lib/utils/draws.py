@@ -54,8 +54,8 @@ class OwnDraws(TorchDispatchMode):
 
 def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
     """Where an operator draws."""
-    tensors = [each.device for each in args if isinstance(each, torch.Tensor)]
-    return torch.device(kwargs.get("device") or (tensors or ["cpu"])[0])
+    tensors = (each.device for each in args if isinstance(each, torch.Tensor))
+    return torch.device(kwargs.get("device") or next(tensors, "cpu"))
 
 
 @cache
