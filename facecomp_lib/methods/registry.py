@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from facecomp_lib.methods.base import CLASSES, Method
+from facecomp_lib.utils.draws import own_draws
 
 __all__ = ["NAMES", "build", "find"]
 
@@ -44,6 +45,6 @@ def build(name: str, *, seed: int = 0, **options: Any) -> Method:
     known = [option for option in inspect.signature(cls).parameters if option != "self"]
     if unknown := sorted(set(options) - set(known)):
         raise ValueError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    device = torch.get_default_device()
+    with torch.random.fork_rng(devices=[], enabled=device.type != "cpu"), own_draws(seed, device):
         return cls(**options)

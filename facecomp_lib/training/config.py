@@ -170,15 +170,15 @@ def check_or_write_config(folder: Path, config: dict[str, Any]) -> None:
     there, manifest = _read_config(path), _manifest(folder)
     own = there.pop("fingerprint", None)
     if own != fingerprint(there):
-        what = "damaged" if path.exists() else "missing"
+        state = "damaged" if path.exists() else "missing"
         if ours not in (own, fingerprint(there), manifest.get("config")):
-            raise ValueError(f"{path} is {what}: choose a fresh run_dir, or delete this one.")
+            raise ValueError(f"{path} is {state}: choose a fresh run_dir, or delete this one.")
         atomic_write(path, text)
-        warnings.warn(f"{path} is {what}: it is written anew.", stacklevel=3)
+        warnings.warn(f"{path} is {state}: it is written anew.", stacklevel=3)
         return
     if own == ours:
         return
-    if not manifest.get("step") and not _has_rows(folder / "log.csv"):
+    if not manifest.get("step") and not _has_trained(folder):
         forget_checkpoint(folder / PATH.parent)
         remove(folder, ["log.csv"])
         atomic_write(path, text)
@@ -208,8 +208,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
         return {"step": "unknown"}
 
 
-def _has_rows(log: Path) -> bool:
-    return log.exists() and log.read_bytes().count(b"\n") > 1
+def _has_trained(folder: Path) -> bool:
+    log = folder / "log.csv"
+    return (log.exists() and log.read_bytes().count(b"\n") > 1) or any(folder.glob("weights-*"))
 
 
 def _describe(data: FaceDataset) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def fit(
         raise ValueError(f"Unknown stage until={shown(until)}: choose one of {', '.join(names)}.")
     check_count(seed, 0, "seed", 2**63 - 1)
     check_count(num_samples, 0, "num_samples")
-    check_range(save_every, 0, math.inf, "save_every", " s")
+    if save_every != math.inf:
+        check_range(save_every, 0, math.inf, "save_every", " s")
     _check_callbacks(callbacks)
     last = names.index(until) if until else len(plan) - 1
     fabric = launch_fabric(plan, precision, accelerator)

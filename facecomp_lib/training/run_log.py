@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 from facecomp_lib import masks
 from facecomp_lib.faces.dataset import FaceDataset
 from facecomp_lib.methods import Constant, Method, Plateau, Stage
-from facecomp_lib.training.draws import own_draws
 from facecomp_lib.training.run_dir import parse_row, write_image
+from facecomp_lib.utils.draws import own_draws
 from facecomp_lib.utils.files import atomic_write
 
 __all__ = ["Callback", "Callbacks", "FixedFaces", "Images", "ProgressBar", "RunLog"]

@@ -9,13 +9,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["GracefulShutdown", "Stopped"]
+__all__ = ["GracefulShutdown"]
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C, after saving. A script that does not catch it ends with its sentence, without a traceback."""
 
 
 class GracefulShutdown:
@@ -48,8 +44,9 @@ class GracefulShutdown:
             return
         handler = signal.getsignal(self.caught)
         if handler is signal.default_int_handler:
-            _show_no_traceback()
-            raise Stopped(self.sentence)
+            stopped = KeyboardInterrupt(self.sentence)
+            _show_sentence_of(stopped)
+            raise stopped
         if handler is signal.SIG_DFL:
             _say(self.sentence)
         signal.raise_signal(self.caught)
@@ -60,12 +57,12 @@ class GracefulShutdown:
         self.caught = number
 
 
-def _show_no_traceback() -> None:
-    """Let a program that :class:`Stopped` ends print its sentence alone."""
+def _show_sentence_of(stopped: KeyboardInterrupt) -> None:
+    """Let a program that this exception ends print its sentence, without a traceback."""
     before = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, Stopped):
+        if error is stopped:
             _say(str(error))
         else:
             before(kind, error, trace)

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from facecomp_lib.methods import Constant, Cosine, Method, OptimizerConfig, Plateau, Stage, TrainBatch
-from facecomp_lib.training.draws import own_draws
+from facecomp_lib.utils.draws import own_draws
 
 __all__ = ["StageTrainer"]
 

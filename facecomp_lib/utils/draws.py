@@ -1,4 +1,7 @@
-"""Random numbers of a training step, from a generator that nobody else in the program draws from."""
+"""PyTorch's random operators with a generator of one's own, from which nobody else in the program draws.
+
+Layers and initializers, such as dropout, draw from PyTorch's own generator, which all threads share, and do
+not take another one. Where the numbers are chosen on purpose, `utils/random.py` is what to use."""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ __all__ = ["OwnDraws", "own_draws"]
 
 
 class OwnDraws(TorchDispatchMode):
-    """Within the block this thread's random operators, such as dropout's, draw from a generator of the
-    block's own; those of other threads go on with PyTorch's.
+    """Within the block this thread's random operators on the CPU draw from a generator of the block's own;
+    those of other threads go on with PyTorch's.
 
     Args:
         seed: of the generator; None refuses draws.
@@ -37,7 +40,8 @@ class OwnDraws(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None:
+        drawn = torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None
+        if drawn and _device(args, kwargs).type == "cpu":
             if self.generator is None:
                 raise ValueError(
                     "A network draws random numbers while gradients are computed, other ones than before: "
@@ -46,6 +50,12 @@ class OwnDraws(TorchDispatchMode):
             if (with_generator := _with_generator(func)) is not None:
                 return with_generator(*args, **{**kwargs, "generator": self.generator})
         return func(*args, **kwargs)
+
+
+def _device(args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.device:
+    """Where an operator draws."""
+    tensors = (each.device for each in args if isinstance(each, torch.Tensor))
+    return torch.device(kwargs.get("device") or next(tensors, "cpu"))
 
 
 @cache
