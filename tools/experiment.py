@@ -9,8 +9,10 @@ what is finished is not done again. --record puts results where the lessons read
 
 import argparse
 import sys
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
+from tools.command import explain, run_command
 from tools.notebooks import ROOT, RUNS, Trouble
 
 
@@ -47,16 +49,17 @@ def main(arguments: list[str], out: Path = RUNS / "experiments", root: Path = RO
         if options.record:
             for path in experiments.record(experiment, out, root):
                 print(f"recorded: {path}")
-    except (ValueError, OSError, ImportError) as error:
+    except BrokenExecutor as error:
+        raise Trouble(
+            "a training process was killed; the machine's memory may have run out. The same command goes on "
+            "from there, with fewer --jobs perhaps."
+        ) from error
+    except OSError as error:
+        raise Trouble(explain(error)) from error
+    except (ValueError, ImportError) as error:
         raise Trouble(str(error)) from error
-    except KeyboardInterrupt:
-        print("course.py experiment: stopped; start it again to go on.", file=sys.stderr)
-        return 130
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Trouble as trouble:
-        sys.exit(f"course.py experiment: {trouble}")
+    sys.exit(run_command("experiment", main))

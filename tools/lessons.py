@@ -3,19 +3,21 @@
 import argparse
 import html
 import json
-import multiprocessing
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 
 from facecomp_lib.utils.files import atomic_write
-from tools.execute import Outcome, execute, share_cores
-from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find
+from tools.command import run_command, workers
+from tools.execute import NO_REASON, Outcome, execute, share_cores
+from tools.notebooks import NOTEBOOKS, RUNS, find
 
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -35,37 +37,42 @@ PAGE = """<!doctype html>
 """
 
 
-def run(notebooks: list[Path], folder: Path, jobs: int) -> list[Outcome]:
-    """Execute notebooks, `jobs` at a time in processes of their own; print one line for each as it ends."""
-    width = max(len(path.stem) for path in notebooks)
-    outcomes = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, share_cores, (jobs,)) as pool:
-        futures = [pool.submit(execute, path, folder / path.name) for path in notebooks]
+def run(notebooks: list[Path], folder: Path, jobs: int) -> Iterator[Outcome]:
+    """Execute notebooks, `jobs` at a time in processes of their own; give each outcome as it ends."""
+    with workers(jobs, share_cores, jobs) as pool:
+        futures = {pool.submit(execute, path, folder / path.name): path for path in notebooks}
         for future in as_completed(futures):
-            outcome = future.result()
-            outcomes.append(outcome)
-            print(f"{outcome.name:{width}}  {outcome.seconds:6.1f} s  {outcome.error or 'ok'}", flush=True)
-    return outcomes
+            try:
+                yield future.result()
+            except BrokenExecutor:
+                yield Outcome(futures[future].stem, 0.0, f"its process was killed: {NO_REASON}")
 
 
 def write_index(folder: Path, notebooks: Path, outcomes: list[Outcome]) -> Path:
     """Write index.html over all that was executed so far: what was left out keeps its last outcome."""
     memory = folder / "outcomes.json"
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.exists() else {}
-    known.update({outcome.name: asdict(outcome) for outcome in outcomes})
-    known = {name: known[name] for name in sorted(known) if (notebooks / f"{name}.ipynb").exists()}
-    atomic_write(memory, json.dumps(known, indent=1))
-    rows = "\n".join(_row(Outcome(**fields), notebooks) for fields in known.values())
-    index = folder / "index.html"
-    return atomic_write(index, PAGE.format(rows=rows))
+    known = {outcome.name: outcome for outcome in [*read_outcomes(memory), *outcomes]}
+    kept = [known[name] for name in sorted(known) if (notebooks / f"{name}.ipynb").exists()]
+    atomic_write(memory, json.dumps({outcome.name: asdict(outcome) for outcome in kept}, indent=1))
+    rows = "\n".join(_row(outcome, notebooks) for outcome in kept)
+    return atomic_write(folder / "index.html", PAGE.format(rows=rows))
+
+
+def read_outcomes(memory: Path) -> list[Outcome]:
+    """The outcomes that write_index remembered, without those that cannot be read."""
+    try:
+        entries = json.loads(memory.read_text(encoding="utf-8")).values()
+        outcomes = [Outcome(it["name"], float(it["seconds"]), it["error"]) for it in entries]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    return [it for it in outcomes if isinstance(it.name, str) and isinstance(it.error, (str, type(None)))]
 
 
 def _row(outcome: Outcome, notebooks: Path) -> str:
     title = html.escape(_title(notebooks / f"{outcome.name}.ipynb"))
     result = f'<span class="failed">{html.escape(outcome.error)}</span>' if outcome.error else "ok"
     return (
-        f'<tr><td><a href="{outcome.name}.html">{title}</a></td>'
+        f'<tr><td><a href="{quote(outcome.name)}.html">{title}</a></td>'
         f'<td class="seconds">{outcome.seconds:.1f}</td><td>{result}</td></tr>'
     )
 
@@ -88,15 +95,19 @@ def main(arguments: list[str], notebooks: Path = NOTEBOOKS, folder: Path = RUNS 
     jobs = max(1, min(options.jobs, len(chosen)))
     print(f"executing {len(chosen)} notebook{'s' * (len(chosen) > 1)}, {jobs} at a time", flush=True)
     start = time.perf_counter()
-    outcomes = run(chosen, folder, jobs)
+    outcomes = []
+    width = max(len(path.stem) for path in chosen)
+    try:
+        for outcome in run(chosen, folder, jobs):
+            outcomes.append(outcome)
+            print(f"{outcome.name:{width}}  {outcome.seconds:6.1f} s  {outcome.error or 'ok'}", flush=True)
+    finally:  # even if this is stopped or nobody reads its output
+        index = write_index(folder, notebooks, outcomes)
     failed = sum(outcome.error is not None for outcome in outcomes)
     print(f"{len(outcomes) - failed} ok, {failed} failed, in {time.perf_counter() - start:.1f} s")
-    print(f"to read: {write_index(folder, notebooks, outcomes)}")
+    print(f"to read: {index}")
     return int(failed > 0)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Trouble as trouble:
-        sys.exit(f"course.py lessons: {trouble}")
+    sys.exit(run_command("lessons", main, "what was executed so far is in runs/lessons/index.html"))

@@ -35,7 +35,12 @@ def find(names: list[str], folder: Path = NOTEBOOKS) -> list[Path]:
 
 
 def find_one(name: str, folder: Path = NOTEBOOKS) -> Path:
-    """The one notebook that a name means; a number alone means the lesson, not its solutions."""
+    """The one notebook that a name means; a number alone means the lesson, not its solutions.
+
+    A path means that notebook, a student's own copy for example.
+    """
+    if Path(name).suffix == ".ipynb" and Path(name).is_file():
+        return Path(name).absolute()
     found = find([name], folder)
     lessons = [path for path in found if not path.stem.endswith("_solutions")]
     return (lessons or found)[0]

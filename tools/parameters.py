@@ -6,17 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from facecomp_lib.presets import PRESETS
+from facecomp_lib.utils.files import expand
+from facecomp_lib.utils.yaml_files import read_yaml
 from tools.notebooks import Trouble
 
 UNKNOWN = object()  # a default that is computed
+NUMBER, WHOLE, FOLDER, LIST = "a number", "a whole number", "a folder", "a list"
+KINDS = {int: WHOLE, float: NUMBER, bool: "True or False", str: "text", list: LIST, tuple: LIST}
+# what the comment of a parameter may begin with
+DECLARED = re.compile(rf"(?P<kind>{WHOLE}|{NUMBER}|{FOLDER}|{LIST}(?: of (?P<length>\d+))?)\b")
+CHOICES = re.compile(r'one of ((?:"[^"]*"(?: \([^)]*\))?(?:, | or )?)+)')
+FOLDERS = ("data", "run_dir")  # are folders without a comment, too
+LONGEST = 80  # characters of a wrong value that a message shows
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of the cell tagged `parameters`: `name = source  # help`."""
+    """One line of the cell tagged `parameters`: `name = source  # help`.
+
+    The default says what kind of value it takes. Where the default is None, the help does: it begins with
+    `a number`, `a whole number`, `a folder`, `a list`, `a list of 4`, or with `one of "x", "y"`.
+    """
 
     name: str
     source: str
@@ -30,30 +41,66 @@ class Parameter:
         except (ValueError, SyntaxError):
             return "lesson" if self.name == "preset" else UNKNOWN
 
+    @property
+    def choices(self) -> list[str]:
+        """The values that it may have; empty if there is no list of them."""
+        if self.name == "preset":
+            return list(PRESETS)
+        named = CHOICES.match(self.help)
+        return re.findall(r'"([^"]*)"', named[1]) if named else []
+
+    @property
+    def kind(self) -> str | None:
+        """In words, what it takes; None if anything."""
+        declared = DECLARED.match(self.help)
+        if self.default is None or self.default is UNKNOWN:
+            return declared[0] if declared else FOLDER if self.name in FOLDERS else None
+        return FOLDER if declared and declared["kind"] == FOLDER else KINDS.get(type(self.default))
+
     def read(self, text: str) -> Any:
         """A command line's text as a value of the right kind where that is possible, else as what it is."""
-        return text.strip("'\"") if isinstance(self.default, str) else value(text)
+        plain = isinstance(self.default, str) or self.choices or (self.kind == FOLDER and text != "None")
+        return text.strip("'\"") if plain else value(text)
 
     def fitted(self, given: Any) -> Any:
-        """The value, as the default's type where nothing is lost (5e3 as 5000).
+        """The value, as the parameter's kind where nothing is lost: 5e3 as 5000, a folder as a whole path.
 
         Raises:
-            ValueError: it is of another type, or no preset; the message completes 'steps must be ...'.
+            ValueError: it is of another kind; the message completes 'steps must be ...'.
         """
-        default = self.default
-        if self.name == "preset" and given not in PRESETS:
-            raise ValueError(f"one of {', '.join(PRESETS)}, not {given!r}")
-        if default is None or default is UNKNOWN:
+        if given is None and self.default is None:
+            return None
+        if self.choices:
+            if given not in self.choices:
+                raise ValueError(f"one of {', '.join(self.choices)}, not {shown(given)}")
             return given
-        kind = list if isinstance(default, (list, tuple)) else type(default)
-        accepted = {int: (int, float), float: (int, float), list: (list, tuple)}.get(kind, (kind,))
-        fits = isinstance(given, accepted) and isinstance(given, bool) == (kind is bool)
-        if not fits or (kind is int and not float(given).is_integer()):
-            raise ValueError(f"{WORDS.get(kind, kind.__name__)}, not {given!r}")
-        return int(given) if kind is int else given
+        if self.kind is None:
+            return given
+        if not fits(given, self.kind):
+            raise ValueError(f"{self.kind}, not {shown(given)}")
+        if self.kind == FOLDER:
+            return str(expand(given).absolute())
+        return int(given) if self.kind == WHOLE else given
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
+def fits(given: Any, kind: str) -> bool:
+    """Whether a value is of a kind that is named in words."""
+    if kind in (FOLDER, KINDS[str]):
+        return isinstance(given, str) and (given != "" or kind != FOLDER)
+    if kind == KINDS[bool] or isinstance(given, bool):
+        return isinstance(given, bool) and kind == KINDS[bool]
+    if kind == NUMBER:
+        return isinstance(given, (int, float))
+    if kind == WHOLE:
+        return isinstance(given, (int, float)) and float(given).is_integer()
+    length = kind.removeprefix(f"{LIST} of ")
+    return isinstance(given, (list, tuple)) and (length == kind or len(given) == int(length))
+
+
+def shown(given: Any) -> str:
+    """A wrong value for a message, cut where it is long."""
+    text = repr(given) if not isinstance(given, (list, dict)) else f"a {type(given).__name__}"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def of(notebook: Path) -> dict[str, Parameter]:
@@ -99,7 +146,7 @@ def value(text: str) -> Any:
     """A command line's text as a Python value (number, True, None, list, quoted string) or else as text."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: ever so many brackets
         return {"true": True, "false": False, "null": None}.get(text, text)
 
 
@@ -114,13 +161,8 @@ def given_by(pairs: list[list[str]], file: Path | None, notebook: Path) -> dict[
 def read_file(path: Path) -> dict[str, Any]:
     """Parameters from a YAML file of `name: value` lines. Raises Trouble if it holds anything else."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return read_yaml(path)
     except OSError as error:
         raise Trouble(f"The parameter file {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Trouble(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise Trouble(f"{path} must hold lines of the form 'name: value'.")
-    # YAML 1.1 reads 1e-4 as text, because it lacks a point
-    number = re.compile(r"[-+]?\d+[eE][-+]?\d+")
-    return {k: float(v) if isinstance(v, str) and number.fullmatch(v) else v for k, v in content.items()}
+    except ValueError as error:
+        raise Trouble(str(error)) from error

@@ -1,6 +1,6 @@
 """Execute one lesson for every combination of some parameters' values, and collect the runs into one table.
 
-    python3 course.py sweep 03 -o seed 0,1,2 -o model M1,M4 -p steps 200
+    python3 course.py sweep 03 -o seed 0,1,2 -o model M1,M4 -p steps "[150, 200, 100, 100]"
 
 Each run has its own folder under runs/train/, the one that `course.py train` would use. A run that is
 finished is not repeated; one that failed or was interrupted is, and its training goes on from its checkpoint.
@@ -10,14 +10,14 @@ import argparse
 import ast
 import functools
 import itertools
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 from tools import parameters, train
+from tools.command import run_command, workers
 from tools.execute import Outcome, share_cores
 from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find_one
 
@@ -37,7 +37,7 @@ def values(text: str, parameter: parameters.Parameter) -> list[Any]:
 def grid(over: list[list[str]], fixed: dict[str, Any], notebook: Path) -> list[dict[str, Any]]:
     """The parameters of every run, all of them checked. Raises Trouble."""
     known = parameters.of(notebook)
-    parameters.check({name: known[name].default if name in known else None for name, _ in over}, notebook)
+    parameters.check({name: None for name, _ in over if name not in known}, notebook)
     names = [name for name, _ in over]
     if twice := {name for name in names if names.count(name) > 1 or name in fixed}:
         raise Trouble(f"{', '.join(sorted(twice))} is given twice.")
@@ -74,7 +74,7 @@ def outcomes(
         for folder, given in todo.items():
             yield folder, functools.partial(train.run, notebook, folder, given)
         return
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), share_cores, (jobs,)) as pool:
+    with workers(jobs, share_cores, jobs) as pool:
         futures = {pool.submit(train.run, notebook, folder, given): folder for folder, given in todo.items()}
         for future in as_completed(futures):
             yield futures[future], future.result
@@ -119,7 +119,5 @@ def main(arguments: list[str], notebooks: Path = NOTEBOOKS, runs: Path = RUNS / 
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Trouble as trouble:
-        sys.exit(f"course.py sweep: {trouble}")
+    again = "what was trained is saved, and the same command goes on from there"
+    sys.exit(run_command("sweep", main, again, where_called=True))

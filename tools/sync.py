@@ -5,6 +5,8 @@ cells are unchanged.
 """
 
 import argparse
+import ast
+import hashlib
 import json
 import re
 import sys
@@ -13,28 +15,69 @@ from pathlib import Path
 
 import nbformat
 
+from tools.command import run_command
 from tools.execute import CELL_TIMEOUT, QUIET, START_TIMEOUT
 from tools.notebooks import NOTEBOOKS, ROOT, SOURCES, Trouble, find
 
-KEPT_METADATA = ("jupytext", "kernelspec")  # not `widgets`: without their state, pages show the static figure
+# `language_info` is what JupyterLab adds when it opens a notebook; not `widgets`: without their state, pages
+# show the static figure
+KEPT_METADATA = ("facecomp", "jupytext", "kernelspec", "language_info")
 PROGRESS = re.compile(r"[^|]*\d+%\|[^|]*\| *\d+/\d+ \[")  # of tqdm
 DEFAULT_EXPORT = re.compile(r"^#\|\s*default_exp\s+(\S+)", re.M)
 
 
 def pair(source: Path, notebook: Path) -> None:
-    """Build a notebook from its percent script, keeping the outputs of cells that did not change."""
+    """Build a notebook from its percent script, keeping the outputs of cells whose code did not change.
+
+    Raises Trouble if the notebook was edited since it was built, and the script does not have these edits.
+    """
     from jupytext.cli import jupytext
 
+    check_unedited(source, notebook)
     notebook.parent.mkdir(parents=True, exist_ok=True)
-    before = nbformat.read(notebook, as_version=4).cells if notebook.exists() else []
-    sources = {cell.id: cell.source for cell in before}
+    before = nbformat.read(notebook, as_version=4) if notebook.exists() else nbformat.v4.new_notebook()
+    sources = {cell.id: cell.source for cell in before.cells}
     jupytext(["--quiet", "--update", "--to", "ipynb", "--output", str(notebook), str(source)])
     book = nbformat.read(notebook, as_version=4)
     for cell in book.cells:  # jupytext matches cells that changed, too, and lets them keep their old outputs
-        if cell.cell_type == "code" and sources.get(cell.id) != cell.source:
+        if cell.cell_type == "code" and not same_code(sources.get(cell.id), cell.source):
             cell.outputs, cell.execution_count = [], None
+    if "language_info" in before.metadata:
+        book.metadata.language_info = before.metadata.language_info
+    book.metadata.facecomp = {"built": digest(book)}
     clean(book)
     nbformat.write(book, notebook)
+
+
+def check_unedited(source: Path, notebook: Path) -> None:
+    """Raise Trouble if building the notebook would throw away what somebody wrote into it."""
+    import jupytext
+
+    if not notebook.exists():
+        return
+    book = nbformat.read(notebook, as_version=4)
+    built = book.metadata.get("facecomp", {}).get("built")
+    if digest(book) not in (built, digest(jupytext.read(source))):
+        raise Trouble(
+            f"{notebook} was edited, and {source} does not have these edits. Copy what is to stay into the "
+            "script, move the notebook away or undo its edits with git checkout, and call sync again."
+        )
+
+
+def digest(book: nbformat.NotebookNode) -> str:
+    """A digest of what is written in a notebook's cells."""
+    cells = [[cell.cell_type, cell.source.strip(), cell.metadata.get("tags", [])] for cell in book.cells]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
+
+
+def same_code(before: str | None, now: str) -> bool:
+    """Whether two cells compute the same: they differ in comments and blank lines at most."""
+    if before is None or before == now:
+        return before == now
+    try:
+        return ast.dump(ast.parse(before)) == ast.dump(ast.parse(now))
+    except SyntaxError:  # a magic command
+        return False
 
 
 def exported_module(notebook: Path) -> str | None:
@@ -103,7 +146,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="course.py sync", description=__doc__)
     parser.add_argument("--execute", nargs="*", metavar="NAME", help="execute these, or all, in place")
     options = parser.parse_args(arguments)
-    for source in sorted(SOURCES.glob("*.py")):
+    sources = sorted(SOURCES.glob("*.py"))
+    for source in sources:  # all of them, before anything is written
+        check_unedited(source, NOTEBOOKS / f"{source.stem}.ipynb")
+    for source in sources:
         notebook = NOTEBOOKS / f"{source.stem}.ipynb"
         pair(source, notebook)
         module = export(notebook, ROOT / "facecomp_lib")
@@ -116,7 +162,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Trouble as trouble:
-        sys.exit(f"course.py sync: {trouble}")
+    sys.exit(run_command("sync", main, "the same command does the rest"))

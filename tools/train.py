@@ -12,8 +12,9 @@ import nbformat
 
 from facecomp_lib.utils.files import atomic_write
 from tools import parameters
+from tools.command import Deferred, run_command
 from tools.execute import Outcome, execute
-from tools.notebooks import NOTEBOOKS, RUNS, Trouble, find_one
+from tools.notebooks import NOTEBOOKS, RUNS, find_one
 
 RUN_DIR = "run_dir"  # the parameter that says where a lesson trains; a folder beside the executed notebook
 RECORD = "run.json"
@@ -40,15 +41,16 @@ def run(notebook: Path, folder: Path, given: dict[str, Any]) -> Outcome:
     passed = dict(given)
     if RUN_DIR in parameters.of(notebook):
         passed.setdefault(RUN_DIR, str((folder / "run").resolve()))
-    outcome = execute(notebook, folder / notebook.name, passed, cell_timeout=None)
-    record = {
-        "lesson": notebook.stem,
-        "code": code(notebook),
-        "parameters": given,
-        "seconds": round(outcome.seconds, 1),
-        "error": outcome.error,
-    }
-    atomic_write(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
+    with Deferred():  # a signal does its work when the record is written
+        outcome = execute(notebook, folder / notebook.name, passed, cell_timeout=None)
+        record = {
+            "lesson": notebook.stem,
+            "code": code(notebook),
+            "parameters": given,
+            "seconds": round(outcome.seconds, 1),
+            "error": outcome.error,
+        }
+        atomic_write(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
     return outcome
 
 
@@ -82,12 +84,12 @@ def main(arguments: list[str], notebooks: Path = NOTEBOOKS, runs: Path = RUNS / 
     print(f"executing {notebook.stem} with {given or 'its own parameters'}")
     print(f"it fills as it goes: {output}", flush=True)
     outcome = run(notebook, folder, given)
-    print(f"{outcome.error or 'ok'}, in {outcome.seconds:.1f} s; to read: {output.with_suffix('.html')}")
+    print(f"{outcome.seconds:.1f} s: {outcome.error or 'ok'}")
+    if output.with_suffix(".html").exists():
+        print(f"to read: {output.with_suffix('.html')}")
     return int(outcome.error is not None)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Trouble as trouble:
-        sys.exit(f"course.py train: {trouble}")
+    again = "what was trained is saved, and the same command goes on from there"
+    sys.exit(run_command("train", main, again, where_called=True))

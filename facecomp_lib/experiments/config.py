@@ -31,21 +31,13 @@ from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.faces import Augment
 from facecomp_lib.masks import KINDS
 from facecomp_lib.methods import Method, Stage
+from facecomp_lib.utils.yaml_files import Loader, read_yaml
 
 __all__ = ["digest", "make_stages", "names", "read_experiment", "slug"]
 
 MASKS = (*KINDS, "none")
 SCORES = [name for name, metric in METRICS.items() if metric.compute or name in ("fid", "kid")]
 TRAINED = ("method", "options", "data", "precision", "shared", "init", "stages", "variants")
-
-
-class Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number."""
-
-
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def names(root: Path = ROOT) -> dict[str, str]:
@@ -84,17 +76,6 @@ def read_experiment(name: str, changes: Sequence[str] = (), root: Path = ROOT) -
     return experiment
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file."""
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold keys and values, not {type(content).__name__}.")
-    return content
-
-
 def set_value(content: dict[str, Any], change: str) -> None:
     """Carry out ``a.b=VALUE`` in place; a number in the key is a place in a list."""
     key, equals, text = change.partition("=")
@@ -106,7 +87,7 @@ def set_value(content: dict[str, Any], change: str) -> None:
         for part in parents:
             here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
         here[int(last) if isinstance(here, list) else last] = yaml.load(text, Loader)
-    except (LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ValueError(f"--set {change}: there is no such key, or its value is no YAML.") from error
 
 

@@ -25,6 +25,7 @@ from facecomp_lib.experiments.jobs import Job, do, evaluate_baselines
 from facecomp_lib.experiments.results import Results
 from facecomp_lib.experiments.schema import Experiment
 from facecomp_lib.experiments.weights import PRETRAINED
+from facecomp_lib.utils.processes import end_with_parent
 
 __all__ = ["RUNS", "run"]
 
@@ -98,7 +99,7 @@ def carry_out(do: Callable[[Job], str], jobs: Sequence[Job], at_once: int) -> It
     before = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"  # bars of several processes would write over each other
     try:
-        with ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(at_once, get_context("spawn"), end_with_parent) as pool:
             futures = {pool.submit(do, job): job for job in jobs}
             try:
                 for future in as_completed(futures):

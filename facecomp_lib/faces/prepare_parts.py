@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +22,7 @@ from facecomp_lib.faces.labels import Table
 from facecomp_lib.faces.sources import ImageSource
 from facecomp_lib.faces.splits import split_of
 from facecomp_lib.utils.files import printable
+from facecomp_lib.utils.processes import end_with_parent
 
 if TYPE_CHECKING:
     from facecomp_lib.faces.prepare import Options
@@ -120,17 +119,10 @@ def _start_process(job: Job) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     _start(job)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do_part(part: int, advance: Callable[[int], Any] | None = None) -> _Done:

@@ -123,5 +123,5 @@ def test_a_change_that_cannot_be_carried_out_is_refused(tmp_path, change):
 def test_a_file_that_is_no_yaml_is_named(tmp_path):
     root = tiny_experiment.write(tmp_path)
     (root / "tiny" / "first.yaml").write_text("seeds: [0")
-    with pytest.raises(ValueError, match=r"first\.yaml is no YAML"):
+    with pytest.raises(ValueError, match=r"first\.yaml, line 1: expected"):
         read_experiment("tiny/first", root=root)

@@ -5,6 +5,7 @@ import nbformat
 import pytest
 
 from tools.notebooks import NOTEBOOKS, SOURCES
+from tools.sync import digest
 
 NAMES = sorted(path.stem for path in SOURCES.glob("*.py"))
 
@@ -29,6 +30,13 @@ def test_the_notebook_says_what_its_source_says(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_notebook_names_its_kernel(name):
     assert read(name).metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_notebook_is_stored_as_jupyterlab_writes_it_and_as_sync_built_it(name):
+    metadata = read(name).metadata
+    assert metadata.language_info.name == "python" and "version" in metadata.language_info
+    assert metadata.facecomp.built == digest(read(name)), "run: python3 course.py sync"
 
 
 @pytest.mark.parametrize("name", NAMES)

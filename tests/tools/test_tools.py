@@ -1,15 +1,19 @@
 """What course.py runs: lessons are executed, failures are told, parameters are checked, outputs are kept."""
 
 import csv
+import errno
 import json
+import os
+import re
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
 
 from tools import lessons, parameters, sweep, sync, train
 from tools.execute import Outcome, execute
-from tools.lab import arguments
+from tools.lab import arguments, copy_lessons
 from tools.notebooks import ROOT, Trouble, find, find_one
 
 HEADER = """# ---
@@ -112,7 +116,7 @@ def test_a_cell_that_takes_too_long_is_stopped(tmp_path):
 
 def test_a_kernel_that_dies_is_told(tmp_path):
     outcome = execute(write(tmp_path / "a.ipynb", "import os; os._exit(9)"), tmp_path / "runs" / "a.ipynb")
-    assert "DeadKernelError" in outcome.error
+    assert "DeadKernelError" in outcome.error and "memory may have run out" in outcome.error
 
 
 @pytest.mark.parametrize(("stillborn", "error"), [(0, None), (2, None), (3, "RuntimeError: Kernel died")])
@@ -128,6 +132,42 @@ def test_a_kernel_whose_port_was_taken_is_started_again(tmp_path, monkeypatch, s
     outcome = execute(write(tmp_path / "a.ipynb", "1 + 1"), tmp_path / "runs" / "a.ipynb")
     assert (outcome.error or "").startswith(error or "") and bool(outcome.error) == bool(error)
     assert len(started) == min(stillborn + 1, 3)
+
+
+def test_a_worker_that_is_killed_is_told_and_the_index_is_written(tmp_path):
+    notebook = write(
+        tmp_path / "books" / "a.ipynb", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
+    )
+    assert lessons.main([], notebook.parent, tmp_path / "runs") == 1
+    assert "its process was killed" in (tmp_path / "runs" / "index.html").read_text()
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_nothing_is_half_written(tmp_path, monkeypatch):
+    def execute_notebook(_, output, *__, **___):
+        Path(output).write_text('{"cells": [')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("papermill.execute_notebook", execute_notebook)
+    outcome = execute(write(tmp_path / "a.ipynb", "1 + 1"), tmp_path / "runs" / "a.ipynb")
+    assert outcome.error == "the disk is full: free some space, then call the same command again."
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_page_that_finds_no_room_is_told_and_leaves_no_part_of_it(tmp_path, monkeypatch):
+    def fsync(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    notebook = write(tmp_path / "a.ipynb", "1 + 1")
+    monkeypatch.setattr(os, "fsync", fsync)
+    outcome = execute(notebook, tmp_path / "runs" / "a.ipynb")
+    assert outcome.error.startswith("the disk is full")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["a.ipynb"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "runs").touch()
+    outcome = execute(write(tmp_path / "a.ipynb", "1 + 1"), tmp_path / "runs" / "deeper" / "a.ipynb")
+    assert outcome.error.startswith(f"{tmp_path / 'runs'} is a file and not a folder")
 
 
 def test_a_bare_assertion_is_told_by_its_line(tmp_path):
@@ -187,8 +227,9 @@ preset = fc.preset('lesson')"""
         ("model", "1", "1"),
         ("model", "'M1'", "M1"),
         ("sizes", "[8]", [8]),
-        ("data", "faces", "faces"),
-        ("data", "3", 3),
+        ("data", "/faces", "/faces"),
+        ("data", "/3", "/3"),
+        ("data", "None", None),
         ("number", "[]", []),
         ("preset", "full", "full"),
     ],
@@ -229,6 +270,59 @@ def test_values_from_a_file_are_checked_too_and_all_that_is_wrong_is_told(typed,
         parameters.given_by([], file, typed)
 
 
+@pytest.fixture
+def described(tmp_path):
+    """A lesson whose parameters say in their comments what they take."""
+    source = """size = None  # a whole number of px
+width = None  # a number
+steps = None  # a list of 4, one of each stage
+mask_folder = None  # a folder of masks
+network = None  # one of "vgg16", "vgg19" (the paper's): of the loss
+model = 'M4'  # one of "M1" (plain) or "M4"
+note = None  # anything"""
+    return write(tmp_path / "described" / "06_described.ipynb", source, "1")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "right"),
+    [
+        ("size", "abc", "a whole number, not 'abc'"),
+        ("size", "True", "a whole number, not True"),
+        ("width", "[1]", "a number, not a list"),
+        ("steps", "200", "a list of 4, not 200"),
+        ("steps", "[1, 2, 3]", "a list of 4, not a list"),
+        ("network", "vgg", "one of vgg16, vgg19, not 'vgg'"),
+        ("model", "M2", "one of M1, M4, not 'M2'"),
+        ("mask_folder", "", "a folder, not ''"),
+    ],
+)
+def test_a_comment_says_what_a_parameter_takes(described, name, text, right):
+    with pytest.raises(Trouble, match=re.escape(f"06_described needs {name} to be {right}.")):
+        parameters.given_by([[name, text]], None, described)
+
+
+def test_what_fits_the_comment_is_taken_and_none_always(described):
+    pairs = [["size", "64"], ["width", "1"], ["steps", "[1, 2, 3, 4]"], ["network", "vgg19"], ["note", "x"]]
+    given = parameters.given_by(pairs, None, described)
+    assert given == {"size": 64, "width": 1, "steps": [1, 2, 3, 4], "network": "vgg19", "note": "x"}
+    names = ("size", "width", "steps", "mask_folder", "note")
+    assert set(parameters.given_by([[name, "None"] for name in names], None, described).values()) == {None}
+
+
+def test_folders_count_from_where_the_command_is_given(described, typed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "a.yaml").write_text("data: sets/mine\n")
+    assert parameters.given_by([], Path("a.yaml"), typed) == {"data": str(tmp_path / "sets" / "mine")}
+    given = parameters.given_by([["mask_folder", "~/masks"]], None, described)
+    assert given == {"mask_folder": str(tmp_path / "home" / "masks")}
+
+
+def test_a_notebook_of_ones_own_is_named_by_its_path(books, monkeypatch):
+    monkeypatch.chdir(books)
+    assert find_one("01_next.ipynb", books / "elsewhere") == books / "01_next.ipynb"
+
+
 def test_a_lesson_that_asks_where_to_train_is_told_a_folder_beside_its_copy(tmp_path):
     book = write(tmp_path / "books" / "06_where.ipynb", "run_dir = None", "print(run_dir)")
     assert train.main(["06"], book.parent, tmp_path / "runs") == 0
@@ -257,12 +351,35 @@ def test_yaml_numbers_without_a_point_are_numbers(tmp_path):
     assert parameters.read_file(file) == {"rate": 1e-4, "name": "e4"}
 
 
-@pytest.mark.parametrize("text", ["- a\n- b", "a: [1", "just words"])
+LAUGHS = "\n".join([f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 1}]" for n in range(12)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- a\n- b", "a: [1", "just words", "a: 1\na: 2", LAUGHS, "a: " + "[" * 5000, "a: b" + " " * 1_000_001],
+    ids=["list", "open", "words", "twice", "bomb", "deep", "long"],
+)
 def test_a_parameter_file_of_another_form_is_refused(tmp_path, text):
     file = tmp_path / "a.yaml"
     file.write_text(text)
     with pytest.raises(Trouble, match="a.yaml"):
         parameters.read_file(file)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "a_fifo", "."])
+def test_a_parameter_file_that_is_no_file_is_refused_at_once(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("a_fifo")
+    with pytest.raises(Trouble, match="is no file"):
+        parameters.read_file(Path(name))
+
+
+def test_a_value_without_end_is_shown_in_short(typed, tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text(f"steps: [{'1, ' * 1000}]\nwidth: {'w' * 1000}\n")
+    with pytest.raises(Trouble) as caught:
+        parameters.given_by([], file, typed)
+    assert "not a list and needs width" in str(caught.value) and len(str(caught.value)) < 600
 
 
 def test_a_missing_parameter_file_is_told(tmp_path):
@@ -390,6 +507,32 @@ def read(notebook):
     return nbformat.read(notebook, as_version=4)
 
 
+def test_an_edit_in_a_notebook_is_never_thrown_away(lesson):
+    source, notebook = lesson
+    book = read(notebook)
+    book.cells.append(nbformat.v4.new_code_cell("answer = 42"))
+    nbformat.write(book, notebook)
+    before = notebook.read_bytes()
+    for text in (source.read_text(), source.read_text().replace("2 * x", "x + x")):
+        source.write_text(text)
+        with pytest.raises(Trouble, match=f"{notebook} was edited, and {source} does not have these edits"):
+            sync.pair(source, notebook)
+        assert notebook.read_bytes() == before
+    source.write_text(source.read_text().replace("x + x", "2 * x") + "\n# %%\nanswer = 42\n")
+    sync.pair(source, notebook)  # both have the edit now
+    source.write_text(source.read_text().replace("42", "43"))
+    sync.pair(source, notebook)
+    assert read(notebook).cells[-1].source == "answer = 43"
+
+
+def test_outputs_stay_when_only_a_comment_changes(lesson):
+    source, notebook = lesson
+    source.write_text(source.read_text().replace("print(steps)", "print(steps)  # three"))
+    sync.pair(source, notebook)
+    cell = read(notebook).cells[2]
+    assert cell.source.endswith("# three") and cell.outputs[0].text == "3\n" and cell.execution_count
+
+
 def test_pairing_again_changes_nothing(lesson):
     source, notebook = lesson
     before = notebook.read_bytes()
@@ -439,8 +582,59 @@ def test_lab_opens_the_lesson_on_this_machine_only_with_the_repository_as_its_ro
     monkeypatch.setattr("tools.lab.find_one", lambda name: find_one(name, books))
     given = arguments(["01", "--no-browser"])
     assert "--ip=127.0.0.1" in given and f"--ServerApp.root_dir={ROOT}" in given
-    assert "--LabApp.default_url=/lab/tree/notebooks/01_next.ipynb" in given and given[-1] == "--no-browser"
-    assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in arguments(["--port=9999"])
+    assert "--LabApp.default_url=/lab/tree/work/01_next.ipynb" in given and given[-1] == "--no-browser"
+    assert "--LabApp.default_url=/lab/tree/work/00_start.ipynb" in arguments(["--port=9999"])
+
+
+@pytest.mark.parametrize("given", [["--ip=0.0.0.0"], ["--ip", "0.0.0.0"], ["--ServerApp.ip=0.0.0.0"]])
+def test_an_option_that_is_given_takes_the_place_of_ours(given):
+    made = arguments(["00", *given, "--allow-root"])
+    assert made[-len(given) - 1 :] == [*given, "--allow-root"] and "--ip=127.0.0.1" not in made
+    assert f"--ServerApp.root_dir={ROOT}" in made
+
+
+def test_lessons_are_copied_once_and_an_update_keeps_what_the_student_made(books, tmp_path):
+    work = tmp_path / "work"
+    assert copy_lessons(books, work) == []
+    ours, theirs = books / "00_start.ipynb", work / "00_start.ipynb"
+    assert theirs.read_bytes() == ours.read_bytes() and (work / "01_next_solutions.ipynb").exists()
+    write(theirs, "steps = 4")
+    mine = theirs.read_bytes()
+    assert copy_lessons(books, work) == [] and theirs.read_bytes() == mine
+
+    for name in ("00_start", "01_next"):  # the course is updated; only the first was opened
+        write(books / f"{name}.ipynb", "steps = 5")
+    (told,) = copy_lessons(books, work)
+    assert "00_start was updated" in told and (work / "00_start_old1.ipynb").read_bytes() == mine
+    assert all((work / path.name).read_bytes() == path.read_bytes() for path in books.glob("*.ipynb"))
+    assert sorted(path.stem for path in work.glob("*_old*")) == ["00_start_old1"]
+
+
+@pytest.mark.parametrize("memory", ["", "[]", "{", "3"])
+def test_what_lab_remembers_may_be_damaged(books, tmp_path, memory):
+    copy_lessons(books, tmp_path / "work")
+    write(tmp_path / "work" / "00_start.ipynb", "steps = 4")
+    mine = (tmp_path / "work" / "00_start.ipynb").read_bytes()
+    (tmp_path / "work" / ".copied.json").write_text(memory)
+    copy_lessons(books, tmp_path / "work")
+    assert (tmp_path / "work" / "00_start_old1.ipynb").read_bytes() == mine
+
+
+@pytest.mark.parametrize("memory", ["", "[]", "{", "3", '{"a": 1}', '{"a": {"name": "00_start"}}', "folder"])
+def test_outcomes_that_cannot_be_read_count_as_none(tmp_path, memory):
+    file = tmp_path / "outcomes.json"
+    if memory == "folder":
+        file.mkdir()
+    else:
+        file.write_text(memory)
+    assert lessons.read_outcomes(file) == []
+
+
+def test_a_name_with_odd_signs_is_linked(books, tmp_path):
+    write(books / 'a" onclick="b#?%.ipynb', "1")
+    lessons.write_index(tmp_path, books, [Outcome('a" onclick="b#?%', 1.0, None)])
+    text = (tmp_path / "index.html").read_text()
+    assert 'href="a%22%20onclick%3D%22b%23%3F%25.html"' in text
 
 
 def test_outcomes_remember_only_what_is_still_there(books, tmp_path):
