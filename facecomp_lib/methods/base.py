@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from facecomp_lib import masks
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
+from facecomp_lib.methods.options import check_options
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.utils.checks import check_count
 from facecomp_lib.utils.random import uniform
 
 __all__ = ["Method", "TrainBatch", "loss_terms", "register"]
@@ -75,7 +77,8 @@ class Method(nn.Module, ABC):
             ``size``, the side of its images in px, among them.
 
     Raises:
-        ValueError: a ``size`` or ``width`` that is no size or width at all.
+        ValueError: a ``size`` or width that is no size or width at all, or an option of another kind than the
+            class's annotations say.
     """
 
     name: ClassVar[str] = ""
@@ -91,13 +94,10 @@ class Method(nn.Module, ABC):
 
     def __init__(self, *, size: int, **config: Any) -> None:
         super().__init__()
-        width = config.get("width", 1.0)
-        if not isinstance(size, int):
-            raise ValueError(f"size must be a whole number of px, not {size!r}.")
-        if not isinstance(width, int | float) or not 0 < width < math.inf:
-            raise ValueError(f"width must be a number above 0, not {width!r}.")
+        check_count(size, 1, "size")
         self.size = size
         self.config: dict[str, Any] = {"size": size, **config}
+        check_options(type(self), self.config)
         self.card: dict[str, Any] = {}  # of the checkpoint that was loaded, if any
 
     @property
@@ -232,6 +232,16 @@ class Method(nn.Module, ABC):
         raw = raw.to(image.dtype)
         return Completion(masks.merge(image, raw, mask), raw, extras)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle config and weights, because PyTorch pickles no module with spectral norm."""
+        modes = [module.training for module in self.modules()]
+        return _rebuild, (type(self), self.config, self.state_dict(), modes, self.card)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Method:
+        other = memo[id(self)] = type(self).__new__(type(self))
+        other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return other
+
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """``with method.evaluating(): ...``: eval mode; afterwards each module is in the mode it was in."""
@@ -242,6 +252,19 @@ class Method(nn.Module, ABC):
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def _rebuild(
+    cls: type[Method], config: Mapping[str, Any], weights: Mapping[str, Tensor], modes: list[bool], card: Any
+) -> Method:
+    """The method that :meth:`Method.__reduce__` took apart."""
+    with torch.random.fork_rng(devices=[]):
+        method = cls(**config)
+    method.load_state_dict(weights, assign=True)  # in their type, on their device
+    for module, mode in zip(method.modules(), modes, strict=True):
+        module.training = mode
+    method.card = card
+    return method
 
 
 def register(cls: type[Method]) -> None:
