@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["atomic_write", "expand", "locked", "remove"]
+__all__ = ["atomic_write", "damaged", "expand", "locked", "read_bytes", "read_json", "remove"]
 
+_LONGEST_REASON = 120  # characters of a library's message that a sentence quotes
 _ABANDONED = 3600  # seconds without a change, after which a temporary file belongs to a killed process
 
 
@@ -71,6 +74,85 @@ def atomic_write(
         raise
     _sync_folder(path.parent)
     return path
+
+
+@contextlib.contextmanager
+def damaged(path: str | os.PathLike[str], advice: str = "make or fetch it again") -> Iterator[None]:
+    """Turn whatever a decoder raises about a file into one sentence with the file's name.
+
+    >>> with damaged(path, "prepare the data set again"):       # doctest: +SKIP
+    ...     table = pa.ipc.open_file(path).read_all()
+
+    Only the decoding belongs into the block: checks of what was read have sentences of their own.
+
+    Args:
+        path: the file, or what else the sentence shall name.
+        advice: what the reader can do about it.
+
+    Raises:
+        ValueError: the block raised anything that is not the system's; the cause is attached.
+        OSError: the system could not read (no permission, a broken disk), with the file's name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a decoder's: pyarrow, Pillow and gzip raise these about contents, too
+            raise _damage(path, error, advice) from error
+        if error.filename is None:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+    except Exception as error:  # decoders raise errors of any type about damaged files
+        raise _damage(path, error, advice) from error
+
+
+def _damage(path: str | os.PathLike[str], error: Exception, advice: str) -> ValueError:
+    reason = (str(error).splitlines() or [""])[0][:_LONGEST_REASON].rstrip(".")
+    if isinstance(error, RecursionError):
+        reason = "it is nested too deeply"
+    elif isinstance(error, MemoryError):
+        reason = "it asks for more memory than there is"
+    elif isinstance(error, KeyError):
+        reason = f"it has no {reason}"
+    return ValueError(f"{path} is damaged or cut off ({reason or type(error).__name__}): {advice}.")
+
+
+def read_bytes(path: str | os.PathLike[str], megabytes: float = 64) -> bytes:
+    """Read a file whole, if it is an ordinary file of reasonable size.
+
+    Args:
+        path: a device or pipe is refused, because it may never end.
+        megabytes: the most that it may hold.
+
+    Raises:
+        FileNotFoundError: no such file. OSError: the system cannot read it.
+        ValueError: it is no ordinary file, or larger.
+    """
+    path = Path(path)
+    if not path.is_file():
+        if path.exists():
+            raise ValueError(f"{path} is a folder or a device: name an ordinary file.")
+        raise FileNotFoundError(f"There is no file {path}: check the name and the folder.")
+    most = int(megabytes * 1e6)
+    with damaged(path), path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path} is larger than {megabytes:g} MB, which no file of its kind is.")
+    return content
+
+
+def read_json(path: str | os.PathLike[str], advice: str = "make or fetch it again") -> Any:
+    """Read a JSON file.
+
+    Args:
+        advice: what the reader can do if it is damaged.
+
+    Raises:
+        FileNotFoundError: no such file. OSError: the system cannot read it.
+        ValueError: it is damaged, nested too deeply, too large or no ordinary file.
+    """
+    content = read_bytes(path)
+    with damaged(path, advice):
+        return json.loads(content)
 
 
 @contextlib.contextmanager

@@ -1,15 +1,18 @@
 """Files are written whole or not at all, locks keep others out, and only named files are deleted."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
-from facecomp_lib.utils.files import atomic_write, expand, locked, remove
+from facecomp_lib.utils.files import atomic_write, damaged, expand, locked, read_bytes, read_json, remove
 
 
 def names(folder):
@@ -163,3 +166,66 @@ def test_a_users_path_is_expanded(monkeypatch, tmp_path):
 def test_a_path_that_means_nothing_is_refused(path):
     with pytest.raises(ValueError, match="path is empty|not on this machine"):
         expand(path)
+
+
+# Damaged files
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("odd\nsecond line"), "odd"),
+        (KeyError("size"), "it has no 'size'"),
+        (zlib.error("Error -3"), "Error -3"),
+        (RecursionError(), "nested too deeply"),
+        (MemoryError(), "more memory than there is"),
+        (OSError("image file is truncated."), "image file is truncated"),
+        (IndexError(), "IndexError"),
+    ],
+)
+def test_whatever_a_decoder_raises_becomes_one_sentence_with_the_files_name(error, reason):
+    with pytest.raises(ValueError) as caught, damaged("a/b.bin", "fetch it"):
+        raise error
+    assert re.fullmatch(r"a/b\.bin is damaged or cut off \(.*\): fetch it\.", str(caught.value))
+    assert reason in str(caught.value) and caught.value.__cause__ is error
+
+
+def test_what_the_system_says_stays_and_names_the_file():
+    with pytest.raises(PermissionError, match="'a.bin'"), damaged("b.bin"):
+        raise OSError(errno.EACCES, "Permission denied", "a.bin")
+    with pytest.raises(OSError, match="broken.*'b.bin'"), damaged("b.bin"):
+        raise OSError(errno.EIO, "broken")
+
+
+def test_stopping_is_no_damage():
+    with pytest.raises(KeyboardInterrupt), damaged("a.bin"):
+        raise KeyboardInterrupt
+
+
+def test_files_without_end_and_giants_are_not_read(tmp_path):
+    (tmp_path / "large.json").write_bytes(bytes(2000))
+    with pytest.raises(ValueError, match="large.json is larger than 0.001 MB"):
+        read_bytes(tmp_path / "large.json", megabytes=0.001)
+    with pytest.raises(ValueError, match="is a folder or a device"):
+        read_bytes(tmp_path)
+    with pytest.raises(FileNotFoundError, match="There is no file .*nowhere"):
+        read_bytes(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is a folder or a device"):
+        read_bytes(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff\xfe\x00", b"[" * 100_000, b'{"a": 1}}', b"9" * 5000])
+def test_damaged_json_is_named(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(ValueError, match=r"a\.json is damaged or cut off \(.*\): start anew\.$"):
+        read_json(tmp_path / "a.json", "start anew")
+
+
+def test_json_is_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"name": "Zo\u00e9"}', encoding="utf-8")
+    assert read_json(tmp_path / "a.json") == {"name": "Zo\u00e9"}
