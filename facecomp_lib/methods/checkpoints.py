@@ -135,8 +135,8 @@ def load(path: str | os.PathLike[str]) -> Method:
             raise FileNotFoundError(
                 f"{needed} is missing: a checkpoint is a .safetensors file and a .json card beside it."
             )
-    content = read_json(card)
-    name, config, networks, digest = _entries(content, _CARD, card, "a checkpoint's card")
+    content = _read(card, _CARD, "a checkpoint's card", "fetch it again")
+    name, config, networks, digest = (content[key] for key in _CARD)
     data = weights.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"{weights} is damaged or not the file that its card describes: fetch it again.")
@@ -153,8 +153,8 @@ def _load_run(folder: Path, weights: Path | None = None) -> Method:
             f"{folder} is no run: the folder that fc.training.fit writes has a config.json."
         )
     path, again = folder / "config.json", "train again in a fresh run_dir"
-    config = read_json(path, again)
-    name, options, stages = _entries(config, _CONFIG, path, "the config of a run")
+    config = _read(path, _CONFIG, "the config of a run", again)
+    name, options, stages = (config[key] for key in _CONFIG)
     names = [stage.get("name") if isinstance(stage, dict) else None for stage in stages]
     files = [folder / f"weights-{stage}.safetensors" for stage in names]
     finished = [file for file in files if file.is_file()] if weights is None else [weights]
@@ -163,7 +163,7 @@ def _load_run(folder: Path, weights: Path | None = None) -> Method:
     method = _rebuild(name, options, path)
     _take(method, finished[-1].read_bytes(), method.networks, finished[-1])
     if (folder / "card.json").is_file():
-        method.card = read_json(folder / "card.json", again)
+        method.card = _read(folder / "card.json", {}, "a run's card", again)
     return method.eval()
 
 
@@ -214,12 +214,14 @@ def _weights_file(path: Path) -> Path:
     return path.with_name(f"{stem}.safetensors")
 
 
-def _entries(content: dict[str, Any], kinds: dict[str, type], path: Path, what: str) -> list[Any]:
-    """The entries of a JSON object that must be there, each of its kind."""
-    for key, kind in kinds.items():
-        if not isinstance(content.get(key), kind):
-            raise ValueError(f"{path} is not {what} (it has no {key!r}, or an odd one): fetch it again.")
-    return [content[key] for key in kinds]
+def _read(path: Path, kinds: Mapping[str, type], what: str, advice: str) -> dict[str, Any]:
+    """A JSON object with these entries, each of its kind."""
+    content = read_json(path, advice)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not {what} (it holds no object): {advice}.")
+    if odd := [key for key, kind in kinds.items() if not isinstance(content.get(key), kind)]:
+        raise ValueError(f"{path} is not {what} (its {odd[0]!r} is missing or odd): {advice}.")
+    return content
 
 
 def _not_finite(weights: Mapping[str, Tensor]) -> str | None:

@@ -340,10 +340,12 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "[1", "", '{"method": "dots"', "[" * 100_000])
-def test_a_card_that_is_no_json_object_is_called_damaged(tmp_path, content):
+def test_a_card_that_is_no_json_object_is_refused(tmp_path, content):
     path = methods.save(build(), tmp_path / "dots-16", ["painter"])
     path.with_suffix(".json").write_text(content)
-    with pytest.raises(ValueError, match="dots-16.json is damaged .*: fetch it again"):
+    with pytest.raises(
+        ValueError, match="dots-16.json is (damaged|not a checkpoint's card).*: fetch it again"
+    ):
         methods.load(path)
 
 
@@ -375,7 +377,7 @@ def test_weights_that_are_no_numbers_are_found_before_they_are_used(tmp_path):
     path = methods.save(build(), tmp_path / "dots-16", ["painter"])
     weights = safetensors.torch.load(path.read_bytes())
     rewrite(path, {**weights, "painter.bias": torch.tensor([1.0, torch.nan, 0])})
-    with pytest.raises(ValueError, match="dots-16.safetensors is damaged .painter.bias holds NaN"):
+    with pytest.raises(ValueError, match="dots-16.safetensors is damaged .*painter.bias holds NaN"):
         methods.load(path)
     rewrite(path, {**weights, "painter.bias": torch.tensor([1, 2, 3])})
     with pytest.raises(ValueError, match="does not fit.*painter.bias"):
