@@ -6,7 +6,7 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
 from facecomp_lib.methods.options import check_options
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.nn.precision import full_precision
 from facecomp_lib.utils.checks import check_count
 from facecomp_lib.utils.random import uniform
 
@@ -208,16 +209,17 @@ class Method(nn.Module, ABC):
         Args:
             image: ``[B, 3, S, S]`` in [0, 1], of any floating type; what lies under the hole is ignored.
             mask: ``[B, 1, S, S]`` or ``[1, 1, S, S]``, 1 = known, 0 = missing.
-            seed: of random fills; the same seed gives the same completion.
+            seed: of random fills, not negative; the same seed gives the same completion.
             conditions: what the method can be told beside; :attr:`conditions` lists their names.
 
         Raises:
             ValueError: images of another size, values out of range, a mask of another shape or one under
-                which nothing is known, a condition that the method does not take.
+                which nothing is known, a seed that is none, a condition that the method does not take.
         """
         if unknown := sorted(set(conditions) - set(self.conditions)):
             takes = f"it takes {', '.join(self.conditions)}" if self.conditions else "it takes none"
             raise ValueError(f"{self.name} takes no condition {', '.join(unknown)}; {takes}.")
+        check_count(seed, 0, "seed", 2**63 - 1)
         mask = masks.check(image, mask)
         if tuple(image.shape[2:]) != (self.size, self.size):
             height, width = image.shape[2:]
@@ -227,7 +229,8 @@ class Method(nn.Module, ABC):
             )
         image, mask = image.to(self.device), mask.to(self.device)
         damaged = torch.where(mask > 0.5, image, 0.0)
-        with self.evaluating():
+        # autocast is for float32 weights: it mixes others with types of its own
+        with self.evaluating(), nullcontext() if self.dtype == torch.float32 else full_precision(image):
             raw, extras = self.predict(damaged.to(self.dtype), mask.to(self.dtype), seed=seed, **conditions)
         raw = raw.to(image.dtype)
         return Completion(masks.merge(image, raw, mask), raw, extras)
