@@ -7,15 +7,15 @@ name. The classes below say what a file may hold.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from pathlib import Path
-from textwrap import shorten
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from facecomp_lib.experiments.yaml_file import read_yaml
+from facecomp_lib.utils.checks import shown
 
 __all__ = ["METRICS", "PublishedTables", "Table", "load_published", "published"]
 
@@ -185,28 +185,12 @@ def load_published(paper: str, folder: Path = EXPERIMENTS) -> PublishedTables:
         known = sorted(file.parent.name for file in folder.glob("*/published.yaml"))
         raise FileNotFoundError(f"No published tables of {paper!r}; there are: {', '.join(known) or 'none'}.")
     try:
-        tables = PublishedTables.model_validate(yaml.load(path.read_text("utf-8"), _Loader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ValueError(f"{path}, line {line}: {error.problem}.") from None
+        tables = PublishedTables.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ValueError(f"{path}, {_first(error)}.") from None
     if tables.paper != paper:
         raise ValueError(f"{path}, paper: it says {tables.paper!r}, but the folder is called {paper!r}.")
     return tables
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, but a key that occurs twice is a mistake; YAML would silently take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                problem = f"{key.value!r} occurs twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def _first(error: ValidationError) -> str:
@@ -219,4 +203,4 @@ def _first(error: ValidationError) -> str:
         return f"{place}: this field is missing"
     if mistake["type"] == "value_error":
         return f"{place}: {mistake['ctx']['error']}"
-    return f"{place}: {mistake['msg'].lower()}, not {shorten(repr(mistake['input']), 60)}"
+    return f"{place}: {mistake['msg'].lower()}, not {shown(mistake['input'])}"
