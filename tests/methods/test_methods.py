@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from mutation import mutated
 from torch import nn
 
 from facecomp_lib import faces, masks, methods
@@ -406,16 +407,6 @@ def test_a_damaged_checkpoint_loads_as_it_was_or_is_refused_by_its_name(tmp_path
             except (ValueError, OSError) as error:
                 assert place.stem in str(error) and len(str(error)) < 600 and "\n" not in str(error)
         file.write_bytes(whole)
-
-
-def mutated(data, random):
-    """A file with one to four random changes."""
-    data = bytearray(data)
-    for _ in range(random.integers(1, 5)):
-        at, width = random.integers(len(data)), random.integers(1, 9)
-        new = random.integers(0, 256, width, np.uint8).tobytes()
-        data[at : at + width * random.integers(0, 2)] = new if random.random() < 0.7 else b""
-    return bytes(data)
 
 
 def a_run(folder, *finished, stages=("first", "second")):
