@@ -95,7 +95,6 @@ class Method(nn.Module, ABC):
 
     def __init__(self, *, size: int, **config: Any) -> None:
         super().__init__()
-        check_count(size, 1, "size")
         self.size = size
         self.config: dict[str, Any] = {"size": size, **config}
         check_options(type(self), self.config)

@@ -23,14 +23,14 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
     Args:
         cls: a method's class. What it annotates by anything but ``bool``, ``int``, ``float``, ``str``, None
             and unions of these is its own business.
-        options: name -> value. A width is above 0, whatever the annotation.
+        options: name -> value. A size is whole, a width above 0, whatever the annotation.
 
     Raises:
         ValueError: the sentence names option and kind.
     """
     hints = _hints(cls)
     for name, value in options.items():
-        kinds = _kinds(hints[name]) if name in hints else ()
+        kinds = (int,) if name == "size" else _kinds(hints[name]) if name in hints else ()
         if kinds and not any(_is_a(value, kind) for kind in kinds):
             words = " or ".join(_WORDS[kind] for kind in kinds)
             raise ValueError(f"{name} must be {words}, not {shown(value)}.")
@@ -40,7 +40,7 @@ def check_options(cls: type, options: Mapping[str, Any]) -> None:
 
 def _hints(cls: type) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(cls.__init__)
+        return typing.get_type_hints(cls.__init__)  # type: ignore[misc]
     except NameError:  # a name that exists for the type checker only
         return {}
 
