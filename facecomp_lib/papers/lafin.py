@@ -31,6 +31,7 @@ from facecomp_lib.nn import (
     style_loss,
     vgg_features,
 )
+from ..utils.checks import check_landmarks
 
 # %% ../../notebooks/05_lafin.ipynb #5ca01a2f
 BOTTLENECKS = (  # widen by, channels, how many, stride of the first
@@ -493,12 +494,12 @@ class LaFIn(Method):
             landmarks: ``[B, 68, 2]``, (x, y) in px, edited ones for instance; the predictor's by default.
 
         Raises:
-            ValueError: landmarks of another shape.
+            ValueError: landmarks of another shape, or NaN among them.
         """
         if landmarks is None:
             landmarks = self.find_landmarks(self.network_input(image, mask))
-        elif tuple(landmarks.shape) != (len(image), 68, 2):
-            raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
+        else:
+            check_landmarks(landmarks, (len(image), 68, 2), tensor=True)
         landmarks = landmarks.to(image.device).float()
         return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 

@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from mutation import mutated
 
 from facecomp_lib import experiments
 from facecomp_lib.evaluation import METRICS, metric
@@ -63,15 +64,52 @@ def test_figures_belong_to_their_experiment(tmp_path):
     assert list(load("lafin/tiny", tmp_path).images) == ["tiny", "tiny_noise"]
 
 
-def test_other_files_are_no_results(tmp_path):
+HEAD = b"variant,seed,dataset,mask,index,person,psnr\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"no gzip", "is damaged"),
+        (gzip.compress(b""), "is damaged"),
+        (gzip.compress(HEAD)[:-9], "is damaged"),
+        (gzip.compress(HEAD + b"a,0,\xff\xfe,center,1,1,20\n"), "is damaged"),
+        (gzip.compress(bytes(201_000_000), 1), "is damaged or cut off .it unpacks to more than 200 MB"),
+        (gzip.compress(b"a,b\n1,2\n"), "holds no results: its columns must begin variant, seed"),
+        (gzip.compress(HEAD + b"a,0,x,center,1,1,high\n"), "holds no results: there are texts"),
+        (gzip.compress(HEAD + b"a,zero,x,center,1,1,20\n"), "holds no results: .* numbers of 'seed'"),
+    ],
+)
+def test_other_files_are_no_results(tmp_path, content, sentence):
     folder = tmp_path / "lafin" / "results"
     folder.mkdir(parents=True)
-    for content in (b"no gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"")):
-        (folder / "other.csv.gz").write_bytes(content)
-        with pytest.raises(ValueError, match="holds no results"):
-            load("lafin/other", tmp_path)
+    (folder / "other.csv.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=f"other.csv.gz {sentence}"):
+        load("lafin/other", tmp_path)
     with pytest.raises(FileNotFoundError, match="no results 'gfc/none' in .* there are: lafin/other"):
         load("gfc/none", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 100_000])
+def test_a_card_that_is_none_is_named(tmp_path, content):
+    save(results(), tmp_path)
+    (tmp_path / "lafin" / "results" / "tiny.json").write_text(content)
+    with pytest.raises(ValueError, match="tiny.json is (damaged|no card)"):
+        load("lafin/tiny", tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".json"])
+def test_damaged_results_are_refused_by_their_name_or_are_results(tmp_path, ending):
+    """80 random changes: bytes replaced, dropped, put in."""
+    save(results(), tmp_path)
+    file = tmp_path / "lafin" / "results" / f"tiny{ending}"
+    whole, random = file.read_bytes(), np.random.default_rng(0)
+    for _ in range(80):
+        file.write_bytes(mutated(whole, random))
+        try:
+            assert len(load("lafin/tiny", tmp_path).scores) == len(results().scores)
+        except (ValueError, OSError) as error:
+            assert f"tiny{ending}" in str(error) and len(str(error)) < 500 and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", RECORDED)

@@ -172,7 +172,7 @@ def test_the_order_in_which_tasks_are_named_does_not_matter():
 
 @pytest.mark.parametrize("tasks", ["", "x", "isx", "ii", "image", 5])
 def test_tasks_that_do_not_exist_are_refused(tasks):
-    with pytest.raises(ValueError, match=f"tasks must be some of i, s and d.*not {tasks!r}"):
+    with pytest.raises(ValueError, match=f"tasks must be (some of i, s and d.*|a text, )not {tasks!r}"):
         build(tasks=tasks)
 
 
