@@ -355,15 +355,15 @@ def millions(network):
 
 def shapes(network, image):
     """Output shape of each block of a generator, in the order in which they run."""
-    found = []
+    outputs = []
     blocks = [*network.encoder.blocks, *network.bottleneck, *network.decoder.blocks, network.to_image]
     hooks = [
-        block.register_forward_hook(lambda *call: found.append(list(call[2].shape[1:]))) for block in blocks
+        block.register_forward_hook(lambda *call: outputs.append(list(call[2].shape[1:]))) for block in blocks
     ]
     network(image)
     for hook in hooks:
         hook.remove()
-    return [" x ".join(map(str, shape)) for shape in found]
+    return [" x ".join(map(str, shape)) for shape in outputs]
 
 
 with torch.device("meta"):
@@ -375,8 +375,8 @@ words = [
     *("unpool | two", "three colours"),
 ]
 print(f"{'the paper says':28}{'paper':>18}{'released':>18}")
-for word, *found in zip(words, *columns.values(), strict=True):
-    print(f"{word:28}{found[0]:>18}{found[1]:>18}")
+for word, paper, released in zip(words, *columns.values(), strict=True):
+    print(f"{word:28}{paper:>18}{released:>18}")
 
 # %% [markdown]
 # (Before each `| pool`, as the convolutions leave it.) **Predict:** where are most of the parameters: in the
@@ -1093,11 +1093,11 @@ run = learn("parsing")
 # %%
 seen = test.batch(range(0, len(test), max(1, len(test) // 50)))
 with torch.no_grad():
-    found = method.parser(seen.image).argmax(1)
+    prediction = method.parser(seen.image).argmax(1)
 if seen.parsing is not None:
-    scores = fc.evaluation.f_scores(fc.evaluation.confusion(found, seen.parsing))
+    scores = fc.evaluation.f_scores(fc.evaluation.confusion(prediction, seen.parsing))
     print("F-scores:", "  ".join(f"{name} {value:.2f}" for name, value in scores.items()))
-fc.show.overlay_parsing(seen.image[:3], found[:3], cell=128)
+fc.show.overlay_parsing(seen.image[:3], prediction[:3], cell=128)
 
 # %% [markdown]
 # Large classes come first: a pixel of hair is there in every face, one of an eye hardly (lesson 02, Dice:
@@ -1215,8 +1215,8 @@ beyond = fc.experiments.load("gfc/parser_shift")
 conditions = list(beyond.scores["dataset"].unique())
 f_scores = beyond.scores.pivot(index="dataset", columns="metric", values="value").loc[conditions]
 parts = ("overall", "eyes", "mouth")
-for condition, found in f_scores.iterrows():
-    print(f"{condition:26}" + "".join(f"{part:>9} {found[f'f_score_{part}']:.2f}" for part in parts))
+for condition, row in f_scores.iterrows():
+    print(f"{condition:26}" + "".join(f"{part:>9} {row[f'f_score_{part}']:.2f}" for part in parts))
 
 # %%
 sheet = np.asarray(Image.open(beyond.images["parser_shift"]))

@@ -62,8 +62,8 @@ def _files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
 def _listed(folder: Path, changed: int) -> tuple[Path, ...]:
     """The images of a folder in the order of their names; ``changed`` is its time, so that it is new."""
     known = Image.registered_extensions()
-    found = (path for path in folder.iterdir() if path.suffix.lower() in known)
-    return tuple(sorted(found, key=lambda path: path.name))
+    images = (path for path in folder.iterdir() if path.suffix.lower() in known)
+    return tuple(sorted(images, key=lambda path: path.name))
 
 
 def _read(file: Path, invert: bool, height: int, width: int) -> Hole:

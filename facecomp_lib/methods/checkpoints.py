@@ -24,6 +24,7 @@ __all__ = ["load", "pretrained", "save"]
 
 FOLDER = Path(__file__).parent.parent / "pretrained"
 _ENDINGS = (".safetensors", ".json")
+_OPTIONS_TODAY = {"lafin": {"dot": "landmark_width"}}  # method -> earlier name of an option -> today's
 
 
 def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method:
@@ -156,6 +157,8 @@ def _load_run(folder: Path, weights: Path | None = None) -> Method:
 
 def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:
     """A new method with recorded options, or a sentence if it does not have them any more."""
+    today = _OPTIONS_TODAY.get(name, {})
+    options = {today.get(option, option): value for option, value in options.items()}
     try:
         return build(name, **options)
     except ValueError as error:
