@@ -18,7 +18,7 @@ TINY = {  # options of a small network of each method
 CONDITIONS = {"lafin": {"landmarks": lambda batch: batch.landmarks}}
 STAGES = {  # arguments of each entry of the class's STAGES
     "gfc": {"parsing": {"steps": 1}, "curriculum": {"steps": (1, 1, 1)}},
-    "collagan": {"together": {"steps": 1}},
+    "collagan": {"joint": {"steps": 1}},
     "lafin": {"landmarks": {"steps": 1}, "inpaint": {"steps": 1}, "detect": {"steps": 1, "augmented": True}},
 }
 

@@ -29,6 +29,7 @@ _ENDINGS = (".safetensors", ".json")
 _LONGEST = 120  # characters of a reason in a message
 _CARD = {"method": str, "config": dict, "networks": list, "sha256": str}
 _CONFIG = {"method": str, "config": dict, "stages": list}
+_OPTIONS_TODAY = {"lafin": {"dot": "landmark_width"}}  # method -> earlier name of an option -> today's
 
 
 def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method:
@@ -181,6 +182,8 @@ def _recorded(folder: Path, weights: Path) -> str | None:
 
 def _rebuild(name: str, options: dict[str, Any], path: Path) -> Method:
     """A new method with recorded options, or a sentence if it does not have them any more."""
+    today = _OPTIONS_TODAY.get(name, {})
+    options = {today.get(option, option): value for option, value in options.items()}
     try:
         return build(name, **options)
     except Exception as error:  # options of a foreign file may be anything, and a class of a student's, too

@@ -511,9 +511,9 @@ def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
 
 def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
     method = methods.build("collagan", size=32, width=0.125, tasks="is", regime="noise")
-    (stage,) = method.make_stages("together", steps=3, lr=0.01)
+    (stage,) = method.make_stages("joint", steps=3, lr=0.01)
     assert (stage.steps, stage.masks) == (3, ("noise",)) and "labels" in stage.optimizers["generator"].losses
-    (alone,) = method.make_stages("together", steps=3, adversarial=False)
+    (alone,) = method.make_stages("joint", steps=3, adversarial=False)
     assert {name: set(optimizer.losses) for name, optimizer in alone.optimizers.items()} == {
         "generator": {"image", "labels"}
     }
@@ -524,9 +524,9 @@ def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("nothing", {}, "no stage 'nothing': choose one of together"),
-        ("together", {"speed": 1}, "no option speed; it has tasks, steps"),
-        ("together", {}, "needs steps"),
+        ("nothing", {}, "no stage 'nothing': choose one of joint"),
+        ("joint", {"speed": 1}, "no option speed; it has tasks, steps"),
+        ("joint", {}, "needs steps"),
     ],
 )
 def test_a_stage_that_cannot_be_built_says_why(name, options, message):

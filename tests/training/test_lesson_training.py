@@ -53,7 +53,7 @@ def test_the_collagan_lesson_trains_under_papermill_with_the_given_parameters(tm
     outcome = train.run(find_one("collagan"), tmp_path, given)
     assert outcome.error is None
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert card["seed"] == 5 and card["steps"] == 3 and card["finished"] == ["together"]
+    assert card["seed"] == 5 and card["steps"] == 3 and card["finished"] == ["joint"]
     (stage,) = card["stages"]
     assert list(stage["optimizers"]) == ["image_discriminator", "labels_discriminator", "generator"]
     assert stage["optimizers"]["generator"]["losses"] == {
