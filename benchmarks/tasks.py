@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 import facecomp_lib as fc
 from benchmarks.steps import now
 from facecomp_lib.methods import Method, Stage, TrainBatch
-from facecomp_lib.papers.collagan import together
+from facecomp_lib.papers.collagan import joint_stage
 from facecomp_lib.training.loader import BatchLoader
 from facecomp_lib.training.step import StageTrainer
 
@@ -76,7 +76,7 @@ def main() -> None:
     for tasks in (*APART, TOGETHER):
         models[tasks] = fc.methods.build("collagan", size=given.size, width=given.width, tasks=tasks)
         models[tasks].to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        stages[tasks] = together(tasks, given.steps + 1, batch_size=given.batch)
+        stages[tasks] = joint_stage(tasks, given.steps + 1, batch_size=given.batch)
     loader, stage = BatchLoader(fc.faces.embedded("train", given.size), 0), stages[TOGETHER]
     samples = [loader.batch(stage, k, k * given.batch, fabric.device) for k in range(given.steps + 1)]
     steps = take_turns(models, stages, samples, fabric)

@@ -18,7 +18,7 @@ TINY = {  # options of a small network of each method
 CONDITIONS = {"lafin": {"landmarks": lambda batch: batch.landmarks}}
 STAGES = {  # arguments of each entry of the class's STAGES
     "gfc": {"parsing": {"steps": 1}, "curriculum": {"steps": (1, 1, 1)}},
-    "collagan": {"together": {"steps": 1}},
+    "collagan": {"joint": {"steps": 1}},
     "lafin": {"landmarks": {"steps": 1}, "inpaint": {"steps": 1}, "detect": {"steps": 1, "augmented": True}},
 }
 
@@ -176,7 +176,9 @@ def test_any_floating_type_of_image_comes_back_in_its_type(method, batch, dtype)
     assert torch.equal(method.complete(image, batch.mask.to(dtype)).raw, out.raw)
 
 
-@pytest.mark.parametrize(("dtype", "near"), [(torch.float64, 1e-4), (torch.bfloat16, 0.2)])
+@pytest.mark.parametrize(
+    ("dtype", "near"), [(torch.float64, 1e-4), (torch.float16, 0.1), (torch.bfloat16, 0.2)]
+)
 def test_weights_of_another_type_complete_as_well(method, batch, dtype, near):
     other = copy.deepcopy(method).to(dtype)
     out = check(other, batch.image, batch.mask)
@@ -184,9 +186,18 @@ def test_weights_of_another_type_complete_as_well(method, batch, dtype, near):
     assert (out.raw - method.complete(batch.image, batch.mask).raw).abs().mean() < near
 
 
-def test_under_autocast_known_pixels_survive(method, batch):
-    with torch.autocast("cpu", torch.bfloat16):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_under_autocast_known_pixels_survive(method, batch, dtype):
+    with torch.autocast("cpu", dtype):
         assert check(method, batch.image, batch.mask).composite.dtype == torch.float32
+        for other in (torch.float64, torch.float16, torch.bfloat16):
+            assert check(copy.deepcopy(method).to(other), batch.image.to(other), batch.mask)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None, "0", 2**64])
+def test_what_is_no_seed_is_refused(method, batch, seed):
+    with pytest.raises(ValueError, match="seed must be a whole number, 0 ..."):
+        method.complete(batch.image, batch.mask, seed)
 
 
 # ------------------------------------------------------------------------------------- seeds, modes, devices

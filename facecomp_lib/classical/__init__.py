@@ -14,6 +14,7 @@ from torch import Tensor
 from facecomp_lib import masks
 from facecomp_lib.classical.poisson import poisson_blend
 from facecomp_lib.completion import Completion
+from facecomp_lib.nn.precision import full_precision
 from facecomp_lib.utils.doors import doors
 
 __all__ = ["KINDS", "complete", "poisson_blend"]
@@ -109,13 +110,14 @@ def complete(image: Tensor, mask: Tensor, kind: str = "telea", **options: Any) -
         raise ValueError(f"The fill {kind!r} has no option {', '.join(unknown)}: {has}.")
     mask = masks.check(image, mask)
     fills = [_filled(one, known, kind, options) for one, known in zip(image, mask, strict=True)]
-    raw = torch.stack(fills) if fills else image
+    with full_precision(image):
+        raw = torch.stack(fills) if fills else image
     return Completion(composite=masks.merge(image, raw, mask), raw=raw)
 
 
 def _filled(image: Tensor, known: Tensor, kind: str, options: dict[str, Any]) -> Tensor:
     """One image ``[3, H, W]`` with mask ``[1, H, W]``."""
-    hole = known[0].cpu().numpy() < 0.5
+    hole = (known[0] < 0.5).cpu().numpy()
     if not hole.any():
         return image
     array = image.detach().permute(1, 2, 0).double().cpu().numpy()  # [H, W, 3]

@@ -44,9 +44,9 @@ def _offer(image, usable, field, cost, y, x, source_y, source_x, radius):
     """Let the target (y, x) take this source, if it is one and more like the target than the present."""
     height, width = usable.shape
     if 0 <= source_y < height and 0 <= source_x < width and usable[source_y, source_x]:
-        found = _distance(image, y, x, source_y, source_x, radius, cost[y, x])
-        if found < cost[y, x]:
-            cost[y, x] = found
+        distance = _distance(image, y, x, source_y, source_x, radius, cost[y, x])
+        if distance < cost[y, x]:
+            cost[y, x] = distance
             field[y, x, 0] = source_y
             field[y, x, 1] = source_x
 

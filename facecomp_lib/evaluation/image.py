@@ -99,13 +99,16 @@ def score(
 
     Args:
         prediction, target: float ``[B, 3, H, W]``, RGB in [0, 1].
-        mask: ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing; any mask will do.
+        mask: ``[B, 1, H, W]`` (or one ``[1, 1, H, W]`` for all), 1 = known, 0 = missing; of any type.
         metrics: those wanted, of :data:`IMAGE_METRICS`; all by default.
 
     Returns:
         ``psnr``, ``ssim``, ``l1`` over the whole image; ``psnr_hole``, ``ssim_hole``, ``l1_hole`` over the
         missing pixels, NaN for an image without any, absent if no image has any; ``lpips`` (AlexNet) over
         the whole image, absent with a warning where its weights are, and for images below 31 px.
+
+    A prediction that equals the target exactly wherever the mask says 'missing', and not elsewhere, gives a
+    warning: the mask is probably inverted.
 
     Raises:
         ValueError: shapes, types or values that cannot be compared, or an unknown metric.
@@ -119,6 +122,13 @@ def score(
     wanted = [name for name in IMAGE_METRICS if name in metrics]
     if not bool((mask < 0.5).any()):
         wanted = [name for name in wanted if not name.endswith("_hole")]
+    elif _seems_inverted(prediction, target, mask):
+        warnings.warn(
+            "The prediction is wrong only where the mask says 'known': is the mask inverted? It must hold "
+            "1 where pixels are known and 0 where they are missing.",
+            UserWarning,
+            stacklevel=2,
+        )
     if "lpips" in wanted and not _lpips_possible(target):
         wanted.remove("lpips")
     results: dict[str, Tensor] = {}
@@ -141,6 +151,11 @@ def score(
             case "lpips":
                 results[name] = lpips(prediction, target)
     return results
+
+
+def _seems_inverted(prediction: Tensor, target: Tensor, mask: Tensor) -> bool:
+    wrong = (prediction != target).any(1, keepdim=True)  # [B, 1, H, W]
+    return bool(wrong.any()) and not bool((wrong & (mask < 0.5)).any())
 
 
 def _squares(prediction: Tensor, target: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from facecomp_lib.evaluation._checks import check_binary
 from facecomp_lib.faces.schema import PARSING
 from facecomp_lib.utils.checks import check_landmarks
 
@@ -54,6 +55,7 @@ def dice_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         prediction, target: whole numbers ``[B, H, W]``, 0 ... 10.
         mask: ``[B, 1, H, W]``, 1 = known.
     """
+    check_binary(mask)
     known = len(PARSING)  # a class of its own for all that is known
     hidden = mask[:, 0] < 0.5  # [B, H, W]
     found, true = (torch.where(hidden, labels, known) for labels in (prediction, target))
@@ -137,6 +139,7 @@ def nme_hole(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 def hidden_points(points: Tensor, mask: Tensor) -> Tensor:
     """Which points ``[B, K, 2]`` in px a mask ``[B, 1, S, S]`` hides: bool ``[B, K]``; not those outside."""
+    check_binary(mask)
     size = mask.shape[-1]
     x, y = points.round().long().unbind(2)  # [B, K] each
     inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -21,12 +20,12 @@ from facecomp_lib.experiments.completions import Completer, of_plan
 from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.jobs import Job, restore
 from facecomp_lib.experiments.paths import ROOT
-from facecomp_lib.experiments.results import KEYS, MEANS, Results, save
+from facecomp_lib.experiments.results import KEYS, MEANS, Results, load, read_table, save
 from facecomp_lib.experiments.samples import draw_sheet, save_sheet
 from facecomp_lib.experiments.schema import Column, Experiment, Sheet
 from facecomp_lib.experiments.weights import ORIGIN
 from facecomp_lib.faces import FaceDataset
-from facecomp_lib.utils.files import atomic_write
+from facecomp_lib.utils.files import atomic_write, read_json
 
 __all__ = ["collect", "print_means", "record"]
 
@@ -93,9 +92,8 @@ def summarize_all(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_scores(job: Job) -> pd.DataFrame:
-    """The scores of a finished job; a name may look like a number."""
-    names = dict.fromkeys(("method", "dataset", "mask", "metric"), str)
-    return pd.read_csv(job.scores, keep_default_na=False, dtype=names)
+    """The scores of a finished job."""
+    return read_table(job.scores)
 
 
 def print_means(scores: pd.DataFrame) -> None:
@@ -211,11 +209,11 @@ def describe_run(job: Job) -> dict[str, Any]:
     if job.stopped.exists():
         facts["stopped"] = job.stopped.read_text(encoding="utf-8")
     elif run.exists():
-        card = json.loads(run.read_text(encoding="utf-8"))
+        card = read_json(run, "train again")
         facts |= {key: card[key] for key in FACTS}
         facts["stages"] = {stage["name"]: stage["steps"] for stage in card["stages"]}
     if origin.exists():
-        facts["init_from"] = json.loads(origin.read_text(encoding="utf-8"))
+        facts["init_from"] = read_json(origin, "train again")
     if job.experiment.curves and (job.folder / "log.csv").exists() and not job.shared:
         facts["curves"] = read_curves(job)
     return facts
@@ -265,8 +263,8 @@ def record(experiment: Experiment, out: Path, root: Path = ROOT, shipped: Path |
             f"{experiment.name} was changed by --set: change its file, and record what that gives."
         )
     if there.exists():
-        recorded = json.loads(there.read_text(encoding="utf-8")).get("config")
-        if recorded != describe_config(experiment):
+        recorded = load(experiment.name, root).card
+        if recorded.get("config") != describe_config(experiment):
             raise ValueError(
                 f"{experiment.name} is recorded with another configuration: delete {there.name} and what "
                 f"belongs to it there, then record again."

@@ -31,18 +31,20 @@ from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.faces import Augment
 from facecomp_lib.masks import KINDS
 from facecomp_lib.methods import Method, Stage
-from facecomp_lib.utils.yaml_files import Loader, read_yaml
+from facecomp_lib.utils.checks import shown
+from facecomp_lib.utils.yaml_files import parse_yaml, read_yaml
 
 __all__ = ["digest", "make_stages", "names", "read_experiment", "slug"]
 
 MASKS = (*KINDS, "none")
 SCORES = [name for name, metric in METRICS.items() if metric.compute or name in ("fid", "kid")]
+_LONGEST = 500  # characters of a reason: some list what there is
 TRAINED = ("method", "options", "data", "precision", "shared", "init", "stages", "variants")
 
 
 def names(root: Path = ROOT) -> dict[str, str]:
     """Every experiment's name and its sentence."""
-    files = [path for path in sorted(root.glob("*/*.yaml")) if path.stem != "published"]
+    files = [path for path in sorted(root.glob("*/*.yaml")) if path.stem != "published" and path.is_file()]
     return {f"{path.parent.name}/{path.stem}": str(read_yaml(path).get("about", "")) for path in files}
 
 
@@ -61,12 +63,13 @@ def read_experiment(name: str, changes: Sequence[str] = (), root: Path = ROOT) -
     if not path.is_file() or path.stem == "published":
         raise FileNotFoundError(f"There is no experiment {name!r}; there are {', '.join(names(root))}.")
     raw = read_yaml(path)
-    original = digest(trained_part(raw))
+    with sentences(path):
+        original = digest(trained_part(raw))
     for change in changes:
         set_value(raw, change)
-    edition = digest(trained_part(raw))
-    edition = "" if edition == original else edition
     with sentences(path):
+        edition = digest(trained_part(raw))
+        edition = "" if edition == original else edition
         experiment = Experiment.model_validate({**raw, "name": name, "edition": edition})
     for variant in experiment.variants or [""]:
         with sentences(path, variant):
@@ -80,15 +83,15 @@ def set_value(content: dict[str, Any], change: str) -> None:
     """Carry out ``a.b=VALUE`` in place; a number in the key is a place in a list."""
     key, equals, text = change.partition("=")
     if not key or not equals:
-        raise ValueError(f"--set takes KEY=VALUE, not {change!r}.")
+        raise ValueError(f"--set takes KEY=VALUE, not {shown(change)}.")
     *parents, last = key.split(".")
     here: Any = content
     try:
         for part in parents:
             here = here[int(part)] if isinstance(here, list) else here.setdefault(part, {})
-        here[int(last) if isinstance(here, list) else last] = yaml.load(text, Loader)
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
-        raise ValueError(f"--set {change}: there is no such key, or its value is no YAML.") from error
+        here[int(last) if isinstance(here, list) else last] = parse_yaml(text)
+    except (LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise ValueError(f"--set {change[:80]}: there is no such key, or its value is no YAML.") from error
 
 
 def trained_part(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,10 +131,11 @@ def sentences(path: Path, variant: str = "") -> Iterator[None]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ").rstrip(".")
-        given = f", not {first['input']!r}" if first["type"] not in ("value_error", "missing") else ""
+        given = f", not {shown(first['input'])}" if first["type"] not in ("value_error", "missing") else ""
         raise ValueError(f"{where}: {key + ': ' if key else ''}{reason}{given}.") from None
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    except Exception as error:  # options of a method or a stage may be anything, and do anything
+        reason = " ".join(str(error).split())[:_LONGEST].rstrip(".")
+        raise ValueError(f"{where}: {reason}.") from error
 
 
 def check_plan(plan: Plan) -> None:
@@ -178,7 +182,7 @@ def check_names(experiment: Experiment) -> None:
 def check_known(key: str, given: Any, known: Any) -> None:
     """Every name must be known."""
     if unknown := [name for name in given if name not in known]:
-        raise ValueError(f"{key}: unknown {unknown[0]!r}, choose from {', '.join(known)}.")
+        raise ValueError(f"{key}: unknown {shown(unknown[0])}, choose from {', '.join(known)}.")
 
 
 def make_stages(method: Method, entries: Sequence[Mapping[str, Any]]) -> list[Stage]:
@@ -187,22 +191,29 @@ def make_stages(method: Method, entries: Sequence[Mapping[str, Any]]) -> list[St
     Raises:
         ValueError: an unknown stage, or options that neither its builder nor a stage has.
     """
-    own = {field.name for field in fields(Stage)} - {"optimizers"}
     stages: list[Stage] = []
     for entry in entries:
-        if "stage" not in entry:
+        name = entry.get("stage")
+        if not isinstance(name, str):
             raise ValueError(f"stages: each needs the key 'stage', one of {', '.join(method.STAGES)}.")
-        options = {key: value for key, value in entry.items() if key != "stage"}
-        builder = method.STAGES.get(entry["stage"])
-        taken = inspect.signature(builder).parameters if builder else {}
-        changes = {key: options.pop(key) for key in list(options) if key in own and key not in taken}
-        if isinstance(changes.get("augment"), Mapping):
-            changes["augment"] = Augment(**changes["augment"])
-        if "masks" in changes:
-            changes["masks"] = tuple(changes["masks"])
-        built = method.make_stages(entry["stage"], **options)
-        stages += [replace(stage, **changes) for stage in built]
+        try:
+            stages += build_stages(method, name, {k: v for k, v in entry.items() if k != "stage"})
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"stage {shown(name)}: an option is of the wrong kind ({error}).") from error
     twice = {stage.name for stage in stages if [s.name for s in stages].count(stage.name) > 1}
     if twice:
         raise ValueError(f"stages: two are called {twice.pop()!r}, give one of them another 'name'.")
     return stages
+
+
+def build_stages(method: Method, name: str, options: dict[str, Any]) -> list[Stage]:
+    """The stages of one entry; options that its builder does not take replace fields of what it builds."""
+    own = {field.name for field in fields(Stage)} - {"optimizers"}
+    builder = method.STAGES.get(name)
+    taken = inspect.signature(builder).parameters if builder else {}
+    changes = {key: options.pop(key) for key in list(options) if key in own and key not in taken}
+    if isinstance(changes.get("augment"), Mapping):
+        changes["augment"] = Augment(**changes["augment"])
+    if "masks" in changes:
+        changes["masks"] = tuple(changes["masks"])
+    return [replace(stage, **changes) for stage in method.make_stages(name, **options)]

@@ -21,7 +21,7 @@ from facecomp_lib.experiments.datasets import open_faces
 from facecomp_lib.experiments.schema import Experiment, Plan
 from facecomp_lib.experiments.weights import ORIGIN, load_networks
 from facecomp_lib.methods import Method
-from facecomp_lib.utils.files import atomic_write
+from facecomp_lib.utils.files import atomic_write, read_json
 
 __all__ = ["Job", "do", "evaluate_baselines", "folder_of", "restore"]
 
@@ -93,7 +93,7 @@ def do(job: Job, threads: int) -> str:
         score(job, of_plan(job.variant, job.plan, method), method.size)
     if not job.plan.stages and not job.shared:
         return "evaluated"
-    card = json.loads((job.folder / "card.json").read_text(encoding="utf-8"))
+    card = read_json(job.folder / "card.json", "train again")
     return f"{card['steps']} steps in {card['seconds']:.0f} s"
 
 

@@ -8,15 +8,14 @@ name. The classes below say what a file may hold.
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from facecomp_lib.utils.yaml_files import Loader
+from facecomp_lib.utils.checks import shown
+from facecomp_lib.utils.yaml_files import read_yaml
 
 __all__ = ["METRICS", "PublishedTables", "Table", "load_published", "published"]
 
@@ -186,10 +185,7 @@ def load_published(paper: str, folder: Path = EXPERIMENTS) -> PublishedTables:
         known = sorted(file.parent.name for file in folder.glob("*/published.yaml"))
         raise FileNotFoundError(f"No published tables of {paper!r}; there are: {', '.join(known) or 'none'}.")
     try:
-        tables = PublishedTables.model_validate(yaml.load(path.read_text("utf-8"), Loader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ValueError(f"{path}, line {line}: {error.problem}.") from None
+        tables = PublishedTables.model_validate(read_yaml(path))
     except ValidationError as error:
         raise ValueError(f"{path}, {_first(error)}.") from None
     if tables.paper != paper:
@@ -207,4 +203,4 @@ def _first(error: ValidationError) -> str:
         return f"{place}: this field is missing"
     if mistake["type"] == "value_error":
         return f"{place}: {mistake['ctx']['error']}"
-    return f"{place}: {mistake['msg'].lower()}, not {shorten(repr(mistake['input']), 60)}"
+    return f"{place}: {mistake['msg'].lower()}, not {shown(mistake['input'])}"

@@ -8,6 +8,7 @@ set. Of photographs, whose faces are not ours to tell apart, only means are reco
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from typing import Any
 import pandas as pd
 
 from facecomp_lib.experiments.paths import ROOT
-from facecomp_lib.utils.files import atomic_write
+from facecomp_lib.utils.files import atomic_write, damaged, read_bytes, read_json
 
 __all__ = ["Results", "load", "save"]
 
 KEYS = ["variant", "seed", "dataset", "mask", "index", "identity"]
 FILE_KEYS = [*KEYS[:-1], "person"]  # in a file, identity is the name of a metric
+WORDS = ("experiment", "variant", "method", "dataset", "mask")
+_MEGABYTES, _UNPACKED = 64, 200_000_000  # the largest record that we have takes 0.4 MB, unpacked 2.3
 MEANS = ["variant", "dataset", "mask", "metric", "n", "mean", "low", "high"]
 
 
@@ -70,15 +73,7 @@ def load(name: str, root: Path = ROOT) -> Results:
         raise FileNotFoundError(
             f"There are no results {name!r} in {root}; there are: {', '.join(there) or 'none'}."
         )
-    try:
-        table = pd.read_csv(
-            path,
-            keep_default_na=False,
-            na_values=[""],
-            dtype=dict.fromkeys(("variant", "dataset", "mask"), str),
-        )
-    except (EOFError, ValueError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path} holds no results ({error}): fetch it again.") from error
+    table = read_table(path)
     if list(table.columns) == MEANS:
         scores = table
     elif list(table.columns[: len(KEYS)]) == FILE_KEYS:
@@ -86,15 +81,38 @@ def load(name: str, root: Path = ROOT) -> Results:
         scores = scores.rename(columns={"person": "identity"})
     else:
         raise ValueError(f"{path} holds no results: its columns must begin {', '.join(FILE_KEYS)}.")
+    numbers = [column for column in scores if column not in (*WORDS, "metric")]
+    if odd := [column for column in numbers if not pd.api.types.is_numeric_dtype(scores[column])]:
+        raise ValueError(f"{path} holds no results: there are texts among the numbers of {odd[0]!r}.")
     scores.insert(0, "experiment", name)
     card = folder / f"{experiment}.json"
+    content = read_json(card, "fetch it again") if card.exists() else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{card} is no card: it holds no object. Fetch it again.")
     figures = [*folder.glob(f"{experiment}.webp"), *sorted(folder.glob(f"{experiment}_*.webp"))]
     return Results(
         name,
         scores,
-        json.loads(card.read_text(encoding="utf-8")) if card.exists() else {},
+        content,
         {figure.stem: figure for figure in figures},
     )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table in a ``.csv.gz``; only empty cells are missing values, and a name may look like a number.
+
+    Raises:
+        ValueError: the file is damaged, or much larger than it should be.
+    """
+    data = read_bytes(path, _MEGABYTES)
+    with damaged(path, "fetch it again, or run the experiment again"):
+        with gzip.open(io.BytesIO(data)) as file:
+            text = file.read(_UNPACKED + 1)
+        if len(text) > _UNPACKED:
+            raise ValueError(f"it unpacks to more than {_UNPACKED // 10**6} MB")
+        return pd.read_csv(
+            io.BytesIO(text), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(WORDS, str)
+        )
 
 
 def save(results: Results, root: Path = ROOT, digits: int | Mapping[str, int] = 4) -> Path:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from pydantic import model_validator as validator
 
 from facecomp_lib.faces import Augment
+from facecomp_lib.utils.checks import shown
 
 __all__ = ["Column", "Curves", "Evaluate", "Experiment", "Export", "Faces", "Plan", "Shared", "Sheet"]
 
@@ -24,7 +25,7 @@ class Strict(BaseModel):
     def _known(cls, value: Any) -> Any:
         unknown = [key for key in value if key not in cls.model_fields] if isinstance(value, dict) else []
         if unknown:
-            raise ValueError(f"unknown key {unknown[0]!r}, choose from {', '.join(cls.model_fields)}")
+            raise ValueError(f"unknown key {shown(unknown[0])}, choose from {', '.join(cls.model_fields)}")
         return value
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from facecomp_lib import methods
 from facecomp_lib.methods import Method
-from facecomp_lib.utils.files import expand
+from facecomp_lib.utils.files import expand, read_json
 
 __all__ = ["ORIGIN", "PRETRAINED", "load_networks"]
 
@@ -41,5 +40,5 @@ def load_networks(method: Method, sources: Mapping[str, str]) -> dict[str, dict[
             raise ValueError(f"{source}: its {name} is another one; it needs the same options.") from error
         origins[name] = {key: other.card[key] for key in FACTS if key in other.card}
         if (earlier := expand(source) / ORIGIN).is_file():
-            origins[name]["init_from"] = json.loads(earlier.read_text(encoding="utf-8"))
+            origins[name]["init_from"] = read_json(earlier, "train that run again")
     return origins

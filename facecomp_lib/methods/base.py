@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from facecomp_lib import masks
 from facecomp_lib.completion import Completion
 from facecomp_lib.faces.schema import FaceBatch
+from facecomp_lib.methods.options import check_options
 from facecomp_lib.methods.stages import Stage
+from facecomp_lib.nn.precision import full_precision
+from facecomp_lib.utils.checks import check_count
 from facecomp_lib.utils.doors import door
 from facecomp_lib.utils.random import uniform
 
@@ -76,7 +79,8 @@ class Method(nn.Module, ABC):
             ``size``, the side of its images in px, among them.
 
     Raises:
-        ValueError: a ``size`` or ``width`` that is no size or width at all.
+        ValueError: a ``size`` or width that is no size or width at all, or an option of another kind than the
+            class's annotations say.
     """
 
     name: ClassVar[str] = ""
@@ -92,13 +96,9 @@ class Method(nn.Module, ABC):
 
     def __init__(self, *, size: int, **config: Any) -> None:
         super().__init__()
-        width = config.get("width", 1.0)
-        if not isinstance(size, int):
-            raise ValueError(f"size must be a whole number of px, not {size!r}.")
-        if not isinstance(width, int | float) or not 0 < width < math.inf:
-            raise ValueError(f"width must be a number above 0, not {width!r}.")
         self.size = size
         self.config: dict[str, Any] = {"size": size, **config}
+        check_options(type(self), self.config)
         self.card: dict[str, Any] = {}  # of the checkpoint that was loaded, if any
 
     @property
@@ -210,16 +210,17 @@ class Method(nn.Module, ABC):
         Args:
             image: ``[B, 3, S, S]`` in [0, 1], of any floating type; what lies under the hole is ignored.
             mask: ``[B, 1, S, S]`` or ``[1, 1, S, S]``, 1 = known, 0 = missing.
-            seed: of random fills; the same seed gives the same completion.
+            seed: of random fills, not negative; the same seed gives the same completion.
             conditions: what the method can be told beside; :attr:`conditions` lists their names.
 
         Raises:
             ValueError: images of another size, values out of range, a mask of another shape or one under
-                which nothing is known, a condition that the method does not take.
+                which nothing is known, a seed that is none, a condition that the method does not take.
         """
         if unknown := sorted(set(conditions) - set(self.conditions)):
             takes = f"it takes {', '.join(self.conditions)}" if self.conditions else "it takes none"
             raise ValueError(f"{self.name} takes no condition {', '.join(unknown)}; {takes}.")
+        check_count(seed, 0, "seed", 2**63 - 1)
         mask = masks.check(image, mask)
         if tuple(image.shape[2:]) != (self.size, self.size):
             height, width = image.shape[2:]
@@ -229,10 +230,21 @@ class Method(nn.Module, ABC):
             )
         image, mask = image.to(self.device), mask.to(self.device)
         damaged = torch.where(mask > 0.5, image, 0.0)
-        with self.evaluating():
+        # autocast is for float32 weights: it mixes others with types of its own
+        with self.evaluating(), nullcontext() if self.dtype == torch.float32 else full_precision(image):
             raw, extras = self.predict(damaged.to(self.dtype), mask.to(self.dtype), seed=seed, **conditions)
         raw = raw.to(image.dtype)
         return Completion(masks.merge(image, raw, mask), raw, extras)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle config and weights, because PyTorch pickles no module with spectral norm."""
+        modes = [module.training for module in self.modules()]
+        return _rebuild, (type(self), self.config, self.state_dict(), modes, self.card)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Method:
+        other = memo[id(self)] = type(self).__new__(type(self))
+        other.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return other
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -244,6 +256,19 @@ class Method(nn.Module, ABC):
         finally:
             for module, mode in modes.items():
                 module.training = mode
+
+
+def _rebuild(
+    cls: type[Method], config: Mapping[str, Any], weights: Mapping[str, Tensor], modes: list[bool], card: Any
+) -> Method:
+    """The method that :meth:`Method.__reduce__` took apart."""
+    with torch.random.fork_rng(devices=[]):
+        method = cls(**config)
+    method.load_state_dict(weights, assign=True)  # in their type, on their device
+    for module, mode in zip(method.modules(), modes, strict=True):
+        module.training = mode
+    method.card = card
+    return method
 
 
 def register(cls: type[Method]) -> None:

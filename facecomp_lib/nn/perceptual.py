@@ -42,12 +42,12 @@ def vgg_features(image: Tensor, network: str) -> list[Tensor]:
         raise ValueError(f"network must be one of {', '.join(_TAKEN)}, not {network!r}.")
     mean, std = (image.new_tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
     x = (image - mean) / std
-    found = []
+    features = []
     for layer, module in enumerate(_layers(network, str(image.device))):
         x = module(x)
         if layer in _TAKEN[network]:
-            found.append(x)
-    return found
+            features.append(x)
+    return features
 
 
 @cache

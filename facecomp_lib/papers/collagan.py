@@ -5,7 +5,7 @@ Luo and Zhou, ACCV 2018): one network, three tasks."""
 
 # %% auto #0
 __all__ = ['TASKS', 'POINTS', 'CHANNELS', 'WEIGHTS', 'REGIMES', 'UNALIGNED', 'five_points', 'heat_maps', 'decode', 'one_hot',
-           'down', 'up', 'Generator', 'Discriminator', 'concentrated_l1', 'CollaGANOutputs', 'CollaGAN', 'together']
+           'down', 'up', 'Generator', 'Discriminator', 'concentrated_l1', 'CollaGANOutputs', 'CollaGAN', 'joint_stage']
 
 # %% ../../notebooks/04_collagan.ipynb #625bc0b2
 from dataclasses import dataclass
@@ -213,7 +213,7 @@ class CollaGAN(Method):
         steps, lr, ema = {
             "smoke": (2, 2e-3, 0.5), "lesson": (500, 2e-3, 0.98), "full": (200_000, 2e-4, 0.999)
         }[preset]  # fmt: skip
-        return [together(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
+        return [joint_stage(self.tasks, steps, self.config["regime"], lr=lr, ema=ema)]
 
     def network_input(self, image: Tensor, mask: Tensor, keys: Tensor) -> Tensor:
         """What the networks see: the image from -1 to 1, with noise (or black) in the hole."""
@@ -229,16 +229,16 @@ class CollaGAN(Method):
 
     def targets(self, batch: TrainBatch) -> dict[str, Tensor]:
         """What each task's map should be."""
-        faces, found = batch.faces, {"image": 2 * batch.image - 1}
+        faces, targets = batch.faces, {"image": 2 * batch.image - 1}
         if "s" in self.tasks:
             if faces.parsing is None:
                 raise ValueError("These faces have no parsing maps: train without task s, or prepare them.")
-            found["labels"] = one_hot(faces.parsing)
+            targets["labels"] = one_hot(faces.parsing)
         if "d" in self.tasks:
             if faces.landmarks is None:
                 raise ValueError("These faces have no landmarks: train without task d, or prepare them.")
-            found["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
-        return found
+            targets["points"] = heat_maps(five_points(faces.landmarks), self.size, self.sigma)
+        return targets
 
     def forward_train(self, batch: TrainBatch, stage: Stage) -> CollaGANOutputs:
         x = self.network_input(batch.image, batch.mask, batch.keys)
@@ -302,7 +302,7 @@ class CollaGAN(Method):
         return raw, extras
 
 # %% ../../notebooks/04_collagan.ipynb #cda422cd
-def together(
+def joint_stage(
     tasks: str | tuple[str, ...],
     steps: int,
     regime: str = "block",
@@ -331,7 +331,7 @@ def together(
         if adversarial:
             own[f"adversarial_{name}"] = weights[task][0]
     optimizers["generator"] = OptimizerConfig(("generator",), own, lr=lr)
-    return Stage("together", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
+    return Stage("joint", steps, optimizers, batch_size, (REGIMES[regime],), UNALIGNED, ema)
 
 
-CollaGAN.STAGES = {"together": together}
+CollaGAN.STAGES = {"joint": joint_stage}

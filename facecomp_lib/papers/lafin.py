@@ -6,7 +6,8 @@ and mouth have to be, then draw the face around them."""
 # %% auto #0
 __all__ = ['BOTTLENECKS', 'AUGMENT', 'HOLES', 'WEIGHTS', 'conv_norm', 'Bottleneck', 'Predictor', 'landmark_map', 'FusedResidual',
            'LongShortAttention', 'init_normal', 'conv', 'deconv', 'Residual', 'Generator', 'Discriminator',
-           'pixel_loss', 'total_variation', 'LaFInOutputs', 'LaFIn', 'locating', 'inpainting', 'detecting']
+           'pixel_loss', 'total_variation', 'LaFInOutputs', 'LaFIn', 'landmark_stage', 'inpainting_stage',
+           'detection_stage']
 
 # %% ../../notebooks/05_lafin.ipynb #8655c07e
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from facecomp_lib.nn import (
     style_loss,
     vgg_features,
 )
+from ..utils.checks import check_landmarks
 
 # %% ../../notebooks/05_lafin.ipynb #5ca01a2f
 BOTTLENECKS = (  # widen by, channels, how many, stride of the first
@@ -333,10 +335,10 @@ class LaFIn(Method):
         perceptual: network of the perceptual and style losses: ``"vgg19"`` (the paper's), ``"vgg16"``,
             ``"best"`` for the one of which there are weights, or None: neither loss.
         predictor_width: of the landmark predictor; by default, that of the others.
-        dot: a landmark on the map is so many px wide, an odd number; 1 in the authors' code.
+        landmark_width: of a landmark on the map, an odd number of px; 1 in the authors' code.
 
     Raises:
-        ValueError: a size, a perceptual network or a dot that does not exist.
+        ValueError: a size, a perceptual network or a landmark width that does not exist.
     """
 
     name = "lafin"
@@ -349,19 +351,19 @@ class LaFIn(Method):
         landmarks: bool = True,
         perceptual: str | None = "best",
         predictor_width: float | None = None,
-        dot: int = 1,
+        landmark_width: int = 1,
     ) -> None:
         perceptual = best_vgg() if perceptual == "best" else perceptual
         super().__init__(
             size=size, width=width, attention=attention, landmarks=landmarks, perceptual=perceptual,
-            predictor_width=predictor_width, dot=dot,
+            predictor_width=predictor_width, landmark_width=landmark_width,
         )  # fmt: skip
         if size < 32 or size % 32:
             raise ValueError(f"lafin halves images five times: size must be a multiple of 32, not {size}.")
         if perceptual not in (None, "vgg16", "vgg19"):
             raise ValueError(f"perceptual must be vgg16, vgg19, best or None, not {perceptual!r}.")
-        if dot < 1 or dot % 2 != 1:
-            raise ValueError(f"dot must be an odd number of px, 1 or more, not {dot}.")
+        if landmark_width < 1 or landmark_width % 2 != 1:
+            raise ValueError(f"landmark_width must be an odd number of px, 1 or more, not {landmark_width}.")
         self.predictor = Predictor(width if predictor_width is None else predictor_width)
         self.generator = Generator(width, attention)
         self.discriminator = Discriminator(width, attention)
@@ -369,14 +371,14 @@ class LaFIn(Method):
     def stages(self, preset: str) -> list[Stage]:
         perceptual = self.config["perceptual"] is not None
         if preset == "full":
-            return [locating(500_000), inpainting(1_000_000, perceptual)]
+            return [landmark_stage(500_000), inpainting_stage(1_000_000, perceptual)]
         locate, inpaint, refine, ema = {"smoke": (2, 2, 2, 0.5), "lesson": (1000, 300, 60, 0.98)}[preset]
         short = [
-            locating(locate, lr=2e-3, ema=ema),
-            inpainting(inpaint, False, lr=1e-3, discriminator_lr=1e-4, ema=ema),
+            landmark_stage(locate, lr=2e-3, ema=ema),
+            inpainting_stage(inpaint, False, lr=1e-3, discriminator_lr=1e-4, ema=ema),
         ]
         if perceptual:  # the cost of most steps, so the last ones only
-            last = inpainting(refine, lr=1e-3, discriminator_lr=1e-4, ema=ema)
+            last = inpainting_stage(refine, lr=1e-3, discriminator_lr=1e-4, ema=ema)
             short.append(replace(last, name="refine"))
         return short
 
@@ -411,8 +413,8 @@ class LaFIn(Method):
 
     def draw_landmarks(self, landmarks: Tensor) -> Tensor:
         """The landmark map that generator and discriminator see, black if they are to do without."""
-        dot = self.config["dot"]
-        points = F.max_pool2d(landmark_map(landmarks, self.size), dot, stride=1, padding=dot // 2)
+        width = self.config["landmark_width"]
+        points = F.max_pool2d(landmark_map(landmarks, self.size), width, stride=1, padding=width // 2)
         return points if self.config["landmarks"] else torch.zeros_like(points)
 
     def perceptual_features(self, batch: TrainBatch, composite: Tensor, style: bool) -> list[list[Tensor]]:
@@ -493,12 +495,12 @@ class LaFIn(Method):
             landmarks: ``[B, 68, 2]``, (x, y) in px, edited ones for instance; the predictor's by default.
 
         Raises:
-            ValueError: landmarks of another shape.
+            ValueError: landmarks of another shape, or NaN among them.
         """
         if landmarks is None:
             landmarks = self.find_landmarks(self.network_input(image, mask))
-        elif tuple(landmarks.shape) != (len(image), 68, 2):
-            raise ValueError(f"landmarks must be [{len(image)}, 68, 2], not {list(landmarks.shape)}.")
+        else:
+            check_landmarks(landmarks, (len(image), 68, 2), tensor=True)
         landmarks = landmarks.to(image.device).float()
         return self.inpaint(image, mask, landmarks), {"landmarks": landmarks}
 
@@ -521,7 +523,7 @@ class LaFIn(Method):
             raise ValueError("This lafin was built with attention=False: it looks nowhere.")
         queries = []
         hook = layer.register_forward_hook(
-            lambda layer, given, out: queries.append((layer.query(given[0]), given[2]))
+            lambda layer, inputs, out: queries.append((layer.query(inputs[0]), inputs[2]))
         )
         try:
             self.complete(image, mask, **conditions)
@@ -533,13 +535,13 @@ class LaFIn(Method):
         return {"short": short, "long": torch.where(known.flatten(1)[..., None] > 0.5, itself, short)}
 
 
-def locating(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
+def landmark_stage(steps: int, batch_size: int = 16, lr: float = 1e-4, ema: float | None = 0.999) -> Stage:
     """The landmark predictor learns from damaged faces, and as many undamaged ones."""
     learner = OptimizerConfig(("predictor",), {"landmarks": 1.0}, lr=lr, betas=(0.0, 0.9))
     return Stage("locate", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
-def inpainting(
+def inpainting_stage(
     steps: int,
     perceptual: bool = True,
     batch_size: int = 4,
@@ -567,7 +569,7 @@ def inpainting(
     return Stage("inpaint", steps, optimizers, batch_size, HOLES, AUGMENT, ema)
 
 
-def detecting(
+def detection_stage(
     steps: int, augmented: bool, batch_size: int = 8, lr: float = 1e-4, ema: float | None = 0.999
 ) -> Stage:
     """The predictor learns to find landmarks in undamaged faces: section 4's experiment.
@@ -580,4 +582,4 @@ def detecting(
     return Stage("detect", steps, {"predictor": learner}, batch_size, HOLES, AUGMENT, ema, watched=False)
 
 
-LaFIn.STAGES = {"landmarks": locating, "inpaint": inpainting, "detect": detecting}
+LaFIn.STAGES = {"landmarks": landmark_stage, "inpaint": inpainting_stage, "detect": detection_stage}

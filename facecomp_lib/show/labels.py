@@ -268,11 +268,11 @@ def _flow_points(landmarks: torch.Tensor | None, seen: np.ndarray) -> list[tuple
     height, width = seen.shape
     if landmarks is None:
         fractions = [[0.32, 0.48], [0.68, 0.48], [0.44, 0.62], [0.58, 0.74], [0.33, 0.65]]
-        wanted = np.array(fractions) * (width, height)
+        chosen = np.array(fractions) * (width, height)
     else:
         points = landmarks.detach().cpu().numpy()
-        wanted = np.stack([points[36], points[45], points[31], points[54], points[[3, 31]].mean(axis=0)])
-    whole = np.clip(wanted.round().astype(int), 0, (width - 1, height - 1))
+        chosen = np.stack([points[36], points[45], points[31], points[54], points[[3, 31]].mean(axis=0)])
+    whole = np.clip(chosen.round().astype(int), 0, (width - 1, height - 1))
     return [(int(x), int(y)) for x, y in whole if seen[y, x]]
 
 
@@ -327,7 +327,7 @@ def face_view(
     face = faces[index]
     sheet, axes = grid(1, 1, cell_size(faces.size, cell), foot=30)
     chosen = {"landmarks": landmarks, "parsing": parsing, "mirror": mirror}
-    _draw_view(axes[0, 0], face, {name for name, wanted in chosen.items() if wanted})
+    _draw_view(axes[0, 0], face, {name for name, shown in chosen.items() if shown})
     angles = [] if face.pose is None else face.pose[0].round().int().tolist()
     facts = [f"{name} {angle:+d}°" for name, angle in zip(("yaw", "pitch"), angles, strict=False)]
     traits = [name for name, value in (face.attributes or {}).items() if value[0]]

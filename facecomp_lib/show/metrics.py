@@ -92,27 +92,28 @@ def rows(
 
 def ranking(
     probes: Sequence[ImageLike],
-    found: Sequence[Sequence[ImageLike]],
+    matches: Sequence[Sequence[ImageLike]],
     right: Sequence[Sequence[bool]],
     notes: Sequence[Sequence[str]] | None = None,
     names: Sequence[str] | None = None,
     *,
     cell: int = 96,
 ) -> Sheet:
-    """A row per probe: the image, then what was found for it, nearest first; a thick frame marks a hit.
+    """A row per probe: the image, then its matches, nearest first; a thick frame marks a hit.
 
     Args:
         probes: the images that were looked for.
-        found, right, notes: per probe, the images found, whether each shows the same person, a note each.
+        matches, right, notes: per probe, the images that it was matched with, whether each shows the same
+            person, a note each.
         names: what to write left of each probe.
     """
-    count = len(found[0])
+    count = len(matches[0])
     room = {"left": 84 if names else 0, "top": 18, "foot": 14}
     sheet, axes = grid(len(probes), 1 + count, cell_size(to_array(probes[0]).shape, cell), gap=(8, 6), **room)
     titles = ["probe", "nearest", *[f"{place}." for place in range(2, count + 1)]]
     for row, probe in enumerate(probes):
         texts = ["", *(notes[row] if notes else [""] * count)]
-        for ax, one, text, title in zip(axes[row], [probe, *found[row]], texts, titles, strict=True):
+        for ax, one, text, title in zip(axes[row], [probe, *matches[row]], texts, titles, strict=True):
             put(ax, one, title if row == 0 else "", text)
         for ax, hit in zip(axes[row, 1:], right[row], strict=True):
             if hit:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from facecomp_lib.evaluation.registry import Metric
 from facecomp_lib.evaluation.registry import metric as display_of
-from facecomp_lib.evaluation.summary import name_column, summarize
+from facecomp_lib.evaluation.summary import summarize
 from facecomp_lib.show.canvas import FAINT, INK, QUIET, SMALL, TEXT, Sheet
 from facecomp_lib.show.tables import INTERVAL
 
@@ -33,23 +33,20 @@ def score_plot(
     metric: str,
     methods: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
-    *,
-    across: str = "mask",
-    by: str = "identity",
-    baseline: str | None = None,
+    **options: Any,
 ) -> Sheet:
     """Means with their 95 % intervals: a band per mask, a row, colour and shape per method.
 
     Args:
-        scores, metric, methods, columns, across, by, baseline: as for :func:`fc.evaluation.summarize`.
+        scores, metric, methods, columns, options: as for :func:`fc.evaluation.summarize`.
 
     Raises:
         ValueError: there is no finite mean.
     """
-    summary = summarize(scores, metric, methods, columns, across, by, baseline)
+    summary = summarize(scores, metric, methods, columns, **options)
     if not np.isfinite(summary["mean"].to_numpy(float)).any():
         raise ValueError(f"There is nothing to draw: {metric} has no finite mean.")
-    name, shown = name_column(scores), display_of(metric)
+    (name, across), shown = summary.columns[:2], display_of(metric)
     every = list(dict.fromkeys(scores[name]))  # a method keeps its colour whether the others are shown or not
     names = list(dict.fromkeys(summary[name]))
     bands = list(dict.fromkeys(summary[across]))
@@ -65,7 +62,7 @@ def score_plot(
     for _, cell in summary.iterrows():
         y = bands.index(cell[across]) * band + (ROW + STEP) / 2 + names.index(cell[name]) * STEP
         _dot(axes, shown, cell["mean"], cell["low"], cell["high"], y, styles[cell[name]])
-    _frame(axes, bands, band, shown, baseline, bool(summary["low"].notna().any()))
+    _frame(axes, bands, band, shown, options.get("baseline"), bool(summary["low"].notna().any()))
     for place, method in enumerate(names):
         y = 1 - (LEGEND / 2 + place * LEGEND) / (inner * height)
         _key(axes, method, y, styles[method])

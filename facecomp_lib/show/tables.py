@@ -13,7 +13,7 @@ import pandas as pd
 from facecomp_lib.evaluation.bootstrap import LEVEL
 from facecomp_lib.evaluation.registry import Metric
 from facecomp_lib.evaluation.registry import metric as display_of
-from facecomp_lib.evaluation.summary import name_column, summarize
+from facecomp_lib.evaluation.summary import summarize
 
 __all__ = ["TextTable", "claims_table", "score_table"]
 
@@ -77,22 +77,21 @@ def score_table(
     methods: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     *,
-    across: str = "mask",
-    by: str = "identity",
-    baseline: str | None = None,
     methods_in: str = "columns",
     title: str = "",
+    **options: Any,
 ) -> TextTable:
     """One metric, methods by masks: means with their 95 % intervals, the best marked.
 
     Args:
-        scores, metric, methods, columns, across, by, baseline: as for :func:`fc.evaluation.summarize`.
+        scores, metric, methods, columns, options: as for :func:`fc.evaluation.summarize`.
         methods_in: "columns" or "rows" of the printed table.
         title: printed above.
     """
-    summary = summarize(scores, metric, methods, columns, across, by, baseline)
-    shown = display_of(metric)
-    rows, heads = (across, name_column(scores)) if methods_in == "columns" else (name_column(scores), across)
+    summary = summarize(scores, metric, methods, columns, **options)
+    shown, baseline = display_of(metric), options.get("baseline")
+    name, across = summary.columns[:2]
+    rows, heads = (across, name) if methods_in == "columns" else (name, across)
     signed = baseline is not None
     texts = summary.assign(
         text=[
@@ -107,10 +106,9 @@ def score_table(
         table = table.reindex(index=_order(rows), columns=_order(heads)).rename_axis(index=None, columns=None)
         return table.astype(object).where(table.notna(), empty)
 
-    def _order(name: str) -> list[str]:
-        wanted = methods if name != across else columns
-        there = list(dict.fromkeys(summary[name]))
-        return there if wanted is None else [one for one in wanted if one != baseline]
+    def _order(key: str) -> list[str]:
+        chosen = columns if key == across else methods
+        return list(dict.fromkeys(summary[key])) if chosen is None else [x for x in chosen if x != baseline]
 
     return TextTable(
         grid("text", "–"), grid("small", ""), grid("best", False), _caption(shown, summary, baseline), title

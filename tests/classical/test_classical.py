@@ -255,3 +255,14 @@ def test_blending_refuses_what_it_cannot_blend():
         classical.poisson_blend(image, torch.full_like(image, float("nan")), mask)
     with pytest.raises(ValueError, match="leaves no known pixel"):
         classical.poisson_blend(image, image, torch.zeros_like(mask))
+
+
+@pytest.mark.parametrize("kind", classical.KINDS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_every_floating_type_is_filled_in_its_type(kind, dtype):
+    image, mask = ramp().to(dtype), masks.make("center", 24)
+    out = classical.complete(image, mask.to(dtype), kind)
+    assert out.composite.dtype == out.raw.dtype == dtype
+    assert torch.equal(out.raw, classical.complete(image.double(), mask, kind).raw.to(dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(classical.complete(image, mask, kind).raw, out.raw)

@@ -252,6 +252,9 @@ GOOD, ONES = noise(2, 3, 40, 40), torch.ones(2, 1, 40, 40)
         (GOOD, GOOD, ONES[:1].expand(3, -1, -1, -1), r"mask must be \[2, 1, 40, 40\], not \[3, 1, 40, 40\]"),
         (GOOD, GOOD, ONES[:, 0], r"mask must be \[2, 1, 40, 40\], not \[2, 40, 40\]"),
         (GOOD, GOOD, None, r"mask must be \[2, 1, 40, 40\], not NoneType"),
+        (GOOD, GOOD, (255 * ONES).byte(), "mask must hold 1 .known. and 0 .missing. only, not .* 255 to 255"),
+        (GOOD, GOOD, ONES / 2, "mask must hold 1 .* mask > 0.5 of a soft one"),
+        (GOOD, GOOD, ONES * torch.nan, "mask must hold 1 .* not values from nan"),
         (GOOD, GOOD.to("meta"), ONES, "prediction is on cpu, target on meta: move"),
     ],
 )  # fmt: skip
@@ -274,3 +277,13 @@ def test_the_least_size_of_lpips_is_no_guess():
     assert evaluation.lpips(small, small).item() == 0
     with pytest.raises(RuntimeError):
         weights.lpips_model("alex")(small[..., :30], small[..., :30])
+
+
+def test_a_mask_upside_down_is_noticed():
+    prediction, target, mask = fills(2, 64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluation.score(prediction, target, mask, "psnr_hole")
+        evaluation.score(target, target, mask, "psnr_hole")
+    with pytest.warns(UserWarning, match="is the mask inverted"):
+        evaluation.score(prediction, target, 1 - mask, "psnr_hole")

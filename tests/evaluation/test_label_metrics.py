@@ -133,3 +133,11 @@ def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mask", [torch.full((1, 1, 1, 4), 0.5), torch.full((1, 1, 1, 4), 255).byte()])
+def test_a_mask_that_is_not_of_zeros_and_ones_is_refused(mask):
+    maps, points = labels([SKIN, SKIN, NOSE, 0]), torch.zeros(1, 68, 2)
+    for metric, values in ((evaluation.dice_hole, maps), (evaluation.nme_hole, points)):
+        with pytest.raises(ValueError, match="mask must hold 1 .known. and 0 .missing. only"):
+            metric(values, values, mask)

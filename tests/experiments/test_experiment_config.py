@@ -1,11 +1,14 @@
 """An experiment's file is read as it stands; a mistake in it is one sentence with file and key."""
 
+import os
+
 import pytest
 import tiny_experiment
 
 from facecomp_lib.experiments import names, read_experiment
 from facecomp_lib.experiments.config import make_stages
 from facecomp_lib.methods import build
+from facecomp_lib.utils.yaml_files import read_yaml
 
 EVALUATE = {"masks": ["center"], "metrics": ["psnr"]}
 SHEET = {"faces": [0], "mask": "center"}
@@ -105,13 +108,23 @@ def test_experiments_are_listed_with_their_sentence(tmp_path):
         ({"samples": [SHEET | {"data": "other"}]}, r"samples\.data: unknown 'other', choose from tiny, each"),
         ({"export": [{"variant": "x", "name": "y", "networks": ["a"]}]}, r"export\.variant: unknown 'x'"),
         ({"variants": {"plain": {"optoins": {}}}}, r"variant 'plain': unknown key 'optoins'"),
+        ({"variants": {1: {}, "a": {}}}, "'<' not supported"),
+        ({"seeds": 5000 * "x"}, r"seeds: .*tuple, not 'x{80}'"),
+        ({"seeds": {"a": list(range(9000))}}, r"seeds: .*tuple, not dict"),
+        ({5000 * "x": 1}, r"unknown key 'x{80}', choose from"),
+        ({"evaluate": EVALUATE | {"masks": [5000 * "x"]}}, r"unknown 'x{80}', choose from center"),
+        ({"stages": [{"stage": "paint", "steps": {}}]}, "variant 'plain': Stage 'paint' needs at least 1 step"),
+        ({"stages": [{"stage": [], "steps": 3}]}, "each needs the key 'stage'"),
+        ({"stages": [{"stage": "paint", "steps": 3, "augment": {"flipp": 1}}]}, "stage .*'flipp'"),
+        ({"stages": [{"stage": "paint", "steps": 3, "masks": 5}]}, "stage 'paint': .*iterable"),
+        ({"options": {"width": "6"}}, "width must be"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_sentence_that_names_file_and_key(tmp_path, changes, sentence):
     with pytest.raises(ValueError, match=sentence) as refused:
         tiny_experiment.read(tmp_path, **changes)
     said = str(refused.value)
-    assert said.startswith("tiny/first.yaml") and said.endswith(".") and "\n" not in said
+    assert said.startswith("tiny/first.yaml") and said.endswith(".") and "\n" not in said and len(said) < 800
 
 
 @pytest.mark.parametrize("change", ["seeds", "=3", "stages.5.steps=1", "about.x=1", "seeds=[1"])
@@ -123,5 +136,46 @@ def test_a_change_that_cannot_be_carried_out_is_refused(tmp_path, change):
 def test_a_file_that_is_no_yaml_is_named(tmp_path):
     root = tiny_experiment.write(tmp_path)
     (root / "tiny" / "first.yaml").write_text("seeds: [0")
-    with pytest.raises(ValueError, match=r"first\.yaml, line 1: expected"):
+    with pytest.raises(ValueError, match=r"first\.yaml, line 1: expected ',' or '\]'"):
         read_experiment("tiny/first", root=root)
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(10 * [f'*{before}'])}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (BOMB, "line 5: its aliases .* stand for more than 100,000 values"),
+        ("a: &a [*a]", "line 1: its aliases"),
+        ("a: " + 5000 * "[", "nested too deeply"),
+        ("a: " + 5000 * "9", "is no YAML: Exceeds the limit"),
+        ("a: 2020-01-99", "is no YAML: day is out of range"),
+        ("a: 1\na: 2", "line 2: 'a' occurs twice"),
+        ("? [a]\n: 1", "a key must be plain"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("a: '" + 1_100_000 * "x" + "'", "larger than 1 MB"),
+        ("- 1", "must hold keys and values, not list"),
+        ("", "must hold keys and values, not NoneType"),
+    ],
+)
+def test_a_text_that_is_too_much_is_refused_in_one_short_sentence(tmp_path, text, sentence):
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "first.yaml").write_text(text)
+    with pytest.raises(ValueError, match=f"first.yaml.*{sentence}") as refused:
+        read_experiment("tiny/first", root=tmp_path)
+    said = str(refused.value)
+    assert said.endswith(".") and len(said) < 400 and "\n" not in said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices are POSIX's")
+def test_a_file_without_end_is_not_read(tmp_path):
+    root = tiny_experiment.write(tmp_path)
+    (root / "tiny" / "zero.yaml").symlink_to("/dev/zero")
+    with pytest.raises(FileNotFoundError, match="no experiment 'tiny/zero'"):
+        read_experiment("tiny/zero", root=root)
+    with pytest.raises(ValueError, match="a folder or a device"):
+        read_yaml(root / "tiny" / "zero.yaml")

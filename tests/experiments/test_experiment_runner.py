@@ -175,7 +175,7 @@ def test_several_processes_find_what_one_finds(tmp_path):
     changes = {
         "method": "collagan",
         "options": {"size": 32, "width": 1 / 16, "tasks": "i"},
-        "stages": [{"stage": "together", "steps": 2, "batch_size": 2}],
+        "stages": [{"stage": "joint", "steps": 2, "batch_size": 2}],
         "variants": {"everywhere": {"options": {"concentrated": False}}, "concentrated": {}},
         "evaluate": EVALUATE,
     }

@@ -332,7 +332,6 @@ def test_methods_are_rows_however_the_table_was_printed(load):
         ('"1":', "1:", "tables.1.[key]:", "input should be a valid string, not 1."),
         ("paper: gfc", "paper: lafin", "paper:", "it says 'lafin', but the folder is called 'gfc'."),
         ("tables:", "tables: {}\nother_tables:", "tables:", "dictionary should have at least 1 item"),
-        (SMALL, "", "the whole file:", "input should be a valid dictionary"),
     ],
 )
 def test_a_mistake_in_a_file_is_told_with_file_and_place(load, tmp_path, before, after, place, mistake):

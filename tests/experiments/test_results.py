@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+from mutation import mutated
 
 from facecomp_lib import experiments
 from facecomp_lib.evaluation import METRICS, metric
@@ -63,15 +64,52 @@ def test_figures_belong_to_their_experiment(tmp_path):
     assert list(load("lafin/tiny", tmp_path).images) == ["tiny", "tiny_noise"]
 
 
-def test_other_files_are_no_results(tmp_path):
+HEAD = b"variant,seed,dataset,mask,index,person,psnr\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"no gzip", "is damaged"),
+        (gzip.compress(b""), "is damaged"),
+        (gzip.compress(HEAD)[:-9], "is damaged"),
+        (gzip.compress(HEAD + b"a,0,\xff\xfe,center,1,1,20\n"), "is damaged"),
+        (gzip.compress(bytes(201_000_000), 1), "is damaged or cut off .it unpacks to more than 200 MB"),
+        (gzip.compress(b"a,b\n1,2\n"), "holds no results: its columns must begin variant, seed"),
+        (gzip.compress(HEAD + b"a,0,x,center,1,1,high\n"), "holds no results: there are texts"),
+        (gzip.compress(HEAD + b"a,zero,x,center,1,1,20\n"), "holds no results: .* numbers of 'seed'"),
+    ],
+)
+def test_other_files_are_no_results(tmp_path, content, sentence):
     folder = tmp_path / "lafin" / "results"
     folder.mkdir(parents=True)
-    for content in (b"no gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"")):
-        (folder / "other.csv.gz").write_bytes(content)
-        with pytest.raises(ValueError, match="holds no results"):
-            load("lafin/other", tmp_path)
+    (folder / "other.csv.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=f"other.csv.gz {sentence}"):
+        load("lafin/other", tmp_path)
     with pytest.raises(FileNotFoundError, match="no results 'gfc/none' in .* there are: lafin/other"):
         load("gfc/none", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{", "[" * 100_000])
+def test_a_card_that_is_none_is_named(tmp_path, content):
+    save(results(), tmp_path)
+    (tmp_path / "lafin" / "results" / "tiny.json").write_text(content)
+    with pytest.raises(ValueError, match="tiny.json is (damaged|no card)"):
+        load("lafin/tiny", tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".json"])
+def test_damaged_results_are_refused_by_their_name_or_are_results(tmp_path, ending):
+    """80 random changes: bytes replaced, dropped, put in."""
+    save(results(), tmp_path)
+    file = tmp_path / "lafin" / "results" / f"tiny{ending}"
+    whole, random = file.read_bytes(), np.random.default_rng(0)
+    for _ in range(80):
+        file.write_bytes(mutated(whole, random))
+        try:
+            assert len(load("lafin/tiny", tmp_path).scores) == len(results().scores)
+        except (ValueError, OSError) as error:
+            assert f"tiny{ending}" in str(error) and len(str(error)) < 500 and "\n" not in str(error)
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -92,6 +130,19 @@ def test_recorded_results_are_whole(name):
 def test_the_papers_ablations_are_there_from_three_seeds():
     for paper in ("gfc", "collagan", "lafin"):
         assert load(f"{paper}/ablation").scores["seed"].nunique() == 3
-    assert repr(experiments.load("gfc/ablation")).startswith(
-        "Results('gfc/ablation': 47,250 rows; variants M1,"
-    )
+    assert repr(experiments.load("gfc/ablation")).startswith("Results('gfc/ablation': ")
+
+
+@pytest.mark.parametrize("kind", ["ablation", "photos", "checkpoint"])
+@pytest.mark.parametrize("paper", ["gfc", "collagan", "lafin"])
+def test_the_average_and_the_nearest_face_stand_in_every_table_of_completions(paper, kind):
+    scores = load(f"{paper}/{kind}").scores
+    images = scores[scores["metric"].isin(["psnr", "ssim", "lpips", "psnr_hole"])]
+    keys = ["dataset", "mask", "metric", *(["n"] if "mean" in scores else ["seed", "index", "identity"])]
+
+    def measured(variant):
+        return set(images.loc[images["variant"] == variant, keys].itertuples(index=False, name=None))
+
+    method = {"ablation": {"gfc": "M1", "collagan": "M_i", "lafin": "full"}[paper]}.get(kind)
+    method = method or {"gfc": "gfc", "collagan": "M_i", "lafin": "lafin"}[paper]
+    assert measured("average_face") == measured("nearest_face") == measured(method) != set()

@@ -1,10 +1,16 @@
 """The method interface: registry, keyed random numbers, stages, completing, checkpoints."""
 
+import copy
+import hashlib
 import inspect
 import json
+import pickle
 
+import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from mutation import mutated
 from torch import nn
 
 from facecomp_lib import faces, masks, methods
@@ -139,6 +145,51 @@ def test_unknown_methods_and_options_name_what_there_is():
 def test_what_is_no_size_or_width_is_refused_by_every_method(name, option, value):
     with pytest.raises(ValueError, match=f"{option} must be a .*, not {value!r}"):
         methods.build(name, **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("lafin", {"attention": "false"}, "attention must be True or False, not 'false'"),
+        ("lafin", {"attention": 0}, "attention must be True or False, not 0"),
+        ("lafin", {"landmarks": None}, "landmarks must be True or False, not None"),
+        ("lafin", {"dot": True}, "dot must be a whole number, not True"),
+        ("lafin", {"predictor_width": 0}, "predictor_width must be a number above 0, not 0"),
+        ("lafin", {"predictor_width": float("nan")}, "predictor_width must be a number or None, not nan"),
+        ("lafin", {"perceptual": 16}, "perceptual must be a text or None, not 16"),
+        ("gfc", {"norm": "no"}, "norm must be True or False, not 'no'"),
+        ("gfc", {"fc_dim": 2.5}, "fc_dim must be a whole number or None, not 2.5"),
+        ("gfc", {"fc_dim": -1}, "gfc cannot be built with these options .*-1"),
+        ("gfc", {"fc_dim": 0}, "has no weights: choose larger ones"),
+        ("collagan", {"width": 1e-9}, "has no weights: choose larger ones"),
+        ("collagan", {"tasks": ["i"]}, "tasks must be a text, not list"),
+        ("dots", {"grey": "0.5"}, "grey must be a number, not '0.5'"),
+        ("dots", {"seed": -1}, "seed must be a whole number, 0 ..."),
+        ("dots", {"seed": 1.5}, "seed must be a whole number, 0 ..."),
+        (["dots"], {}, "Unknown method list: choose one of collagan, dots"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_options_are_of_the_kind_that_the_class_says(name, options, sentence):
+    define()
+    with pytest.raises(ValueError, match=sentence):
+        methods.build(name, **{"size": 64, **options})
+
+
+@pytest.mark.parametrize("name", methods.NAMES)
+def test_a_method_can_be_pickled_and_copied(name):
+    method = methods.build(name, size=32, width=1 / 8).double()
+    method.generator.eval()
+    method.card = {"steps": 3}
+    for other in (pickle.loads(pickle.dumps(method)), copy.deepcopy(method)):
+        assert type(other) is type(method) and other.config == method.config and other.card == method.card
+        assert [one.training for one in other.modules()] == [one.training for one in method.modules()]
+        state, own = other.state_dict(), method.state_dict()
+        assert all(
+            torch.equal(value, own[key]) and value.dtype == own[key].dtype for key, value in state.items()
+        )
+        next(other.parameters()).data.zero_()
+        assert next(method.parameters()).any()
 
 
 @pytest.mark.parametrize(
@@ -278,9 +329,6 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
     card.write_text("{}")
     with pytest.raises(ValueError, match="not a checkpoint's card"):
         methods.load(path)
-    card.write_text("[1")
-    with pytest.raises(ValueError, match="not a checkpoint's card"):
-        methods.load(path)
     card.write_text(json.dumps({**json.loads(good_card), "networks": ["painter", "discriminator"]}))
     with pytest.raises(ValueError, match="does not fit.*discriminator"):
         methods.load(path)
@@ -292,17 +340,84 @@ def test_damaged_foreign_and_mismatched_checkpoints_are_refused(tmp_path):
         methods.load(path)
 
 
+@pytest.mark.parametrize("content", ["[]", "null", "[1", "", '{"method": "dots"', "[" * 100_000])
+def test_a_card_that_is_no_json_object_is_refused(tmp_path, content):
+    path = methods.save(build(), tmp_path / "dots-16", ["painter"])
+    path.with_suffix(".json").write_text(content)
+    with pytest.raises(
+        ValueError, match="dots-16.json is (damaged|not a checkpoint's card).*: fetch it again"
+    ):
+        methods.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": None}, {"method": []}, {"method": "dotty"}, {"config": []}, {"config": None},
+        {"config": {"size": "16"}}, {"config": {"size": [16]}}, {"config": {"size": 16, "grey": {}}},
+        {"networks": None}, {"networks": "painter"}, {"networks": [None]}, {"networks": [{}]}, {"sha256": 3},
+    ],
+)  # fmt: skip
+def test_a_card_with_odd_entries_is_refused_by_its_name(tmp_path, change):
+    path = methods.save(build(), tmp_path / "dots-16", ["painter"])
+    card = path.with_suffix(".json")
+    card.write_text(json.dumps({**json.loads(card.read_text()), **change}))
+    with pytest.raises(ValueError, match="dots-16.*(again|card)"):
+        methods.load(path)
+
+
+def rewrite(path, weights):
+    """Other weights, or bytes, under the same name, and a card that knows them."""
+    path.write_bytes(weights if isinstance(weights, bytes) else safetensors.torch.save(weights))
+    card = path.with_suffix(".json")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    card.write_text(json.dumps({**json.loads(card.read_text()), "sha256": digest}))
+
+
+def test_weights_that_are_no_numbers_are_found_before_they_are_used(tmp_path):
+    path = methods.save(build(), tmp_path / "dots-16", ["painter"])
+    weights = safetensors.torch.load(path.read_bytes())
+    rewrite(path, {**weights, "painter.bias": torch.tensor([1.0, torch.nan, 0])})
+    with pytest.raises(ValueError, match="dots-16.safetensors is damaged .*painter.bias holds NaN"):
+        methods.load(path)
+    rewrite(path, {**weights, "painter.bias": torch.tensor([1, 2, 3])})
+    with pytest.raises(ValueError, match="does not fit.*painter.bias"):
+        methods.load(path)
+    rewrite(path, b"\xff" * 100)
+    with pytest.raises(ValueError, match="dots-16.safetensors is damaged"):
+        methods.load(path)
+
+
+@pytest.mark.parametrize("of_a_run", [False, True])
+def test_a_damaged_checkpoint_loads_as_it_was_or_is_refused_by_its_name(tmp_path, of_a_run):
+    """200 random changes of each file: bytes replaced, dropped, put in."""
+    if of_a_run:
+        place = a_run(tmp_path / "run", "first", "second")
+        files = [place / "config.json", place / "weights-second.safetensors"]
+    else:
+        place = methods.save(build(), tmp_path / "dots-16", ["painter"], steps=3)
+        files = [place, place.with_suffix(".json")]
+    random = np.random.default_rng(0)
+    for file in files:
+        whole = file.read_bytes()
+        for _ in range(200):
+            file.write_bytes(mutated(whole, random))
+            try:
+                assert methods.load(place).name == "dots"
+            except (ValueError, OSError) as error:
+                assert place.stem in str(error) and len(str(error)) < 600 and "\n" not in str(error)
+        file.write_bytes(whole)
+
+
 def a_run(folder, *finished, stages=("first", "second")):
     """What fit leaves: a config, and the weights after the finished stages."""
-    from safetensors.torch import save_file
-
     folder.mkdir()
     names = [{"name": stage} for stage in stages]
     config = {"method": "dots", "config": {"size": 16, "grey": 0.5}, "stages": names}
     (folder / "config.json").write_text(json.dumps(config))
     for number, stage in enumerate(finished):
         weights = {key: torch.full_like(v, number) for key, v in build().state_dict().items()}
-        save_file(weights, folder / f"weights-{stage}.safetensors")
+        safetensors.torch.save_file(weights, folder / f"weights-{stage}.safetensors")
     return folder
 
 
@@ -344,6 +459,38 @@ def test_photographs_and_checkpoints_agree_on_the_size():
     assert len(set(sizes)) == 1 and all(methods.pretrained(name).size == sizes[0] for name in methods.NAMES)
 
 
+def test_pretrained_reads_a_checkpoint_of_ones_own_by_its_path(tmp_path):
+    path = methods.save(build(grey=0.75), tmp_path / "mine")
+    assert (
+        methods.pretrained(path).config == methods.pretrained(str(path)).config == {"size": 16, "grey": 0.75}
+    )
+    with pytest.raises(FileNotFoundError, match="other.safetensors is missing"):
+        methods.pretrained(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        ({"sha256": "0"}, "The card says by itself what sha256 is"),
+        ({"config": {}}, "The card says by itself what config is"),
+        ({"score": torch.ones(1)}, "must hold plain numbers and texts"),
+    ],
+)
+def test_a_card_that_could_not_be_read_back_is_not_written(tmp_path, card, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        methods.save(build(), tmp_path / "x", **card)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_weights_that_could_not_be_read_back_are_not_written(tmp_path, value):
+    method = build()
+    nn.init.constant_(method.painter.weight, value)
+    with pytest.raises(ValueError, match="painter.weight holds a weight that is not finite or too large"):
+        methods.save(method, tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
 def test_only_existing_networks_are_saved(tmp_path):
     with pytest.raises(ValueError, match=r"no network \['brush'\]; it has painter, discriminator"):
         methods.save(build(), tmp_path / "x", ["brush"])
@@ -364,9 +511,9 @@ def test_a_missing_checkpoint_says_which_there_are(monkeypatch, tmp_path):
 
 def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
     method = methods.build("collagan", size=32, width=0.125, tasks="is", regime="noise")
-    (stage,) = method.make_stages("together", steps=3, lr=0.01)
+    (stage,) = method.make_stages("joint", steps=3, lr=0.01)
     assert (stage.steps, stage.masks) == (3, ("noise",)) and "labels" in stage.optimizers["generator"].losses
-    (alone,) = method.make_stages("together", steps=3, adversarial=False)
+    (alone,) = method.make_stages("joint", steps=3, adversarial=False)
     assert {name: set(optimizer.losses) for name, optimizer in alone.optimizers.items()} == {
         "generator": {"image", "labels"}
     }
@@ -377,9 +524,9 @@ def test_stages_by_name_take_their_options_and_what_the_method_is_built_with():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("nothing", {}, "no stage 'nothing': choose one of together"),
-        ("together", {"speed": 1}, "no option speed; it has tasks, steps"),
-        ("together", {}, "needs steps"),
+        ("nothing", {}, "no stage 'nothing': choose one of joint"),
+        ("joint", {"speed": 1}, "no option speed; it has tasks, steps"),
+        ("joint", {}, "needs steps"),
     ],
 )
 def test_a_stage_that_cannot_be_built_says_why(name, options, message):

@@ -34,7 +34,8 @@ def looking(method):
     """The same method; its attention has learned to look, its batch norms and spectral norms have seen
     faces, and its landmarks lie on the face."""
     method.train()
-    stages, sample = [lafin.locating(1), lafin.inpainting(1, False)], sampled(size=method.size, count=8)
+    sample = sampled(size=method.size, count=8)
+    stages = [lafin.landmark_stage(1), lafin.inpainting_stage(1, False)]
     with torch.no_grad():
         for name, value in method.named_parameters():
             if name.endswith(("gamma", "alpha")):
@@ -207,16 +208,16 @@ def test_two_points_in_one_pixel_are_one():
     assert pixels((2.2, 2.0), (1.8, 2.1), (5.0, 5.0)) == [(2, 2), (5, 5)]
 
 
-def test_dots_are_as_wide_as_they_are_told_to_be():
+def test_landmarks_on_the_map_are_as_wide_as_they_are_told_to_be():
     points = torch.full((1, 68, 2), 20.0)
     points[0, 0] = torch.tensor([0.0, 31.0])
-    wide = build(dot=3).draw_landmarks(points)
+    wide = build(landmark_width=3).draw_landmarks(points)
     assert torch.equal(build().draw_landmarks(points), lafin.landmark_map(points, 32))
     expected = {(y, x) for y in (19, 20, 21) for x in (19, 20, 21)} | {(30, 0), (30, 1), (31, 0), (31, 1)}
     assert {tuple(place) for place in wide[0, 0].nonzero().tolist()} == expected
-    for dot in (0, 2, -1):
-        with pytest.raises(ValueError, match="dot must be an odd number"):
-            build(dot=dot)
+    for width in (0, 2, -1):
+        with pytest.raises(ValueError, match="landmark_width must be an odd number"):
+            build(landmark_width=width)
 
 
 def test_no_gradient_leads_from_a_map_to_its_points():
@@ -467,7 +468,7 @@ def test_sizes_that_do_not_halve_five_times_are_refused(size):
 
 @pytest.mark.parametrize("perceptual", ["alex", "VGG16", "vgg", "", 16])
 def test_perceptual_networks_that_do_not_exist_are_refused(perceptual):
-    with pytest.raises(ValueError, match=f"vgg16, vgg19, best or None, not {perceptual!r}"):
+    with pytest.raises(ValueError, match=f"perceptual must be .* or None, not {perceptual!r}"):
         build(perceptual=perceptual)
 
 
@@ -507,7 +508,7 @@ def test_networks_see_the_damaged_face_from_minus_one_to_one_and_0_in_the_hole(m
 
 def test_without_landmarks_generator_and_discriminator_see_a_black_map(sample):
     told, blind = build(), build(landmarks=False)
-    stage = lafin.inpainting(1, False)
+    stage = lafin.inpainting_stage(1, False)
     for method in (told, blind):
         outputs, maps = method.forward_train(sample, stage), []
         method.generator.register_forward_hook(lambda _, x, y, maps=maps: maps.append(x[1]))
@@ -528,7 +529,7 @@ def test_without_landmarks_generator_and_discriminator_see_a_black_map(sample):
 def test_faces_without_landmarks_are_refused(method, sample):
     bare = replace(sample, faces=faces.FaceBatch(sample.image))
     with pytest.raises(ValueError, match="no landmarks.*prepare"):
-        method.forward_train(bare, lafin.locating(1))
+        method.forward_train(bare, lafin.landmark_stage(1))
     method.complete(sample.image, sample.mask)  # needs none
 
 
@@ -666,7 +667,7 @@ def products(features):
 @pytest.mark.parametrize("kind", ["random_square", "irregular_30_40"])
 def test_perceptual_and_style_losses_by_hand(kind, seeing):
     sample = sampled(kind)
-    outputs = seeing.forward_train(sample, lafin.inpainting(1))
+    outputs = seeing.forward_train(sample, lafin.inpainting_stage(1))
     found = seeing.losses(sample, outputs, ["perceptual", "style"])
     completed = torch.where(sample.mask > 0.5, sample.image, (outputs.raw + 1) / 2)
     hole, perceptual, style = 1 - sample.mask, 0.0, 0.0
@@ -681,7 +682,7 @@ def test_perceptual_and_style_losses_by_hand(kind, seeing):
 
 
 def test_style_looks_at_the_hole_alone(seeing, sample):
-    outputs = seeing.forward_train(sample, lafin.inpainting(1))
+    outputs = seeing.forward_train(sample, lafin.inpainting_stage(1))
     composite = outputs.composite.detach().requires_grad_()
 
     def features_of(batch, composite):
@@ -702,7 +703,7 @@ def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
     seen = []
     monkeypatch.setattr(lafin, "vgg_features", lambda x, name: seen.append(x) or pooled(x, name))
     method = build(perceptual="vgg16")
-    outputs = method.forward_train(sample, lafin.inpainting(1))
+    outputs = method.forward_train(sample, lafin.inpainting_stage(1))
     ours, theirs = seen
     assert torch.allclose(ours[:4], (outputs.composite + 1) / 2) and torch.equal(theirs[:4], sample.image)
     assert ours.min() >= 0 and ours.max() <= 1 and len(ours) == len(theirs) == 8
@@ -713,7 +714,7 @@ def test_what_the_network_sees_is_from_0_to_1(sample, monkeypatch):
 
 
 def test_equation_7():
-    optimizers = lafin.inpainting(1).optimizers
+    optimizers = lafin.inpainting_stage(1).optimizers
     expected = {"pixel": 1, "perceptual": 0.1, "style": 250, "tv": 0.1, "adversarial": 0.01}
     assert optimizers["generator"].losses == expected and optimizers["discriminator"].losses == {
         "discriminator": 1
@@ -755,7 +756,7 @@ def test_shorter_training_has_the_papers_optimizers_and_ends_with_all_losses(pre
 
 
 def test_half_of_the_holes_are_blocks_of_half_the_side_and_half_irregular():
-    stages = [*build().stages("full"), lafin.inpainting(1, joint=True), lafin.detecting(1, True)]
+    stages = [*build().stages("full"), lafin.inpainting_stage(1, joint=True), lafin.detection_stage(1, True)]
     for stage in stages:
         blocks = [kind for kind in stage.masks if kind == "random_square"]
         others = [kind for kind in stage.masks if kind != "random_square"]
@@ -773,16 +774,16 @@ def test_faces_are_moved_but_not_recoloured():
 
 
 def test_stages_take_what_they_are_told():
-    locate = lafin.locating(7, batch_size=3, lr=0.01, ema=None)
+    locate = lafin.landmark_stage(7, batch_size=3, lr=0.01, ema=None)
     assert (locate.steps, locate.batch_size, locate.ema) == (7, 3, None)
     assert locate.optimizers["predictor"].lr == 0.01
-    inpaint = lafin.inpainting(8, batch_size=2, lr=0.01, discriminator_lr=0.02, ema=0.5)
+    inpaint = lafin.inpainting_stage(8, batch_size=2, lr=0.01, discriminator_lr=0.02, ema=0.5)
     assert (inpaint.steps, inpaint.batch_size, inpaint.ema) == (8, 2, 0.5)
     assert {name: p.lr for name, p in inpaint.optimizers.items()} == {
         "discriminator": 0.02,
         "generator": 0.01,
     }
-    detect = lafin.detecting(9, True, batch_size=5, lr=0.03, ema=None)
+    detect = lafin.detection_stage(9, True, batch_size=5, lr=0.03, ema=None)
     assert (detect.name, detect.steps, detect.batch_size, detect.ema) == ("detect", 9, 5, None)
     (learner,) = detect.optimizers.values()
     assert learner.lr == 0.03 and learner.betas == (0, 0.9)
@@ -790,14 +791,14 @@ def test_stages_take_what_they_are_told():
 
 @pytest.mark.parametrize("augmented", [True, False])
 def test_a_detector_learns_from_one_term(augmented):
-    (learner,) = lafin.detecting(1, augmented).optimizers.values()
+    (learner,) = lafin.detection_stage(1, augmented).optimizers.values()
     assert learner.networks == ("predictor",)
     assert learner.losses == {"detect_augmented" if augmented else "detect": 1}
 
 
 def test_jointly_is_inpainting_with_the_predictor_as_well():
-    before = lafin.inpainting(5, False, batch_size=3, ema=0.9)
-    stage = lafin.inpainting(5, False, batch_size=3, ema=0.9, joint=True)
+    before = lafin.inpainting_stage(5, False, batch_size=3, ema=0.9)
+    stage = lafin.inpainting_stage(5, False, batch_size=3, ema=0.9, joint=True)
     assert (stage.name, stage.steps, stage.batch_size, stage.ema) == ("inpaint", 5, 3, 0.9)
     terms = {term: w for optimizer in stage.optimizers.values() for term, w in optimizer.losses.items()}
     assert terms == {"landmarks": 1, "discriminator": 1, "pixel": 1, "tv": 0.1, "adversarial": 0.01}
@@ -819,14 +820,14 @@ def reached(loss, network):
 
 
 def test_locating_teaches_the_predictor_alone(method, sample):
-    outputs = method.eval().forward_train(sample, lafin.locating(1))
+    outputs = method.eval().forward_train(sample, lafin.landmark_stage(1))
     loss = method.loss_landmarks(sample, outputs)
     assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
 
 
 def test_inpainting_draws_with_the_true_landmarks(method, sample):
     method.eval()
-    outputs = method.forward_train(sample, lafin.inpainting(1, False))
+    outputs = method.forward_train(sample, lafin.inpainting_stage(1, False))
     assert not any((outputs.features, outputs.target_features, outputs.hole_features))
     assert torch.equal(outputs.map, lafin.landmark_map(sample.faces.landmarks, 32))
     given, truth = method.network_input(sample.image, sample.mask), 2 * sample.image - 1
@@ -836,7 +837,7 @@ def test_inpainting_draws_with_the_true_landmarks(method, sample):
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_no_loss_of_the_generator_reaches_the_predictor(joint, seeing, sample):
-    outputs = seeing.train().forward_train(sample, lafin.inpainting(1, joint=joint))
+    outputs = seeing.train().forward_train(sample, lafin.inpainting_stage(1, joint=joint))
     for term in TERMS:
         loss = seeing.losses(sample, outputs, [term])[term]
         assert reached(loss, seeing.generator) and not reached(loss, seeing.predictor), term
@@ -844,13 +845,13 @@ def test_no_loss_of_the_generator_reaches_the_predictor(joint, seeing, sample):
 
 
 def test_the_discriminators_loss_reaches_nobody_else(seeing, sample):
-    outputs = seeing.train().forward_train(sample, lafin.inpainting(1, joint=True))
+    outputs = seeing.train().forward_train(sample, lafin.inpainting_stage(1, joint=True))
     loss = seeing.loss_discriminator(sample, outputs)
     assert [reached(loss, network) for network in seeing.networks.values()] == [False, False, True]
 
 
 def test_jointly_the_generator_sees_what_the_predictor_says_and_the_predictor_learns(method, sample):
-    outputs = method.eval().forward_train(sample, lafin.inpainting(1, False, joint=True))
+    outputs = method.eval().forward_train(sample, lafin.inpainting_stage(1, False, joint=True))
     points = 32 * method.predictor(method.network_input(sample.image, sample.mask))
     assert torch.equal(outputs.map, lafin.landmark_map(points, 32))
     assert not torch.equal(outputs.map, lafin.landmark_map(sample.faces.landmarks, 32))
@@ -866,7 +867,7 @@ IRREGULAR = ["irregular_10_20", "irregular_50_60"]
 def test_outside_the_hole_the_pixel_loss_alone_reaches_the_output(kind, seeing):
     sample = sampled(kind)
     hole = sample.mask[:, 0] < 0.5
-    outputs = seeing.train().forward_train(sample, lafin.inpainting(1))
+    outputs = seeing.train().forward_train(sample, lafin.inpainting_stage(1))
     for term in TERMS:
         loss = seeing.losses(sample, outputs, [term])[term]
         (gradient,) = torch.autograd.grad(loss, outputs.raw, retain_graph=True)
@@ -876,7 +877,7 @@ def test_outside_the_hole_the_pixel_loss_alone_reaches_the_output(kind, seeing):
 
 
 def test_undamaged_faces_teach_the_predictor_alone(method, sample):
-    outputs = method.eval().forward_train(sample, lafin.detecting(1, augmented=False))
+    outputs = method.eval().forward_train(sample, lafin.detection_stage(1, augmented=False))
     assert outputs is None
     loss = method.loss_detect(sample, outputs)
     assert [reached(loss, network) for network in method.networks.values()] == [True, False, False]
@@ -887,7 +888,7 @@ def test_completed_faces_teach_the_predictor_alone(sample):
     method.generator.register_forward_hook(lambda _, x, y: maps.append(x[1]))
     seen = []
     method.predictor.register_forward_pre_hook(lambda _, x: seen.append(x[0]))
-    outputs = method.forward_train(sample, lafin.detecting(1, augmented=True))
+    outputs = method.forward_train(sample, lafin.detection_stage(1, augmented=True))
     method.losses(sample, outputs, ["detect_augmented"])
     given = method.network_input(sample.image, sample.mask)
     points = lafin.landmark_map(sample.faces.landmarks, 32)
@@ -907,21 +908,21 @@ def test_terms_that_nobody_wants_cost_nothing(sample, monkeypatch):
 
     monkeypatch.setattr(lafin, "vgg_features", never)
     method = build(perceptual="vgg16")
-    method.forward_train(sample, lafin.inpainting(1, perceptual=False))
+    method.forward_train(sample, lafin.inpainting_stage(1, perceptual=False))
     monkeypatch.setattr(method.generator, "forward", never)
-    method.forward_train(sample, lafin.locating(1))
-    method.forward_train(sample, lafin.detecting(1, augmented=False))
+    method.forward_train(sample, lafin.landmark_stage(1))
+    method.forward_train(sample, lafin.detection_stage(1, augmented=False))
 
 
 # Training
 
 
 STAGES = {
-    "locating": lambda: lafin.locating(2, ema=0.5),
-    "inpainting": lambda: lafin.inpainting(2, False, ema=0.5),
-    "jointly": lambda: lafin.inpainting(2, False, ema=0.5, joint=True),
-    "detecting": lambda: lafin.detecting(2, augmented=False, ema=0.5),
-    "detecting augmented": lambda: lafin.detecting(2, augmented=True, ema=0.5),
+    "landmarks": lambda: lafin.landmark_stage(2, ema=0.5),
+    "inpainting": lambda: lafin.inpainting_stage(2, False, ema=0.5),
+    "jointly": lambda: lafin.inpainting_stage(2, False, ema=0.5, joint=True),
+    "detection": lambda: lafin.detection_stage(2, augmented=False, ema=0.5),
+    "detection augmented": lambda: lafin.detection_stage(2, augmented=True, ema=0.5),
 }
 
 
@@ -966,7 +967,7 @@ def test_ablations_train(options, tmp_path):
     check_training(tmp_path, STAGES["inpainting"](), build(**options))
 
 
-@pytest.mark.parametrize("name", ["locating", "jointly"])
+@pytest.mark.parametrize("name", ["landmarks", "jointly"])
 def test_it_trains_in_half_precision(name, tmp_path):
     check_training(tmp_path, STAGES[name](), build(), precision="bf16-mixed")
 
@@ -974,12 +975,12 @@ def test_it_trains_in_half_precision(name, tmp_path):
 def test_it_trains_with_a_perceptual_network(tmp_path):
     need("vgg16" if weights.available("vgg16") else "lpips_vgg")
     method = build(perceptual="vgg16")
-    check_training(tmp_path, lafin.inpainting(2, ema=0.5), method)
+    check_training(tmp_path, lafin.inpainting_stage(2, ema=0.5), method)
     assert not any("vgg" in key for key in method.state_dict())
 
 
 def test_a_run_goes_on_where_it_stood(tmp_path):
-    stages = [STAGES["locating"](), STAGES["inpainting"]()]
+    stages = [STAGES["landmarks"](), STAGES["inpainting"]()]
     once = train(tmp_path / "once", stages, num_samples=0).method.state_dict()
     first = train(tmp_path / "parts", stages, until="locate", num_samples=0)
     assert len(first.log["step"]) == 2
@@ -990,7 +991,7 @@ def test_a_run_goes_on_where_it_stood(tmp_path):
 
 
 def test_the_predictor_comes_nearer_to_the_landmarks(tmp_path):
-    stage = lafin.locating(20, lr=3e-3, ema=None)
+    stage = lafin.landmark_stage(20, lr=3e-3, ema=None)
     loss = train(tmp_path, [stage], num_samples=0).log["predictor.landmarks"]
     assert loss[-3:].mean() < 0.7 * loss[:3].mean()
 
@@ -1152,6 +1153,13 @@ def test_a_checkpoint_needs_predictor_and_generator_alone(options, sample, tmp_p
     one, other = (m.complete(sample.image, sample.mask) for m in (method, again))
     assert torch.equal(one.raw, other.raw)
     assert torch.equal(one.extras["landmarks"], other.extras["landmarks"])
+
+
+def test_a_checkpoint_whose_card_says_dot_is_read(tmp_path):
+    path = methods.save(build(landmark_width=3), tmp_path / "lafin-32", ["predictor", "generator"])
+    card = path.with_suffix(".json")
+    card.write_text(card.read_text().replace("landmark_width", "dot"))
+    assert methods.load(path).config["landmark_width"] == 3
 
 
 def test_a_checkpoint_remembers_its_perceptual_network_and_needs_no_weights_of_it(

@@ -370,7 +370,7 @@ def test_a_parameter_file_of_another_form_is_refused(tmp_path, text):
 def test_a_parameter_file_that_is_no_file_is_refused_at_once(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("a_fifo")
-    with pytest.raises(Trouble, match="is no file"):
+    with pytest.raises(Trouble, match="name an ordinary file"):
         parameters.read_file(Path(name))
 
 

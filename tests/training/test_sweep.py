@@ -104,6 +104,18 @@ def test_the_file_has_every_column_and_a_spread_in_numbers(runs):
     assert (m1["final.g.l1.mean"], m1["final.g.l1.n"]) == ("3.0", "3")
 
 
+def test_texts_of_a_card_are_no_formulas_of_a_spreadsheet(tmp_path):
+    card(tmp_path / "a", seed=-3, note="=1+1", **{"@name": "-x", "=spread": 0.5})
+    collect(tmp_path).save(tmp_path / "all.csv")
+    with open(tmp_path / "all.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["note"] == "'=1+1" and row["'@name"] == "'-x" and row["seed"] == "-3"
+    collect(tmp_path).over("seed").save(tmp_path / "groups.csv")
+    with open(tmp_path / "groups.csv", newline="") as file:
+        head, _ = csv.reader(file)
+    assert "'=spread.mean" in head and "'@name" not in head
+
+
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\0\0"])
 def test_a_damaged_card_is_named_and_the_others_are_read(runs, text):
     broken = runs / "M1_1" / "run" / "gfc" / "card.json"

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from facecomp_lib import weights
-from facecomp_lib.weights import registry, vgg
+from facecomp_lib.weights import fetch, registry, vgg
 from facecomp_lib.weights.arrays import load_array_pickle
 from facecomp_lib.weights.cache import WeightCache, tensors_digest
 
@@ -178,6 +178,36 @@ def test_a_server_that_sends_something_else_leaves_nothing(cache, toy, monkeypat
     with pytest.raises(FileNotFoundError, match=reason):
         toy.cache.path(name)
     assert not toy.cache.available(name) and files_in(cache) == []
+
+
+def test_a_server_that_never_ends_is_left_after_a_time(cache, toy, tmp_path):
+    address = toy.weights[2].sources[0].url
+    with pytest.raises(fetch.FetchError, match="up.bin arrives too slowly"):
+        fetch.download(address, tmp_path / "new", "0" * 64, 80, seconds=0)
+
+
+@pytest.mark.parametrize("name", ["plain", "tree", "up", "packed"])
+def test_a_file_put_into_the_cache_by_hand_is_checked_like_any_other(cache, toy, name):
+    """An error page, as a browser may save it; and one that is as long as the right file."""
+    file = cache / toy.cache.registry[name].filename
+    cache.mkdir()
+    for content in (b"<html>404</html>", b"<html>404</html>".ljust(toy.cache.registry[name].size or 90)):
+        file.write_bytes(content)
+        with pytest.raises(FileNotFoundError, match=f"{file.name} is damaged"):
+            toy.cache.path(name)
+    right = {"plain": b"plain" * 100, "up": b"upstream" * 10, "packed": b"packed" * 10}
+    if name in right:
+        file.write_bytes(right[name])
+        assert toy.cache.path(name) == file
+
+
+def test_a_file_that_changes_while_a_process_runs_is_checked_again(cache, toy):
+    toy.put_by_hand(cache)
+    file = toy.cache.path("plain")
+    (cache / "archives" / toy.archive.name).unlink()
+    file.write_bytes(b"PLAIN" * 100)
+    with pytest.raises(FileNotFoundError, match="plain.dat is damaged"):
+        toy.cache.path("plain")
 
 
 def test_what_a_killed_download_left_is_removed_by_the_next(cache, toy, monkeypatch):

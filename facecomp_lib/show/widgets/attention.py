@@ -65,12 +65,12 @@ def cell_at(spot: Sequence[float], size: tuple[int, int], cells: tuple[int, int]
 def rim(mask: Tensor) -> np.ndarray:
     """The border of the hole in a mask [1, 1, H, W]: [E, 2, 2] edges between pixels, two ends (x, y) each."""
     missing = np.pad(mask[0, 0].detach().cpu().numpy() < 0.5, 1)
-    found = []
+    edges = []
     for axis, length in ((0, (1, 0)), (1, (0, 1))):  # edges between pixels above each other, and side by side
         y, x = np.nonzero(np.diff(missing, axis=axis))
         end = np.stack([x, y], -1) - 0.5
-        found.append(np.stack([end - length, end], 1))
-    return np.concatenate(found)
+        edges.append(np.stack([end - length, end], 1))
+    return np.concatenate(edges)
 
 
 def missing_share(mask: Tensor, cells: tuple[int, int]) -> Tensor:
@@ -141,8 +141,8 @@ def check(
             are not finite and at least 0.
     """
     if not isinstance(map_, Tensor) or map_.ndim != 2 or map_.shape[0] != map_.shape[1]:
-        found = list(map_.shape) if isinstance(map_, Tensor) else type(map_).__name__
-        raise ValueError(f"Attention {name!r} must be a tensor [N, N], one row for each query, not {found}.")
+        got = list(map_.shape) if isinstance(map_, Tensor) else type(map_).__name__
+        raise ValueError(f"Attention {name!r} must be a tensor [N, N], one row for each query, not {got}.")
     count = len(map_)
     rows = round((count * size[0] / size[1]) ** 0.5)
     found_cells = cells or (rows, count // max(1, rows))

@@ -126,13 +126,13 @@ def shown_of(result: Completion | ImageLike, size: tuple[int, int] | None = None
     Raises:
         ValueError: several images, none, or one of another size (height, width) than wanted.
     """
-    found = result.composite if isinstance(result, Completion) else result
-    if isinstance(found, torch.Tensor):
-        found = found.detach()
-        found = found[0] if found.ndim == 4 and len(found) == 1 else found
-    if not isinstance(found, (torch.Tensor, np.ndarray)):
-        raise ValueError(f"An image or a Completion is wanted, not {type(found).__name__}.")
-    shape = to_array(found).shape[:2]
+    image = result.composite if isinstance(result, Completion) else result
+    if isinstance(image, torch.Tensor):
+        image = image.detach()
+        image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    if not isinstance(image, (torch.Tensor, np.ndarray)):
+        raise ValueError(f"An image or a Completion is wanted, not {type(image).__name__}.")
+    shape = to_array(image).shape[:2]
     if size is not None and shape != tuple(size):
         raise ValueError(f"The image has {shape[1]} x {shape[0]} px, the face {size[1]} x {size[0]}.")
-    return found
+    return image

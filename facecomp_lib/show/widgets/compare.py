@@ -171,5 +171,5 @@ class BeforeAfter(MethodSwitch):
 
 def _single(result: Result) -> ImageLike:
     """The image in a result, before its size is known."""
-    found = result.composite if isinstance(result, Completion) else result
-    return found[0] if found.ndim == 4 and len(found) == 1 else found
+    image = result.composite if isinstance(result, Completion) else result
+    return image[0] if image.ndim == 4 and len(image) == 1 else image
