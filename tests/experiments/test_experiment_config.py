@@ -113,7 +113,7 @@ def test_experiments_are_listed_with_their_sentence(tmp_path):
         ({"seeds": {"a": list(range(9000))}}, r"seeds: .*tuple, not dict"),
         ({5000 * "x": 1}, r"unknown key 'x{80}', choose from"),
         ({"evaluate": EVALUATE | {"masks": [5000 * "x"]}}, r"unknown 'x{80}', choose from center"),
-        ({"stages": [{"stage": "paint", "steps": {}}]}, "variant 'plain': Stage 'paint' needs at least 1 step"),
+        ({"stages": [{"stage": "paint", "steps": {}}]}, "Stage 'paint' needs at least 1 step"),
         ({"stages": [{"stage": [], "steps": 3}]}, "each needs the key 'stage'"),
         ({"stages": [{"stage": "paint", "steps": 3, "augment": {"flipp": 1}}]}, "stage .*'flipp'"),
         ({"stages": [{"stage": "paint", "steps": 3, "masks": 5}]}, "stage 'paint': .*iterable"),
