@@ -3,14 +3,11 @@
 import functools
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from tiny_faces import write
 
 import facecomp_lib as fc
-from facecomp_lib.faces import Augment, FaceBatch, Writer
-from facecomp_lib.methods import Cosine, Loss, OptimizerConfig, Plateau, Stage, build
+from facecomp_lib.methods import OptimizerConfig, Stage, build
 
 NAN = float("nan")
 
@@ -62,7 +59,9 @@ def stage(**changes):
 
 
 def fit(**changes):
-    return fc.training.fit(**{"method": gfc(), "data": faces(), "run_dir": "run", "preset": "smoke"} | changes)
+    return fc.training.fit(
+        **{"method": gfc(), "data": faces(), "run_dir": "run", "preset": "smoke"} | changes
+    )
 
 
 TABLE = [

@@ -2,9 +2,10 @@
 
     python -m tools.campaign --minutes 60 --seed 0
 
-Training is killed and must end with the bytes of a run that was left alone; disks are full; bits of a run's files
-flip; photographs, masks, prepared sets, checkpoints, records and experiment files are mutated before they are read;
-several processes train in one folder. A try hangs on the seed and its number alone: `--only KIND --first N` repeats it.
+Training is killed and must end with the bytes of a run that was left alone; disks are full; bits of a run's
+files flip; photographs, masks, prepared sets, checkpoints, records and experiment files are mutated before they
+are read; several processes train in one folder. A try hangs on the seed and its number alone:
+`--only KIND --first N` repeats it.
 """
 
 import argparse
@@ -33,7 +34,13 @@ REFUSED = 3  # exit code of a training that was refused in a sentence
 
 @dataclass(frozen=True)
 class World:
-    """What the tries start from, made once: sound files of every kind, and what an undisturbed run ended with."""
+    """What the tries start from, made once.
+
+    Attributes:
+        folder: holds a prepared set, a checkpoint, a finished run and one that is half done.
+        sound: kind of file -> its bytes.
+        ended: what the undisturbed run left.
+    """
 
     folder: Path
     sound: dict[str, bytes]
@@ -95,7 +102,9 @@ def stop(chance: random.Random, world: World, place: Path) -> str:
         process = start(place / "run", chance.choice([0.0, 0.3, 1e9]))
         process.join(chance.uniform(0, 6))
         if process.is_alive():
-            os.kill(process.pid, chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]))
+            os.kill(
+                process.pid, chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+            )
         process.join(60)
         if process.is_alive():
             process.kill()
@@ -244,11 +253,14 @@ def experiment(chance: random.Random, world: World, place: Path) -> str:
     return read(file, lambda: fc.experiments.read_experiment("gfc/tiny", root=place), name="tiny")
 
 
-KINDS: dict[str, Callable[[random.Random, World, Path], str]] = {
+Try = Callable[[random.Random, World, Path], str]  # what went wrong, or nothing
+TRAINING: dict[str, Try] = {
     "training is stopped": stop,
     "the disk is full": full_disk,
     "several processes": processes,
-    "a bit of a run": flip,
+    "a bit of a run flips": flip,
+}
+READING: dict[str, Try] = {
     "photograph": photograph,
     "mask": mask,
     "prepared set": prepared,
@@ -256,7 +268,8 @@ KINDS: dict[str, Callable[[random.Random, World, Path], str]] = {
     "record": record,
     "experiment": experiment,
 }
-FAST = 25  # tries in a row of what only reads a file
+KINDS = TRAINING | READING
+IN_A_ROW = 25  # tries of reading for one of training, which takes so much longer
 
 
 # ---- the campaign --------------------------------------------------------------------------------------------
@@ -264,7 +277,11 @@ FAST = 25  # tries in a row of what only reads a file
 
 @contextlib.contextmanager
 def quiet():
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         yield
 
@@ -288,7 +305,13 @@ def make_world(folder: Path) -> World:
     sound["mask"] = data.getvalue()
     writer = fc.faces.Writer(folder / "set", "tiny", 32)
     rows = [
-        {"name": f"{k}", "split": "train", "identity": k, "image": image[:32, :32], "landmarks": faces[k].landmarks[0].numpy()}
+        {
+            "name": f"{k}",
+            "split": "train",
+            "identity": k,
+            "image": image[:32, :32],
+            "landmarks": faces[k].landmarks[0].numpy(),
+        }
         for k in range(4)
     ]
     writer.add_part(0, rows)
@@ -331,13 +354,14 @@ def main(arguments: list[str]) -> int:
         end, number = time.monotonic() + 60 * options.minutes, options.first
         while time.monotonic() < end:
             for kind in kinds:
-                for number_of_kind in range(number, number + (FAST if KINDS[kind] in (photograph, mask, prepared, checkpoint, record, experiment) else 1)):
-                    trouble = attempt(kind, options.seed, number_of_kind, world)
-                    tries[kind] += 1
+                row = range(number, number + (IN_A_ROW if kind in READING else 1))
+                troubles = {place: attempt(kind, options.seed, place, world) for place in row}
+                tries[kind] += len(row)
+                failures[kind] += sum(map(bool, troubles.values()))
+                for place, trouble in troubles.items():
                     if trouble:
-                        failures[kind] += 1
-                        print(f"{kind} {number_of_kind}: {trouble}", flush=True)
-            number += FAST
+                        print(f"{kind} {place}: {trouble}", flush=True)
+            number += IN_A_ROW
     print("| what | tries | failures |\n| --- | --- | --- |")
     for kind in kinds:
         print(f"| {kind} | {tries[kind]:,} | {failures[kind]} |")

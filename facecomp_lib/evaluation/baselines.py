@@ -15,6 +15,7 @@ from torch import Tensor
 from facecomp_lib.classical import poisson_blend
 from facecomp_lib.completion import Completion
 from facecomp_lib.evaluation.protocol import select_faces
+from facecomp_lib.utils.checks import check_count
 
 __all__ = ["average_face", "nearest_face"]
 
@@ -53,6 +54,7 @@ def nearest_face(train: Any, limit: int = 2000) -> Callable[[Tensor, Tensor], Co
         As :func:`average_face`. ``extras["nearest"]`` ``[B]`` is the place of the face that was pasted among
         those that were looked through.
     """
+    check_count(limit, 1, "limit")
     parts: Iterable[Tensor] = [train] if isinstance(train, Tensor) else _chunks(train, limit)
     candidates = torch.cat([(255 * part).round().byte() for part in parts])  # [N, 3, S, S]
 

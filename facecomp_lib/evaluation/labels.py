@@ -9,7 +9,7 @@ from torch import Tensor
 
 from facecomp_lib.evaluation._checks import check_binary
 from facecomp_lib.faces.schema import PARSING
-from facecomp_lib.utils.checks import check_landmarks
+from facecomp_lib.utils.checks import check_count, check_landmarks
 
 __all__ = [
     "COMPONENTS",
@@ -155,6 +155,7 @@ def _hits(confusion: Tensor, members: list[int]) -> Tensor:
 
 def _confusions(prediction: Any, target: Any, classes: int) -> Tensor:
     """int64 ``[B, classes, classes]``, by true and predicted class."""
+    check_count(classes, 1, "classes", most=1000)
     for name, labels in (("prediction", prediction), ("target", target)):
         if not isinstance(labels, Tensor) or labels.ndim != 3 or labels.is_floating_point():
             is_tensor = isinstance(labels, Tensor)

@@ -193,6 +193,11 @@ class FaceDataset:
         Raises:
             ValueError: they are augmented already.
         """
+        from facecomp_lib.faces.augment import Augment
+
+        if not isinstance(augment, Augment):
+            raise ValueError(f"augment must be a fc.faces.Augment, not {type(augment).__name__}.")
+        check_count(seed, 0, "seed")
         if self._own is not None:
             raise ValueError("These faces are augmented already: augment those of the data set.")
         return self._copy(self._rows, (augment, seed, np.arange(len(self))), self._subset)

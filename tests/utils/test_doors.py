@@ -1,4 +1,4 @@
-"""Errors that leave a public function: the project's own, the caller's and the machine's stay; others are explained."""
+"""Errors that leave a public function: ours, the caller's and the machine's stay; others are explained."""
 
 import pytest
 import torch
