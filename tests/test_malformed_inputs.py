@@ -3,7 +3,9 @@
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny_faces
 import torch
 
 import facecomp_lib as fc
@@ -50,6 +52,14 @@ def file(name, content=b""):
     return name
 
 
+def prepared(name):
+    return tiny_faces.write(Path(name))
+
+
+def array(shape, value=0, kind=np.uint8):
+    return np.full(shape, value, kind)
+
+
 def adam(**changes):
     return OptimizerConfig(**{"networks": ("generator",), "losses": {"reconstruction": 1.0}} | changes)
 
@@ -77,8 +87,8 @@ TABLE = [
     ("fc.faces.folder(3)", ValueError, "path"),
     ("fc.faces.folder('')", (ValueError, FileNotFoundError), "path"),
     ("fc.faces.folder(file('a.txt'))", (ValueError, OSError), "a.txt"),
-    ("fc.faces.folder(write('set'), 'dev')", ValueError, "dev"),
-    ("fc.faces.folder(write('set'), size=-4)", ValueError, "size"),
+    ("fc.faces.folder(prepared('set'), 'dev')", ValueError, "dev"),
+    ("fc.faces.folder(prepared('set'), size=-4)", ValueError, "size"),
     ("faces()[10**9]", IndexError, "count from"),
     ("faces().batch([0, 1.5])", ValueError, "whole numbers"),
     ("faces().batch(3)", ValueError, "indices"),
@@ -91,20 +101,20 @@ TABLE = [
     ("fc.faces.split_of(1, val=2)", ValueError, "val"),
     ("fc.faces.split_of(1, val=0.6, test=0.6)", ValueError, "test"),
     # a batch, augmentation, the writer
-    ("FaceBatch('a.png')", ValueError, "image"),
-    ("FaceBatch(image(), landmarks=torch.zeros(2, 67, 2))", ValueError, "68"),
-    ("FaceBatch(image(), landmarks=torch.zeros(3, 68, 2))", ValueError, "2"),
-    ("FaceBatch(image(), attributes='male')", ValueError, "attributes"),
-    ("Augment(flip=2)", ValueError, "flip"),
-    ("Augment(rotate=NAN)", ValueError, "rotate"),
-    ("Augment(crop=2.5)", ValueError, "crop"),
-    ("Augment(gamma='strong')", ValueError, "gamma"),
-    ("Augment.photographic(brightness=-1)", ValueError, "brightness"),
-    ("Writer('new', 'a', size=0)", ValueError, "size"),
-    ("Writer('new', 'a', size='a')", ValueError, "size"),
-    ("Writer('new', 'a', size=32, image_format='gif')", ValueError, "image_format"),
-    ("Writer('new', 'a', size=32, quality=0)", ValueError, "quality"),
-    ("Writer(file('a.txt'), 'a', size=32)", (ValueError, OSError), "a.txt"),
+    ("fc.faces.FaceBatch('a.png')", ValueError, "image"),
+    ("fc.faces.FaceBatch(image(), landmarks=torch.zeros(2, 67, 2))", ValueError, "68"),
+    ("fc.faces.FaceBatch(image(), landmarks=torch.zeros(3, 68, 2))", ValueError, "2"),
+    ("fc.faces.FaceBatch(image(), attributes='male')", ValueError, "attributes"),
+    ("fc.faces.Augment(flip=2)", ValueError, "flip"),
+    ("fc.faces.Augment(rotate=NAN)", ValueError, "rotate"),
+    ("fc.faces.Augment(crop=2.5)", ValueError, "crop"),
+    ("fc.faces.Augment(gamma='strong')", ValueError, "gamma"),
+    ("fc.faces.Augment.photographic(brightness=-1)", ValueError, "brightness"),
+    ("fc.faces.Writer('new', 'a', size=0)", ValueError, "size"),
+    ("fc.faces.Writer('new', 'a', size='a')", ValueError, "size"),
+    ("fc.faces.Writer('new', 'a', size=32, image_format='gif')", ValueError, "image_format"),
+    ("fc.faces.Writer('new', 'a', size=32, quality=0)", ValueError, "quality"),
+    ("fc.faces.Writer(file('a.txt'), 'a', size=32)", (ValueError, OSError), "a.txt"),
     # photographs
     ("fc.faces.from_photo('nowhere.jpg')", FileNotFoundError, "nowhere.jpg"),
     ("fc.faces.from_photo('')", (ValueError, OSError), "path"),
@@ -115,10 +125,10 @@ TABLE = [
     ("fc.faces.from_photo(file('a.png', b'\\x89PNG\\r\\n\\x1a\\n'))", (ValueError, OSError), "a.png"),
     ("fc.faces.from_photo(b'')", ValueError, "image"),
     ("fc.faces.from_photo(None)", ValueError, "NoneType"),
-    ("fc.faces.from_photo(np.zeros((8, 8, 7)))", ValueError, "[H, W, 3]"),
-    ("fc.faces.from_photo(np.zeros((64, 64, 3)), landmarks=np.zeros((5, 2)))", ValueError, "68"),
-    ("fc.faces.from_photo(np.zeros((64, 64, 3), np.uint8), landmarks=np.full((68, 2), NAN))", ValueError, "finite"),
-    ("fc.faces.from_photo(np.zeros((64, 64, 3), np.uint8), landmarks=np.ones((68, 2)))", ValueError, "differ"),
+    ("fc.faces.from_photo(array((8, 8, 7)))", ValueError, "[H, W, 3]"),
+    ("fc.faces.from_photo(array((64, 64, 3)), landmarks=array((5, 2)))", ValueError, "68"),
+    ("fc.faces.from_photo(array((64, 64, 3)), landmarks=array((68, 2), NAN, float))", ValueError, "finite"),
+    ("fc.faces.from_photo(array((64, 64, 3)), landmarks=array((68, 2), 1))", ValueError, "differ"),
     ("fc.faces.astronaut(size=-1)", ValueError, "size"),
     ("fc.faces.edit_landmarks(points(), smile='wide')", ValueError, "smile"),
     ("fc.faces.edit_landmarks(torch.zeros(2, 5, 2), smile=1)", ValueError, "68"),
@@ -209,11 +219,11 @@ TABLE = [
     ("adam(clip=-1)", ValueError, "clip"),
     ("adam(every=0)", ValueError, "every"),
     ("adam(schedule='cosine')", ValueError, "schedule"),
-    ("Loss(NAN)", ValueError, "weight"),
-    ("Loss(1.0, every=0)", ValueError, "every"),
-    ("Cosine(warmup=-1)", ValueError, "warmup"),
-    ("Cosine(final=2)", ValueError, "final"),
-    ("Plateau(factor=1)", ValueError, "factor"),
+    ("fc.methods.Loss(NAN)", ValueError, "weight"),
+    ("fc.methods.Loss(1.0, every=0)", ValueError, "every"),
+    ("fc.methods.Cosine(warmup=-1)", ValueError, "warmup"),
+    ("fc.methods.Cosine(final=2)", ValueError, "final"),
+    ("fc.methods.Plateau(factor=1)", ValueError, "factor"),
     # training
     ("fit(method='gfc')", ValueError, "method"),
     ("fit(method=None)", ValueError, "method"),

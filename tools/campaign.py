@@ -3,8 +3,8 @@
     python -m tools.campaign --minutes 60 --seed 0
 
 Training is killed and must end with the bytes of a run that was left alone; disks are full; bits of a run's
-files flip; photographs, masks, prepared sets, checkpoints, records and experiment files are mutated before they
-are read; several processes train in one folder. A try hangs on the seed and its number alone:
+files flip; several processes train in one folder; photographs, masks, prepared sets, checkpoints, records and
+experiment files are mutated before they are read. A try hangs on the seed and its number alone:
 `--only KIND --first N` repeats it.
 """
 
@@ -47,7 +47,7 @@ class World:
     ended: dict[str, str]
 
 
-# ---- training in a process of its own ----------------------------------------------------------------------
+# ---- training in a process of its own -----------------------------------------------------------------
 
 
 def train(run_dir: Path, save_every: float = 1e9, limit: int | None = None) -> None:
@@ -151,7 +151,7 @@ def flip(chance: random.Random, world: World, place: Path) -> str:
     return "" if ended(run_dir) == world.ended else f"a bit of {file.name} changed what came out, silently"
 
 
-# ---- files that are read -------------------------------------------------------------------------------------
+# ---- files that are read ----------------------------------------------------------------------------------
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
@@ -272,7 +272,7 @@ KINDS = TRAINING | READING
 IN_A_ROW = 25  # tries of reading for one of training, which takes so much longer
 
 
-# ---- the campaign --------------------------------------------------------------------------------------------
+# ---- the campaign ----------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
