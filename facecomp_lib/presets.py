@@ -18,6 +18,7 @@ def preset(name: str = "lesson") -> str:
 
 
 def _check(name: str, where: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"{where} is {name!r}; choose one of {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        shown = repr(name) if isinstance(name, str) else type(name).__name__
+        raise ValueError(f"{where} is {shown[:80]}; choose one of {', '.join(PRESETS)}")
     return name

@@ -14,6 +14,7 @@ import torch
 import facecomp_lib as fc
 from facecomp_lib.evaluation import Metric
 from facecomp_lib.methods import Cosine, OptimizerConfig
+from facecomp_lib.papers.gfc import parsing_stage
 from facecomp_lib.utils.doors import is_refusal
 
 REFUSALS = (ValueError, TypeError, IndexError, OSError)
@@ -129,7 +130,7 @@ DOORS = {
     fc.methods.uniform: lambda t: dict(keys=torch.arange(2), shape=(2, 2), salt=""),
     tiny().complete: lambda t: dict(image=image(), mask=mask(), seed=0),
     fc.training.fit: lambda t: dict(
-        method=tiny(), data=faces(), run_dir=t / "run", preset="smoke", stages=None, until=None, seed=0,
+        method=tiny(), data=faces(), run_dir=t / "run", preset="smoke", stages=[parsing_stage(1, 2)], until=None, seed=0,
         validation=None, precision="32-true", accelerator="cpu", save_every=100.0, callbacks=(), num_samples=2,
     ),
     fc.training.collect: lambda t: dict(folders=t),

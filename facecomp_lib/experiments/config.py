@@ -59,9 +59,9 @@ def read_experiment(name: str, changes: Sequence[str] = (), root: Path = ROOT) -
     Raises:
         FileNotFoundError: no such experiment. ValueError: a mistake; the sentence names file and key.
     """
-    path = root / f"{name}.yaml"
+    path = root / f"{name if isinstance(name, str) else type(name).__name__}.yaml"
     if not path.is_file() or path.stem == "published":
-        raise FileNotFoundError(f"There is no experiment {name!r}; there are {', '.join(names(root))}.")
+        raise FileNotFoundError(f"There is no experiment {shown(name)}; there are {', '.join(names(root))}.")
     raw = read_yaml(path)
     with sentences(path):
         original = digest(trained_part(raw))

@@ -19,7 +19,7 @@ from torch import Tensor
 from facecomp_lib.methods.base import Method
 from facecomp_lib.methods.eight_bit import pack, unpack
 from facecomp_lib.methods.registry import build, find
-from facecomp_lib.utils.checks import shown
+from facecomp_lib.utils.checks import check_count, shown
 from facecomp_lib.utils.files import atomic_write, damaged, expand, read_json
 
 __all__ = ["load", "pretrained", "save"]
@@ -47,6 +47,7 @@ def pretrained(name: str, variant: str | None = None, size: int = 128) -> Method
     if Path(str(name)).suffix in _ENDINGS:
         return load(name)
     find(name)
+    check_count(size, 1, "size")
     stem = "-".join(part for part in (name, variant, str(size)) if part)
     if not (FOLDER / f"{stem}.json").exists():
         there = ", ".join(sorted(path.stem for path in FOLDER.glob("*.json"))) or "none yet"

@@ -33,8 +33,8 @@ LIBRARY = str(Path(__file__).resolve().parents[1]) + os.sep
 _INSTALLED = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-_MADE_UP = ("<string>", "<frozen ", "<__array")  # code that the standard library and NumPy put together
-_MACHINE = (OSError, ImportError, MemoryError, torch.OutOfMemoryError, Warning, AssertionError)
+_TYPED = ("<stdin>", "<ipython")  # what somebody types has no file
+_MACHINE = (OSError, ImportError, MemoryError, torch.OutOfMemoryError, Warning)
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
@@ -70,7 +70,7 @@ def doors(room: dict[str, Any], names: Iterable[str]) -> None:
     """
     for name in names:
         value, label = room.get(name), f"{room['__name__']}.{name}"
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, (types.FunctionType, types.MethodType, functools._lru_cache_wrapper)):
             room[name] = door(value, label)
         elif isinstance(value, type) and isinstance(value.__init__, types.FunctionType):  # type: ignore[misc]
             value.__init__ = door(value.__init__, label)  # type: ignore[misc]
@@ -93,8 +93,11 @@ def _frames(error: BaseException) -> Iterator[types.TracebackType]:
 
 def _in_callers_code(error: BaseException) -> bool:
     """Whether an error passed through code that is neither the project's nor of an installed package."""
-    files = (frame.tb_frame.f_code.co_filename for frame in _frames(error))
-    return any(not file.startswith((LIBRARY, *_INSTALLED, *_MADE_UP)) for file in files)
+    files = {frame.tb_frame.f_code.co_filename for frame in _frames(error)}
+    return any(
+        file.startswith(_TYPED) or os.path.isabs(file) and not file.startswith((LIBRARY, *_INSTALLED))
+        for file in files  # those that are not absolute are compiled or put together by libraries
+    )
 
 
 def _sentence(name: str, function: Callable[..., Any], given: Mapping[str, Any]) -> str:

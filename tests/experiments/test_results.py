@@ -1,5 +1,6 @@
 """Recorded results come back as they were, and say what there is."""
 
+import functools
 import gzip
 
 import numpy as np
@@ -64,6 +65,8 @@ def test_figures_belong_to_their_experiment(tmp_path):
     assert list(load("lafin/tiny", tmp_path).images) == ["tiny", "tiny_noise"]
 
 
+packed = functools.partial(gzip.compress, mtime=0)  # equal bytes, and equal names of tests, in every process
+
 HEAD = b"variant,seed,dataset,mask,index,person,psnr\n"
 
 
@@ -71,13 +74,19 @@ HEAD = b"variant,seed,dataset,mask,index,person,psnr\n"
     ("content", "sentence"),
     [
         (b"no gzip", "is damaged"),
-        (gzip.compress(b"", mtime=0), "is damaged"),
-        (gzip.compress(HEAD, mtime=0)[:-9], "is damaged"),
-        (gzip.compress(HEAD + b"a,0,\xff\xfe,center,1,1,20\n", mtime=0), "is damaged"),
-        (gzip.compress(bytes(201_000_000), 1, mtime=0), "is damaged or cut off .it unpacks to more than 200 MB"),
-        (gzip.compress(b"a,b\n1,2\n", mtime=0), "holds no results: its columns must begin variant, seed"),
-        (gzip.compress(HEAD + b"a,0,x,center,1,1,high\n", mtime=0), "holds no results: there are texts"),
-        (gzip.compress(HEAD + b"a,zero,x,center,1,1,20\n", mtime=0), "holds no results: .* numbers of 'seed'"),
+        (packed(b""), "is damaged"),
+        (packed(HEAD)[:-9], "is damaged"),
+        (packed(HEAD + b"a,0,\xff\xfe,center,1,1,20\n"), "is damaged"),
+        (
+            packed(bytes(201_000_000), 1),
+            "is damaged or cut off .it unpacks to more than 200 MB",
+        ),
+        (packed(b"a,b\n1,2\n"), "holds no results: its columns must begin variant, seed"),
+        (packed(HEAD + b"a,0,x,center,1,1,high\n"), "holds no results: there are texts"),
+        (
+            packed(HEAD + b"a,zero,x,center,1,1,20\n"),
+            "holds no results: .* numbers of 'seed'",
+        ),
     ],
 )
 def test_other_files_are_no_results(tmp_path, content, sentence):
