@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks import masks as benchmark
 from facecomp_lib import faces, masks
-from facecomp_lib.faces.schema import LANDMARK_MIRROR
+from facecomp_lib.faces.schema import LANDMARK_MIRROR, FaceBatch
 from facecomp_lib.masks.base import lowest
 from facecomp_lib.masks.geometry import average
 
@@ -56,8 +56,11 @@ LEFT = {  # of faces that look ahead
 
 @pytest.fixture(scope="module")
 def batch():
+    """Landmarks and poses of all test faces; their images would take memory and are not looked at."""
     pack = faces.embedded("test")
-    return pack.batch(range(len(pack)))
+    landmarks, pose = (torch.from_numpy(pack.column(name)).float() for name in ("landmarks", "pose"))
+    image = torch.zeros(1, 1, 1, 1).expand(len(pack), 3, 128, 128)
+    return FaceBatch(image, landmarks.reshape(-1, 68, 2), pose=pose)
 
 
 def known_at(mask, landmarks, numbers):
