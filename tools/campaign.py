@@ -154,9 +154,9 @@ def flip(chance: random.Random, world: World, place: Path) -> str:
 # ---- files that are read ----------------------------------------------------------------------------------
 
 
-def mutate(data: bytes, chance: random.Random) -> bytes:
+def mutate(sound: bytes, chance: random.Random) -> bytes:
     """Change, cut, repeat or insert some bytes."""
-    data = bytearray(data)
+    data = bytearray(sound)
     for _ in range(chance.choice([1, 1, 2, 8])):
         at, length = chance.randrange(len(data) + 1), int(2 ** chance.uniform(0, 8))
         match chance.choice(["flip", "flip", "set", "cut", "end", "repeat", "insert"]):
@@ -293,8 +293,8 @@ def make_world(folder: Path) -> World:
 
     import facecomp_lib as fc
 
-    faces = fc.faces.embedded("test", 32)
-    image = np.uint8(fc.faces.embedded("test", 64)[0].image[0].permute(1, 2, 0).numpy() * 255)
+    points = fc.faces.embedded("test", 32).batch(range(4)).landmarks
+    image = (fc.faces.embedded("test", 64)[0].image[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
     sound = {}
     for kind in ("png", "jpg", "webp", "gif", "tiff", "bmp"):
         data = io.BytesIO()
@@ -310,7 +310,7 @@ def make_world(folder: Path) -> World:
             "split": "train",
             "identity": k,
             "image": image[:32, :32],
-            "landmarks": faces[k].landmarks[0].numpy(),
+            "landmarks": np.asarray(points)[k],
         }
         for k in range(4)
     ]

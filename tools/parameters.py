@@ -162,7 +162,5 @@ def read_file(path: Path) -> dict[str, Any]:
     """Parameters from a YAML file of `name: value` lines. Raises Trouble if it holds anything else."""
     try:
         return read_yaml(path)
-    except OSError as error:
-        raise Trouble(f"The parameter file {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise Trouble(str(error)) from error

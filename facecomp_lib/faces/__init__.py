@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from facecomp_lib.utils.doors import doors
+
 if TYPE_CHECKING:
     from facecomp_lib.faces.augment import Augment as Augment
     from facecomp_lib.faces.dataset import FaceDataset as FaceDataset
@@ -53,8 +55,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"facecomp_lib.faces has no {name!r}; it has {', '.join(sorted(_HOMES))}.")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
-    from facecomp_lib.utils.doors import doors  # not above: it loads PyTorch
-
     doors(globals(), [name])
     return globals()[name]
 

@@ -21,10 +21,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
-
-from facecomp_lib.utils.checks import describe, shown
-
 __all__ = ["door", "doors", "is_refusal"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +30,7 @@ _INSTALLED = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _TYPED = ("<stdin>", "<ipython")  # what somebody types has no file
-_MACHINE = (OSError, ImportError, MemoryError, torch.OutOfMemoryError, Warning)
+_MACHINE = (OSError, ImportError, MemoryError, Warning)
 _RAISE = dis.opmap["RAISE_VARARGS"]
 
 
@@ -52,7 +48,7 @@ def door(function: F, name: str = "") -> F:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            if isinstance(error, _MACHINE) or is_refusal(error) or _in_callers_code(error):
+            if _is_of_the_machine(error) or is_refusal(error) or _in_callers_code(error):
                 raise
             try:
                 given = inspect.signature(function).bind(*args, **kwargs).arguments
@@ -91,6 +87,10 @@ def _frames(error: BaseException) -> Iterator[types.TracebackType]:
         at = at.tb_next
 
 
+def _is_of_the_machine(error: BaseException) -> bool:
+    return isinstance(error, _MACHINE) or type(error).__name__ == "OutOfMemoryError"
+
+
 def _in_callers_code(error: BaseException) -> bool:
     """Whether an error passed through code that is neither the project's nor of an installed package."""
     files = {frame.tb_frame.f_code.co_filename for frame in _frames(error)}
@@ -113,6 +113,8 @@ def _sentence(name: str, function: Callable[..., Any], given: Mapping[str, Any])
 
 
 def _told(value: Any) -> str:
+    from facecomp_lib.utils.checks import describe, shown  # not above: it loads PyTorch
+
     return shown(value) if isinstance(value, (str, bytes, bool, int, float, type(None))) else describe(value)
 
 

@@ -153,7 +153,7 @@ def test_what_is_no_size_or_width_is_refused_by_every_method(name, option, value
         ("lafin", {"attention": "false"}, "attention must be True or False, not 'false'"),
         ("lafin", {"attention": 0}, "attention must be True or False, not 0"),
         ("lafin", {"landmarks": None}, "landmarks must be True or False, not None"),
-        ("lafin", {"dot": True}, "dot must be a whole number, not True"),
+        ("lafin", {"landmark_width": True}, "landmark_width must be a whole number, not True"),
         ("lafin", {"predictor_width": 0}, "predictor_width must be a number above 0, not 0"),
         ("lafin", {"predictor_width": float("nan")}, "predictor_width must be a number or None, not nan"),
         ("lafin", {"perceptual": 16}, "perceptual must be a text or None, not 16"),

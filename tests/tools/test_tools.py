@@ -383,7 +383,7 @@ def test_a_value_without_end_is_shown_in_short(typed, tmp_path):
 
 
 def test_a_missing_parameter_file_is_told(tmp_path):
-    with pytest.raises(Trouble, match="cannot be read: No such file"):
+    with pytest.raises(Trouble, match="There is no file"):
         parameters.read_file(tmp_path / "none.yaml")
 
 
