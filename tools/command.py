@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,7 +20,6 @@ from tools.notebooks import Trouble
 CALLER = "FACECOMP_CALLER"  # where course.py was called; it starts its tools in the repository
 FULL = ("ENOSPC", "EDQUOT")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-LAST_MINUTE = 60.0  # seconds from the end of the last worker to the end of a stopped command
 AT_ONCE = 1.0  # seconds between two signals that mean one wish: a terminal and course.py may send one each
 
 
@@ -154,16 +152,6 @@ def _stop(number: int, _: FrameType | None) -> None:
     Stopped.last = time.monotonic()
     if again:
         return
-    children = multiprocessing.active_children()
-    for child in children:
+    for child in multiprocessing.active_children():
         child.terminate()
-    threading.Thread(target=_end_if_stuck, args=(number, children), daemon=True).start()
     raise Stopped(number)
-
-
-def _end_if_stuck(number: int, children: list[Any]) -> None:
-    """End for good if a minute after the last worker this command still has not: a pool may wait for ever."""
-    for child in children:
-        connection.wait([child.sentinel])
-    time.sleep(LAST_MINUTE)
-    os._exit(128 + number)
