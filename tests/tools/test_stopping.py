@@ -65,7 +65,7 @@ class Command:
             [sys.executable, "-c", COURSE, "a_tool", *map(str, arguments)],
             cwd=folder, env={**os.environ, "PYTHONPATH": path, "MARK": self.mark}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # not that of nohup
         )  # fmt: skip
 
     def running(self):
