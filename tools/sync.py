@@ -105,7 +105,7 @@ def execute_in_place(notebook: Path) -> None:
     Raises Trouble, and leaves the file as it was, if a cell fails or prints a path of this machine.
     """
     from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
 
     book = nbformat.read(notebook, as_version=4)
     client = NotebookClient(
@@ -114,7 +114,7 @@ def execute_in_place(notebook: Path) -> None:
     )  # fmt: skip
     try:
         client.execute()
-    except CellExecutionError as failure:
+    except (CellExecutionError, DeadKernelError) as failure:
         raise Trouble(f"{notebook.stem} failed and keeps its old outputs.\n{failure}") from failure
     clean(book)
     if paths := local_paths(json.dumps([cell.get("outputs", []) for cell in book.cells])):

@@ -170,6 +170,14 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     assert outcome.error.startswith(f"{tmp_path / 'runs'} is a file and not a folder")
 
 
+def test_a_notebook_whose_kernel_dies_keeps_its_outputs(tmp_path):
+    notebook = write(tmp_path / "a.ipynb", "import os; os._exit(9)")
+    before = notebook.read_bytes()
+    with pytest.raises(Trouble, match="a failed and keeps its old outputs"):
+        sync.execute_in_place(notebook)
+    assert notebook.read_bytes() == before
+
+
 def test_a_bare_assertion_is_told_by_its_line(tmp_path):
     notebook = write(tmp_path / "a.ipynb", "steps = 3\nassert steps == 4")
     outcome = execute(notebook, tmp_path / "runs" / "a.ipynb")
